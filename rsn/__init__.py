@@ -1,0 +1,1 @@
+"""Region support networks: training, evaluation and prediction on an ``rsgt`` store."""
