@@ -23,48 +23,50 @@ TILE = 32
 
 @_jit
 def transpose_depth(source: Array, out: Array) -> int:
-    """Copy depth (x, y) to (y, x) and count the values that are no depth: NaN, infinite or negative."""
-    width, height = source.shape
+    """Copy depth (frame, x, y) to (frame, y, x) and count what is no depth: NaN, infinite or negative."""
+    frames, width, height = source.shape
     bad = 0
-    for x0 in range(0, width, TILE):
-        for y0 in range(0, height, TILE):
-            for y in range(y0, min(y0 + TILE, height)):
-                for x in range(x0, min(x0 + TILE, width)):
-                    value = source[x, y]
-                    bad += not (value >= 0 and value < np.inf)
-                    out[y, x] = value
+    for f in range(frames):
+        for x0 in range(0, width, TILE):
+            for y0 in range(0, height, TILE):
+                for y in range(y0, min(y0 + TILE, height)):
+                    for x in range(x0, min(x0 + TILE, width)):
+                        value = source[f, x, y]
+                        bad += not (value >= 0 and value < np.inf)
+                        out[f, y, x] = value
     return bad
 
 
 @_jit
 def transpose_labels(source: Array, table: Array, out: Array) -> int:
-    """Copy labels (x, y) to (y, x) through ``table`` and return the largest label met.
+    """Copy labels (frame, x, y) to (frame, y, x) through ``table`` and return the largest label met.
 
     A label beyond the table becomes 0; the caller sees it in the returned maximum.
     """
-    width, height = source.shape
+    frames, width, height = source.shape
     largest = 0
-    for x0 in range(0, width, TILE):
-        for y0 in range(0, height, TILE):
-            for y in range(y0, min(y0 + TILE, height)):
-                for x in range(x0, min(x0 + TILE, width)):
-                    value = np.int64(source[x, y])
-                    largest = max(largest, value)
-                    out[y, x] = table[value] if value < table.size else 0
+    for f in range(frames):
+        for x0 in range(0, width, TILE):
+            for y0 in range(0, height, TILE):
+                for y in range(y0, min(y0 + TILE, height)):
+                    for x in range(x0, min(x0 + TILE, width)):
+                        value = np.int64(source[f, x, y])
+                        largest = max(largest, value)
+                        out[f, y, x] = table[value] if value < table.size else 0
     return largest
 
 
 @_jit
 def transpose_rgb(source: Array, out: Array) -> None:
-    """Copy colour (channel, x, y) to (y, x, channel)."""
-    _, width, height = source.shape
-    for x0 in range(0, width, TILE):
-        for y0 in range(0, height, TILE):
-            for y in range(y0, min(y0 + TILE, height)):
-                for x in range(x0, min(x0 + TILE, width)):
-                    out[y, x, 0] = source[0, x, y]
-                    out[y, x, 1] = source[1, x, y]
-                    out[y, x, 2] = source[2, x, y]
+    """Copy colour (frame, channel, x, y) to (frame, y, x, channel)."""
+    frames, channels, width, height = source.shape
+    for f in range(frames):
+        for x0 in range(0, width, TILE):
+            for y0 in range(0, height, TILE):
+                for y in range(y0, min(y0 + TILE, height)):
+                    for x in range(x0, min(x0 + TILE, width)):
+                        for c in range(channels):
+                            out[f, y, x, c] = source[f, c, x, y]
 
 
 @_inline
@@ -523,28 +525,43 @@ def region_statistics(region: Array, depth: Array, semantic: Array, n: int) -> t
     category = np.zeros(n, np.uint16)
     mixed = np.zeros(n, np.bool_)
     flat_region, flat_depth, flat_semantic = region.ravel(), depth.ravel(), semantic.ravel()
-    for i in range(flat_region.size):
-        r = flat_region[i] - 1
-        if r >= 0:
+    i = 0
+    while i < flat_region.size:  # along stretches of one region, so that the sums stay in registers
+        label, first = flat_region[i], i
+        total, lo, hi = 0.0, np.float32(np.inf), np.float32(0)
+        here, pure = flat_semantic[i], True
+        while i < flat_region.size and flat_region[i] == label:
             d = flat_depth[i]
+            total += d
+            lo, hi = min(lo, d), max(hi, d)
+            pure &= flat_semantic[i] == here
+            i += 1
+        r = label - 1
+        if r >= 0:
             if area[r] == 0:
-                category[r] = flat_semantic[i]
-            elif category[r] != flat_semantic[i]:
-                mixed[r] = True
-            area[r] += 1
-            mean[r] += d
-            low[r] = min(low[r], d)
-            high[r] = max(high[r], d)
+                category[r] = here
+            mixed[r] |= not pure or category[r] != here
+            area[r] += i - first
+            mean[r] += total
+            low[r] = min(low[r], lo)
+            high[r] = max(high[r], hi)
     mean /= area
     codes = np.empty(flat_region.size if mixed.any() else 0, np.int64)
     m = 0
-    for i in range(flat_region.size):
-        r = flat_region[i] - 1
-        if r >= 0:
-            variance[r] += (flat_depth[i] - mean[r]) ** 2
-            if mixed[r]:
-                codes[m] = (np.int64(r) << 16) | flat_semantic[i]
+    i = 0
+    while i < flat_region.size:
+        label, total = flat_region[i], 0.0
+        r = label - 1
+        centre = mean[r] if r >= 0 else 0.0
+        collect = r >= 0 and mixed[r]
+        while i < flat_region.size and flat_region[i] == label:
+            total += (flat_depth[i] - centre) ** 2
+            if collect:
+                codes[m] = (np.int64(r) << 16) | np.int64(flat_semantic[i])
                 m += 1
+            i += 1
+        if r >= 0:
+            variance[r] += total
     variance /= area
     codes = np.sort(codes[:m])
     best = np.zeros(n, np.int64)

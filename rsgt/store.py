@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -251,11 +252,11 @@ def finish(path: Path, plan: Plan) -> None:
     table = {spec.name: np.concatenate([part[spec.name] for part in parts]) for spec in schema.REGION_ARRAYS}
     table["start"] = start
     digest = hashlib.sha256(json.dumps([r["files"] for r in records if r], sort_keys=True).encode())
+    zarr.create_group(str(path / "regions"), overwrite=True)
     for spec in (schema.REGION_START, *schema.REGION_ARRAYS):
         values = np.ascontiguousarray(table[spec.name], spec.dtype)
         create_array(path / "regions" / spec.name, spec, values.shape)[:] = values
         digest.update(values.tobytes())
-    zarr.create_group(str(path / "regions"), overwrite=False)
     for leftover in path.rglob("*.partial"):  # a killed writer leaves its temporary file
         leftover.unlink()
     document = plan.document()
@@ -409,3 +410,44 @@ def open_store(path: str | Path) -> Store:
             f"version {schema.FORMAT_VERSION}; build it again"
         )
     return Store(path)
+
+
+def write_prediction(
+    path: Path, predictions: Iterable[Array], frame_id: Array, shape: tuple[int, int],
+    attributes: Mapping[str, Any] | None = None,
+) -> None:  # fmt: skip
+    """Write predicted maps as a small Zarr v3 store: ``prediction`` (frame, y, x) and ``frame_id``.
+
+    Parameters
+    ----------
+    path
+        Where to write; must not exist.
+    predictions
+        One (y, x) map in metres a frame, in the order of ``frame_id``.
+    frame_id
+        (frame,) numbers (from 1) of the frames in their source.
+    shape
+        Height and width of a map.
+    attributes
+        Kept on the root group.
+    """
+    if path.exists():
+        raise InputError(f"{path}: exists; choose another path for the predictions")
+    shard = min(64, max(1, len(frame_id)))
+    array = create_array(path / "prediction", schema.PREDICTION, (len(frame_id), *shape), shard=shard)
+    maps = iter(predictions)
+    for first in range(0, len(frame_id), shard):
+        block = list(islice(maps, shard))
+        array[first : first + len(block)] = np.stack(block)
+    create_array(path / "frame_id", schema.INDEX_ARRAYS[0], frame_id.shape)[:] = frame_id
+    zarr.create_group(str(path), attributes={**(attributes or {})})
+
+
+def read_prediction(path: Path) -> tuple[zarr.Array[Any], Array]:
+    """Open what ``write_prediction`` wrote: the array of maps, (frame, y, x) metres, and their frame ids."""
+    try:
+        return zarr.open_array(str(path / "prediction"), mode="r"), np.asarray(
+            zarr.open_array(str(path / "frame_id"), mode="r")[:]
+        )
+    except (FileNotFoundError, ValueError) as error:
+        raise InputError(f"{path}: no predictions here; expected arrays prediction and frame_id") from error
