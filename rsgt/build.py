@@ -163,6 +163,23 @@ def plan_build(
     )
 
 
+def summary(plan: store.Plan) -> dict[str, Any]:
+    """Return what a plan comes to, as plain JSON types: for ``--dry-run`` and for the result's record."""
+    test = sum(part == schema.TEST for part in plan.split)
+    return {
+        "source": plan.source["name"],
+        "frames": len(plan.frames),
+        "shape": list(plan.shape),
+        "train": len(plan.frames) - test,
+        "test": test,
+        "split": plan.split_origin,
+        "scenes": len(plan.scene_names),
+        "shards": plan.n_shards,
+        "shard_frames": plan.shard_frames,
+        "parameters": plan.parameters,
+    }
+
+
 def build_shard(source: Source, path: Path, plan: store.Plan, k: int) -> int:
     """Read, cluster and write shard ``k``; the unit of parallel work. Returns ``k``."""
     frames = plan.frames[plan.shard(k)]

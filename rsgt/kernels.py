@@ -15,7 +15,6 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 _jit = numba.njit(nogil=True, cache=True, error_model="numpy")
-_inline = numba.njit(nogil=True, cache=True, error_model="numpy", inline="always")
 
 TILE = 32
 """Side of the square that a transposing loop moves at once: both sides of it stay in the first cache."""
@@ -69,7 +68,7 @@ def transpose_rgb(source: Array, out: Array) -> None:
                             out[f, y, x, c] = source[f, c, x, y]
 
 
-@_inline
+@_jit
 def _find(parent: Array, i: int) -> int:
     while parent[i] != i:
         parent[i] = parent[parent[i]]
@@ -145,7 +144,30 @@ def _segment_runs(depth: Array, key: Array, skip_zero: bool) -> tuple[Any, ...]:
     return starts[:n], ends[:n], row, value[:n], low[:n], high[:n], total[:n], frame_low, frame_high
 
 
-@_inline
+@_jit
+def count_pieces(label: Array) -> int:
+    """Count the 8-connected pieces of equal label of a map (y, x) of integers; 0 is no label."""
+    height, width = label.shape
+    starts = np.empty(height * width, np.int32)
+    ends = np.empty(height * width, np.int32)
+    key = np.empty(height * width, np.int32)
+    row = np.zeros(height + 1, np.int64)
+    n = 0
+    for y in range(height):
+        x = 0
+        while x < width:
+            first, here = x, label[y, x]
+            while x < width and label[y, x] == here:
+                x += 1
+            if here != 0:
+                starts[n], ends[n], key[n] = first, x, here
+                n += 1
+        row[y + 1] = n
+    component = _connect(starts[:n], ends[:n], row, key[:n], n)
+    return np.int64(component.max()) + 1 if n else 0
+
+
+@_jit
 def _step_of(d: float, low: float, delta: float) -> int:
     return np.int64((d - low) / delta)
 
@@ -242,7 +264,7 @@ def _region_runs(
     return new_starts[:n], new_ends[:n], new_row, key[:n], owner[:n], total[:n]
 
 
-@_inline
+@_jit
 def _add_pair(pairs: Array, n: int, a: int, b: int, small: Array) -> int:
     if a != b and (small[a] or small[b]):
         pairs[n, 0], pairs[n, 1] = a, b
@@ -576,3 +598,35 @@ def region_statistics(region: Array, depth: Array, semantic: Array, n: int) -> t
             category[r] = codes[i] & 0xFFFF
         i = j
     return category, area, mean, variance, low, high
+
+
+@_jit
+def map_errors(estimate: Array, depth: Array) -> Array:
+    """Sums over the valid pixels (depth > 0) of one frame's errors of ``estimate`` against ``depth``.
+
+    Parameters
+    ----------
+    estimate, depth
+        (y, x) float32, metres; an estimate of 0 counts as an error like any other.
+
+    Returns
+    -------
+    (7,) float64: valid pixels, squared error, absolute relative error, squared relative error, and the
+    number of pixels whose ratio is below 1.25, 1.25² and 1.25³.
+    """
+    sums = np.zeros(7)
+    flat_estimate, flat_depth = estimate.ravel(), depth.ravel()
+    for i in range(flat_depth.size):
+        q = np.float64(flat_depth[i])
+        if q > 0 and q < np.inf:
+            p = np.float64(flat_estimate[i])
+            difference = p - q
+            ratio = max(p, q) / min(p, q) if p > 0 else np.inf
+            sums[0] += 1
+            sums[1] += difference * difference
+            sums[2] += abs(difference) / q
+            sums[3] += difference * difference / q
+            sums[4] += ratio < 1.25
+            sums[5] += ratio < 1.25**2
+            sums[6] += ratio < 1.25**3
+    return sums

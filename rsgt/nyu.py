@@ -191,20 +191,26 @@ class NyuFile:
             "frames": len(self.frame_ids),
         }
 
-    def layout(self) -> dict[str, dict[str, Any]]:
-        """Shape, dtype, chunk grid, filters and stored size of each stack, for ``rsgt info``."""
-        found = {}
-        for name in _STACKS:
-            if name in self._file:
-                data = self._file[name]
-                found[name] = {
-                    "shape": list(data.shape),
-                    "dtype": str(data.dtype),
-                    "chunks": list(data.chunks) if data.chunks else None,
-                    "compression": data.compression,
-                    "bytes": data.id.get_storage_size(),
-                }
-        return found
+    def describe(self) -> dict[str, Any]:
+        """Identity, scenes, labels and every stack's shape, dtype, chunk grid, filter and stored size."""
+        arrays = {}
+        for name in (name for name in _STACKS if name in self._file):
+            data = self._file[name]
+            arrays[name] = {
+                "shape": list(data.shape),
+                "dtype": str(data.dtype),
+                "chunks": list(data.chunks) if data.chunks else None,
+                "compression": data.compression,
+                "bytes": data.id.get_storage_size(),
+            }
+        return {
+            **self.identity(),
+            "official_split": self.is_official,
+            "scenes": len(set(self.scenes)),
+            "classes": len(self._names),
+            "intrinsics": self.intrinsics,
+            "arrays": arrays,
+        }
 
     def rgb(self, frames: Sequence[int]) -> npt.NDArray[np.uint8]:
         """Colour, (frame, y, x, channel) uint8."""

@@ -55,6 +55,9 @@ class Source(Protocol):
     def identity(self) -> dict[str, Any]:
         """What tells this source from another one, as plain JSON types."""
 
+    def describe(self) -> dict[str, Any]:
+        """Return what the source holds, as plain JSON types; ``arrays`` has one entry a stack."""
+
     def rgb(self, frames: Sequence[int]) -> npt.NDArray[np.uint8]:
         """Colour, (frame, y, x, channel)."""
 

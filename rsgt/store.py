@@ -238,10 +238,10 @@ def finish(path: Path, plan: Plan) -> None:
     missing = [k for k, record in enumerate(records) if record is None]
     if missing:
         raise InputError(f"{path}: shards {missing} of {plan.n_shards} are missing; run the same build again")
-    index = {"frame_id": plan.frame_ids, "split": plan.split, "scene": plan.scene}
+    index: dict[str, Any] = {"frame_id": plan.frame_ids, "split": plan.split, "scene": plan.scene}
     for spec in schema.INDEX_ARRAYS:
         extra = {"scene_names": list(plan.scene_names)} if spec.name == "scene" else None
-        values = np.asarray(index[spec.name], spec.dtype)
+        values = index[spec.name] = np.asarray(index[spec.name], spec.dtype)
         create_array(path / spec.name, spec, values.shape, attributes=extra)[:] = values
 
     parts = []
@@ -251,24 +251,32 @@ def finish(path: Path, plan: Plan) -> None:
     start = np.concatenate([[0], np.cumsum(np.concatenate([part["count"] for part in parts]))])
     table = {spec.name: np.concatenate([part[spec.name] for part in parts]) for spec in schema.REGION_ARRAYS}
     table["start"] = start
-    digest = hashlib.sha256(json.dumps([r["files"] for r in records if r], sort_keys=True).encode())
     zarr.create_group(str(path / "regions"), overwrite=True)
     for spec in (schema.REGION_START, *schema.REGION_ARRAYS):
         values = np.ascontiguousarray(table[spec.name], spec.dtype)
         create_array(path / "regions" / spec.name, spec, values.shape)[:] = values
-        digest.update(values.tobytes())
+        table[spec.name] = values
     for leftover in path.rglob("*.partial"):  # a killed writer leaves its temporary file
         leftover.unlink()
     document = plan.document()
+    shards = [{"frames": r["frames"], "files": r["files"]} for r in records if r]
     attributes = {
         "format": schema.FORMAT,
         "format_version": schema.FORMAT_VERSION,
         **{name: document[name] for name in ("parameters", "source", "split_origin", "intrinsics", "versions")},
-        "content_sha256": digest.hexdigest(),
-        "shards": [{"frames": r["frames"], "files": r["files"]} for r in records if r],
+        "content_sha256": _content_hash(shards, {**index, **table}),
+        "shards": shards,
     }
     zarr.create_group(str(path), attributes=attributes, overwrite=False)
     shutil.rmtree(path / STAGING)
+
+
+def _content_hash(shards: list[dict[str, Any]], small: Mapping[str, Array]) -> str:
+    """Hash the shards' hashes and the small arrays by name: equal where every array is."""
+    digest = hashlib.sha256(json.dumps(shards, sort_keys=True).encode())
+    for spec in (*schema.INDEX_ARRAYS, schema.REGION_START, *schema.REGION_ARRAYS):
+        digest.update(np.ascontiguousarray(small[spec.name], spec.dtype).tobytes())
+    return digest.hexdigest()
 
 
 def _root_attributes(path: Path) -> dict[str, Any]:
@@ -359,6 +367,31 @@ class Store:
         values: Array = np.asarray(self.array(name)[:])
         return values
 
+    def describe(self) -> dict[str, Any]:
+        """Return what the store holds, as plain JSON types; ``arrays`` has one entry an array."""
+        arrays = {}
+        names = [spec.name for spec in (*schema.FRAME_ARRAYS, *schema.INDEX_ARRAYS)]
+        for name in names + [f"regions/{spec.name}" for spec in (schema.REGION_START, *schema.REGION_ARRAYS)]:
+            array = self.array(name)
+            arrays[name] = {
+                "shape": list(array.shape),
+                "dtype": str(array.dtype),
+                "chunks": list(array.chunks),
+                "shards": list(array.shards) if array.shards else None,
+                "bytes": sum(f.stat().st_size for f in (self.path / name).rglob("*") if f.is_file()),
+            }
+        shown = ("format", "format_version", "parameters", "source", "split_origin", "versions")
+        test = int(np.count_nonzero(self.split == schema.TEST))
+        return {
+            **{name: self.attributes[name] for name in shown},
+            "frames": len(self),
+            "train": len(self) - test,
+            "test": test,
+            "regions": int(self.region_start[-1]),
+            "identity": self.identity,
+            "arrays": arrays,
+        }
+
     def read(self, name: str, start: int, stop: int) -> Array:
         """Read frames ``start`` to ``stop`` (exclusive) of an array as they are stored.
 
@@ -410,6 +443,26 @@ def open_store(path: str | Path) -> Store:
             f"version {schema.FORMAT_VERSION}; build it again"
         )
     return Store(path)
+
+
+def damaged_files(opened: Store) -> Iterator[tuple[int, str, str]]:
+    """Yield (shard, array, what is wrong) of every shard file that is missing or not as it was written."""
+    for k, shard in enumerate(opened.attributes["shards"]):
+        for spec in schema.FRAME_ARRAYS:
+            file, expected = _shard_file(opened.path, spec, k), shard["files"][spec.name]
+            if not file.exists():
+                yield k, spec.name, "the shard's file is missing"
+            elif file.stat().st_size != expected["bytes"]:
+                yield k, spec.name, f"the file has {file.stat().st_size} bytes, expected {expected['bytes']}"
+            elif _sha256(file) != expected["sha256"]:
+                yield k, spec.name, "the file's SHA-256 is not the recorded one"
+
+
+def content_hash(opened: Store) -> str:
+    """Compute a store's content hash again from its records and its regions' table."""
+    small = {spec.name: opened.array(spec.name)[:] for spec in schema.INDEX_ARRAYS}
+    table = {"start": opened.region_start, **opened.whole_region_table()}
+    return _content_hash(opened.attributes["shards"], {**small, **table})
 
 
 def write_prediction(
