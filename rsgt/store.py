@@ -186,10 +186,11 @@ def write_shard(
     files = {}
     specs = {spec.name: spec for spec in schema.FRAME_ARRAYS}
     for name, values in arrays:
+        file = _shard_file(path, specs[name], k)
+        file.unlink(missing_ok=True)  # zarr would read what an interrupted build left, damaged or not
         # Looking for empty chunks costs more than compressing them, and a shard is always written whole.
         array = zarr.open_array(str(path / name), mode="r+").with_config({"write_empty_chunks": True})
         array[rows] = values
-        file = _shard_file(path, specs[name], k)
         files[name] = {"bytes": file.stat().st_size, "sha256": _sha256(file)}
         del values
     if set(files) != set(specs):
