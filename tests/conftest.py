@@ -41,7 +41,10 @@ def write_nyu(path, arrays, *, layout="frame", scenes=None, names=None, skip=(),
             if layout == "frame":
                 how = {"chunks": (1, *stack.shape[1:]), "compression": "gzip"}
             elif layout == "block":
-                how = {"chunks": (min(n, 3), *[max(1, s // 3 + 1) for s in stack.shape[1:]]), "compression": "gzip"}
+                how = {
+                    "chunks": (min(n, 3), *[max(1, s // 3 + 1) for s in stack.shape[1:]]),
+                    "compression": "gzip",
+                }
             else:
                 how = {}
             file.create_dataset(name, data=stack, **{**how, **(options or {})})
@@ -54,7 +57,9 @@ def write_nyu(path, arrays, *, layout="frame", scenes=None, names=None, skip=(),
                 continue
             references = file.create_dataset(name, (1, len(texts)), h5py.ref_dtype)
             for i, text in enumerate(texts):
-                item = file.create_dataset(f"#refs#/{name}{i}", data=np.array([[ord(c)] for c in text], np.uint16))
+                item = file.create_dataset(
+                    f"#refs#/{name}{i}", data=np.array([[ord(c)] for c in text], np.uint16)
+                )
                 references[0, i] = item.ref
     return path
 
@@ -78,6 +83,8 @@ def real_mat(real_folder, tmp_path_factory):
     """The first 24 real frames in the official layout."""
     path = tmp_path_factory.mktemp("real") / "real24.mat"
     subprocess.run(
-        [sys.executable, real_folder / "make_mat.py", path, "--frames", "1-24"], check=True, capture_output=True
+        [sys.executable, real_folder / "make_mat.py", path, "--frames", "1-24"],
+        check=True,
+        capture_output=True,
     )
     return path

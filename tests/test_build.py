@@ -16,7 +16,7 @@ import pytest
 import xarray
 
 from rsgt import build as assembly
-from rsgt import schema, store
+from rsgt import schema, store, writer
 from rsgt.region_support import region_support
 from rsgt.schema import InputError
 from rsgt.source import open_source
@@ -110,7 +110,9 @@ def test_same_bytes_from_any_number_of_workers_and_layout(nyu_file, tmp_path, op
 
 def test_identity_follows_the_content(nyu_file, tmp_path):
     one = build(nyu_file[0], tmp_path / "one.zarr")
-    assert build(nyu_file[0], tmp_path / "two.zarr", assembly.Parameters(min_size=40)).identity != one.identity
+    assert (
+        build(nyu_file[0], tmp_path / "two.zarr", assembly.Parameters(min_size=40)).identity != one.identity
+    )
     split = tmp_path / "split.json"
     split.write_text(json.dumps({"train": [1, 2, 3], "test": list(range(4, 11))}))
     assert build(nyu_file[0], tmp_path / "three.zarr", split_file=split).identity != one.identity
@@ -119,7 +121,7 @@ def test_identity_follows_the_content(nyu_file, tmp_path):
 def test_interrupted_build_goes_on(nyu_file, tmp_path, monkeypatch):
     path, out = nyu_file[0], tmp_path / "s.zarr"
     whole = build(path, tmp_path / "whole.zarr")
-    write, calls = store.write_shard, []
+    write, calls = writer.write_shard, []
 
     def fail_at_third(*arguments):
         calls.append(arguments[2])
@@ -127,14 +129,14 @@ def test_interrupted_build_goes_on(nyu_file, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         write(*arguments)
 
-    monkeypatch.setattr(store, "write_shard", fail_at_third)
+    monkeypatch.setattr(writer, "write_shard", fail_at_third)
     with pytest.raises(KeyboardInterrupt):
         build(path, out, workers=0)
     with pytest.raises(InputError, match="unfinished store"):
         store.open_store(out)
     with pytest.raises(FileNotFoundError):
         xarray.open_zarr(out, consolidated=False)
-    monkeypatch.setattr(store, "write_shard", write)
+    monkeypatch.setattr(writer, "write_shard", write)
     done = {k: f.stat().st_mtime_ns for k in (0, 1) if (f := out / f"depth/c/{calls[k]}/0/0").exists()}
     assert len(done) == 2
     with pytest.raises(InputError, match="min_size is 4, asked 7"):
@@ -150,7 +152,7 @@ def test_interrupted_build_goes_on(nyu_file, tmp_path, monkeypatch):
 
 def test_a_shard_file_that_shrank_is_built_again(nyu_file, tmp_path, monkeypatch):
     path, out = nyu_file[0], tmp_path / "s.zarr"
-    monkeypatch.setattr(store, "finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(writer, "finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         build(path, out)
     monkeypatch.undo()
@@ -162,14 +164,14 @@ def test_a_shard_file_that_shrank_is_built_again(nyu_file, tmp_path, monkeypatch
 
 def test_full_disk_leaves_no_store_and_goes_on(nyu_file, tmp_path, monkeypatch):
     path, out = nyu_file[0], tmp_path / "s.zarr"
-    write = store._write_text
+    write = writer.write_text
 
     def full(file, text):
         if file.name == "00002.json":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file))
         write(file, text)
 
-    monkeypatch.setattr(store, "_write_text", full)
+    monkeypatch.setattr(writer, "write_text", full)
     with pytest.raises(OSError, match="No space left"):
         build(path, out)
     with pytest.raises(InputError, match="unfinished"):
@@ -213,7 +215,9 @@ def test_open_refuses_what_is_no_store(tmp_path):
         store.open_store(tmp_path / "none.zarr")
     with pytest.raises(InputError, match="no region-support store"):
         store.open_store(tmp_path)
-    (tmp_path / "zarr.json").write_text(json.dumps({"attributes": {"format": "region-support", "format_version": 9}}))
+    (tmp_path / "zarr.json").write_text(
+        json.dumps({"attributes": {"format": "region-support", "format_version": 9}})
+    )
     with pytest.raises(InputError, match="version 9"):
         store.open_store(tmp_path)
 
@@ -231,7 +235,10 @@ def test_scene_split_is_whole_scenes_and_seeded():
 def test_split_files(nyu_file, tmp_path):
     from scipy.io import savemat
 
-    savemat(tmp_path / "splits.mat", {"trainNdxs": np.arange(1, 8)[:, None], "testNdxs": np.array([[8], [9], [10]])})
+    savemat(
+        tmp_path / "splits.mat",
+        {"trainNdxs": np.arange(1, 8)[:, None], "testNdxs": np.array([[8], [9], [10]])},
+    )
     build(nyu_file[0], tmp_path / "s.zarr", split_file=tmp_path / "splits.mat", frame_ids=[9, 2, 5])
     opened = store.open_store(tmp_path / "s.zarr")
     assert opened.frame_id.tolist() == [2, 5, 9]
@@ -284,7 +291,9 @@ def test_killed_at_random_moments(tmp_path):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 60
         seen = len(list(out.rglob("*.json")))
-        while process.poll() is None and time.monotonic() < deadline and len(list(out.rglob("*.json"))) <= seen:
+        while (
+            process.poll() is None and time.monotonic() < deadline and len(list(out.rglob("*.json"))) <= seen
+        ):
             time.sleep(0.01)
         time.sleep(rng.random() * 0.2)
         process.send_signal(signal.SIGKILL)

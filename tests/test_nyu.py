@@ -7,7 +7,7 @@ import hdf5plugin
 import numpy as np
 import pytest
 
-from rsgt import nyu, schema
+from rsgt import chunks, schema
 from rsgt.schema import InputError
 from rsgt.source import open_source
 from tests.conftest import smooth_frames, write_nyu
@@ -44,12 +44,12 @@ def test_every_layout_gives_the_frames_that_were_written(tmp_path, layout, optio
 def test_each_chunk_is_inflated_once(tmp_path, monkeypatch):
     arrays = smooth_frames(6)
     source = open_source(write_nyu(tmp_path / "a.mat", arrays, layout="block"))
-    inflate, sizes = nyu.deflate.zlib_decompress, []
-    monkeypatch.setattr(nyu.deflate, "zlib_decompress", lambda b, n: sizes.append(n) or inflate(b, n))
+    inflate, sizes = chunks.deflate.zlib_decompress, []
+    monkeypatch.setattr(chunks.deflate, "zlib_decompress", lambda b, n: sizes.append(n) or inflate(b, n))
     source.depth(range(6))
     _, width, height = source._file["depths"].shape
-    chunk = source._file["depths"].chunks
-    assert len(sizes) == 2 * -(-width // chunk[1]) * -(-height // chunk[2])
+    grid = source._file["depths"].chunks
+    assert len(sizes) == 2 * -(-width // grid[1]) * -(-height // grid[2])
 
 
 def test_unwritten_chunks_and_skipped_filters(tmp_path):
@@ -57,7 +57,9 @@ def test_unwritten_chunks_and_skipped_filters(tmp_path):
     path = write_nyu(tmp_path / "a.mat", arrays, skip=("depths",))
     with h5py.File(path, "r+") as file:
         stack = arrays["depths"].transpose(0, 2, 1)
-        data = file.create_dataset("depths", stack.shape, "f4", chunks=(1, *stack.shape[1:]), compression="gzip")
+        data = file.create_dataset(
+            "depths", stack.shape, "f4", chunks=(1, *stack.shape[1:]), compression="gzip"
+        )
         data[0] = stack[0]
         data.id.write_direct_chunk((1, 0, 0), np.ascontiguousarray(stack[1]).tobytes(), filter_mask=1)
     depth = open_source(path).depth(range(3))

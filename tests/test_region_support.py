@@ -19,7 +19,9 @@ min_sizes = st.sampled_from([0, 1, 2, 3, 5, 9, 40])
 def equal(result, expected):
     assert np.array_equal(result.region, expected[0])
     assert np.array_equal(result.segment, expected[2])
-    np.testing.assert_allclose(result.support, expected[1], rtol=1e-6 if result.support.dtype == "f4" else 1e-12)
+    np.testing.assert_allclose(
+        result.support, expected[1], rtol=1e-6 if result.support.dtype == "f4" else 1e-12
+    )
 
 
 @given(frames(), bins, min_sizes, st.sampled_from(["cluster", "ignore"]))
