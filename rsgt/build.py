@@ -324,7 +324,7 @@ def build(
         done = plan.n_shards - len(todo)
         report(done, plan.n_shards)
         if todo:
-            _compile(plan)
+            compile_kernels(Parameters(**plan.parameters))
             task = partial(build_shard, source, path, plan)
             landed = itertools.count(done + 1)
 
@@ -342,13 +342,12 @@ def build(
     )
 
 
-def _compile(plan: writer.Plan) -> None:
-    """Compile the kernels once, before workers would do it side by side."""
-    tiny = np.ones((2, 2), np.float32)
-    parameters = Parameters(**plan.parameters)
-    instance = np.ones((2, 2), np.uint16) if parameters.instances else None
-    result = region_support(tiny, np.ones((2, 2), np.uint16), instance, variant=parameters.variant)
-    region_table(result.region, tiny, np.ones((2, 2), np.uint16))
+def compile_kernels(parameters: Parameters) -> None:
+    """Compile what a build with these parameters runs, once, before workers would do it side by side."""
+    tiny, ones = np.ones((2, 2), np.float32), np.ones((2, 2), np.uint16)
+    instance = ones if parameters.instances else None
+    result = region_support(tiny, ones, instance, variant=parameters.variant)
+    region_table(result.region, tiny, ones)
 
 
 def _run_threads(

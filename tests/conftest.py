@@ -9,8 +9,16 @@ import numpy as np
 import pytest
 
 from rsgt import schema
+from rsgt.build import Parameters, compile_kernels
 
 REAL = Path(__file__).parents[2] / "shared" / "nyu"
+
+
+def pytest_sessionstart(session):
+    """Compile the kernels once, before several pytest workers would do it side by side."""
+    if session.config.getoption("numprocesses", None) and not hasattr(session.config, "workerinput"):
+        for instances, variant in ((False, "default"), (True, "default"), (False, "published")):
+            compile_kernels(Parameters(instances=instances, variant=variant))
 
 
 def smooth_frames(n, shape=(24, 32), seed=0, raw_holes=True):

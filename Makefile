@@ -1,0 +1,41 @@
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+DEMO ?= demo
+
+.PHONY: demo test lint bench clean
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[synth]'
+	touch $@
+
+$(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+## Render rooms, build their region support, check it, measure it and draw it.
+demo: $(VENV)/.demo
+	mkdir -p $(DEMO)
+	test -f $(DEMO)/rooms.mat || $(BIN)/rsgt synth $(DEMO)/rooms.mat --frames 12 --seed 0
+	$(BIN)/rsgt build --nyu $(DEMO)/rooms.mat --out $(DEMO)/rooms.zarr --shard-frames 4
+	$(BIN)/rsgt verify $(DEMO)/rooms.zarr --source $(DEMO)/rooms.mat
+	$(BIN)/rsgt stats $(DEMO)/rooms.zarr
+	$(BIN)/rsgt show $(DEMO)/rooms.zarr 1 4 7 --out $(DEMO)/rooms.png
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -n auto
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+## Speed, each against a peer in the same run.
+bench: $(VENV)/.dev
+	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-columns=median,iqr,rounds -s
+
+clean:
+	rm -rf $(VENV) $(DEMO)
