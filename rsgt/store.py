@@ -24,8 +24,8 @@ Array = npt.NDArray[Any]
 STAGING = ".rsgt-build"
 TABLE_CHUNK = 1 << 18
 
-# LZ4 decodes an order of magnitude faster than Zstandard at about 1.1 times the size, and training
-# reads each frame many times. Bit shuffle helps the noisy low bits of colour, byte shuffle the rest.
+# LZ4 decodes in half the time of Zstandard at about 1.1 times the size, and training reads each
+# frame many times. Bit shuffle helps the noisy low bits of colour, byte shuffle the rest.
 _LEVEL = 5
 _SHUFFLE = {"rgb": BloscShuffle.bitshuffle}
 
