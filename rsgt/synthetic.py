@@ -5,12 +5,15 @@ seed and seen from two to four places; its labels, instances and depth are exact
 and the holes of a structured-light sensor, and some of its pixels are left unlabelled, as annotators do.
 """
 
+import errno
 import json
 import os
+import shutil
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -34,15 +37,15 @@ GZIP_LEVEL = 3
 BLOCK = 46
 """Frames that a chunk spans in the layout ``block``, and that are held in memory there."""
 
+SPARE_BYTES = 2**25
+"""Disk space that is left free beside the frames: HDF5's own tables fit in it."""
+
 STACKS = {"images": "u1", "depths": "f4", "rawDepths": "f4", "labels": "u2", "instances": "u1"}
 MATLAB_CLASS = {"u1": b"uint8", "u2": b"uint16", "f4": b"single"}
-MATLAB_HEADER = (
-    b"MATLAB 7.3 MAT-file, Platform: GLNXA64, Created on: Thu Jan  1 00:00:00 1970 HDF5 schema 1.00 .".ljust(
-        116
-    )
-    + bytes(8)
-    + b"\x00\x02IM"
+MATLAB_TEXT = (
+    b"MATLAB 7.3 MAT-file, Platform: GLNXA64, Created on: Thu Jan  1 00:00:00 1970 HDF5 schema 1.00 ."
 )
+MATLAB_HEADER = MATLAB_TEXT.ljust(116) + bytes(8) + b"\x00\x02IM"
 
 
 def write_rooms(
@@ -93,18 +96,28 @@ def write_rooms(
         raise InputError(f"layout: got {layout!r}, expected one of {', '.join(get_args(Layout))}")
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with h5py.File(partial, "w", userblock_size=512, libver="earliest") as file:
+        with (
+            closing(_rendered(frames, seed, shape, layout == "frame", workers)) as rendered,
+            h5py.File(partial, "w", userblock_size=512, libver="earliest") as file,
+        ):
             _create_stacks(file, frames, shape, layout)
-            rooms = _fill_stacks(file, _rendered(frames, seed, shape, layout == "frame", workers), progress)
+            rooms = []
+            for room in _stored(file, rendered, path.parent):
+                rooms.append(room)
+                if progress is not None:
+                    progress(len(rooms), frames)
             _write_tables(file, rooms)
             file.attrs["rsgt_synthetic"] = json.dumps({"seed": seed, "version": VERSION})
         with partial.open("r+b") as raw:
             raw.write(MATLAB_HEADER)
         partial.replace(path)
-    except OSError as error:
-        raise InputError(
-            f"cannot write {path}: {error}; check the folder, its permissions and its space"
-        ) from error
+    except (OSError, RuntimeError) as error:
+        # HDF5 fails once more, with a RuntimeError, when it closes a file that it could not write.
+        cause = error if isinstance(error, OSError) else error.__context__
+        if not isinstance(cause, OSError):
+            raise
+        reason = os.strerror(cause.errno) if cause.errno else str(cause)
+        raise InputError(f"cannot write {path}: {reason}; choose another place or make room") from error
     finally:
         partial.unlink(missing_ok=True)
 
@@ -136,7 +149,7 @@ def _frame(seed: int, index: int, shape: tuple[int, int], deflate: bool) -> _Fra
 
 def _rendered(
     frames: int, seed: int, shape: tuple[int, int], deflate: bool, workers: int
-) -> Iterator[_Frame]:
+) -> Generator[_Frame, None, None]:
     """Render frames in order on some threads, never more than a few ahead of the reader."""
     with ThreadPoolExecutor(workers) as pool:
         waiting: deque[Future[_Frame]] = deque()
@@ -162,26 +175,25 @@ def _create_stacks(file: h5py.File, frames: int, shape: tuple[int, int], layout:
         stack.attrs["MATLAB_class"] = np.bytes_(MATLAB_CLASS[dtype])
 
 
-def _fill_stacks(
-    file: h5py.File, rendered: Iterator[_Frame], progress: Callable[[int, int], None] | None
-) -> list[_Frame]:
-    """Write frames as they come; return them without their pixels."""
-    frames, done, batch, rooms = len(file["depths"]), 0, list[_Frame](), list[_Frame]()
-    for frame in rendered:
+def _stored(file: h5py.File, rendered: Iterator[_Frame], folder: Path) -> Iterator[_Frame]:
+    """Write frames as they come, by chunks or in batches; give them back without their pixels."""
+    frames, done, batch = len(file["depths"]), 0, list[_Frame]()
+    frame_bytes = sum(file[name].nbytes for name in STACKS) // frames
+    for index, frame in enumerate(rendered, start=1):
         batch.append(frame)
-        rooms.append(frame._replace(stacks={}))
-        whole_chunks = isinstance(frame.stacks["depths"], bytes)
-        if whole_chunks or len(batch) == BLOCK or len(rooms) == frames:
+        deflated = isinstance(frame.stacks["depths"], bytes)
+        if deflated or len(batch) == BLOCK or index == frames:
+            # HDF5 can crash where a disk fills up, so it is not let come to that.
+            if shutil.disk_usage(folder).free < frame_bytes * len(batch) + SPARE_BYTES:
+                raise OSError(errno.ENOSPC, "disk full")
             for name in STACKS:
                 stack = file[name]
-                if whole_chunks:
+                if deflated:
                     stack.id.write_direct_chunk((done,) + (0,) * (stack.ndim - 1), frame.stacks[name])
                 else:
-                    stack[done : len(rooms)] = np.stack([one.stacks[name] for one in batch])
-            done, batch = len(rooms), []
-        if progress is not None:
-            progress(len(rooms), frames)
-    return rooms
+                    stack[done:index] = np.stack([one.stacks[name] for one in batch])
+            done, batch = index, []
+        yield frame._replace(stacks={})
 
 
 def _write_tables(file: h5py.File, rooms: list[_Frame]) -> None:

@@ -61,11 +61,13 @@ def raw_depth(
         How badly the surface returns light (y, x): 0 well, 1 not at all.
     """
     shape, edge = depth_m.shape, max(1, round(8 * depth_m.shape[0] / 480))
+    true = DISPARITY_M / depth_m
     noise = 0.06 * rng.standard_normal(shape, np.float32) + 0.04 * blotches(shape, 12, rng)
-    disparity = np.round(8 * (DISPARITY_M / depth_m + noise)) / 8
-    relief = ndimage.morphological_gradient(depth_m, size=3) > 0.06 * depth_m
+    disparity = np.round(8 * (true + noise)) / 8
+    # A plane's disparity is linear in the image, so that second differences show jumps and nothing else.
+    jump = np.abs(ndimage.laplace(true)) > 0.8
     in_shadow = ndimage.binary_opening(in_shadow, np.ones((2, 2)))
-    lost = ndimage.binary_dilation(in_shadow | relief, iterations=max(1, edge // 4))
+    lost = ndimage.maximum_filter(in_shadow | jump, 1 + 2 * (edge // 4))
     trouble = hard + 0.4 * (1 - facing).clip(0) ** 4 + 0.02 * depth_m**2
     lost |= trouble + 0.25 * blotches(shape, 25, rng) > 0.9
     lost |= depth_m > 8

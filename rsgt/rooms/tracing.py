@@ -89,7 +89,7 @@ class Tracer:
             ) from missing
         self._scene = EmbreeScene(robust=True)
         TriangleMesh(self._scene, mesh.corners)
-        self._mesh = mesh
+        self._corners = np.concatenate([mesh.normals, mesh.texture], axis=2)
         corners = mesh.corners.astype(np.float64)
         face = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
         length = np.linalg.norm(face, axis=1, keepdims=True)
@@ -105,20 +105,17 @@ class Tracer:
         """Find what each ray meets first. ``origins`` and ``directions`` are (n, 3)."""
         found = self._scene.run(origins, directions, output=True)
         triangle: npt.NDArray[np.int32] = found["primID"]
-        mesh, u, v = self._mesh, found["u"][:, None], found["v"][:, None]
         # Embree names the triangle; its plane gives the depth to the last digit, whatever Embree's traversal.
         face = self._face[triangle]
         along = np.einsum("ij,ij->i", face, directions)
         reach = (self._offset[triangle] - np.einsum("ij,ij->i", face, origins)) / along
         point = origins + directions * reach[:, None].astype(np.float32)
-        away = np.where(along > 0, -1, 1).astype(np.float32)[:, None]
-        flat = face.astype(np.float32) * away
-        corner = mesh.normals[triangle]
-        normal = corner[:, 0] * (1 - u - v) + corner[:, 1] * u + corner[:, 2] * v
-        normal *= np.sign(np.einsum("ij,ij->i", normal, flat))[:, None]
-        normal /= np.sqrt(np.einsum("ij,ij->i", normal, normal)).clip(1e-6)[:, None]
-        coordinate = mesh.texture[triangle]
-        texture = coordinate[:, 0] * (1 - u - v) + coordinate[:, 1] * u + coordinate[:, 2] * v
+        flat = face.astype(np.float32) * np.where(along > 0, -1, 1).astype(np.float32)[:, None]
+        share = np.stack([1 - found["u"] - found["v"], found["u"], found["v"]], axis=1)
+        mixed = np.einsum("ijk,ij->ik", self._corners[triangle], share)
+        normal, texture = mixed[:, :3], mixed[:, 3:]
+        size = np.sqrt(np.einsum("ij,ij->i", normal, normal)).clip(1e-6)
+        normal = normal * np.copysign(1 / size, np.einsum("ij,ij->i", normal, flat))[:, None]
         return Hits(triangle, reach, point, normal, flat, texture)
 
     def reaches(self, origins: Floats, offsets: Floats, share: Floats) -> npt.NDArray[np.bool_]:
