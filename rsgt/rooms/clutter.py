@@ -37,32 +37,11 @@ THINGS: dict[str, tuple[str, Triple, Triple]] = {
 }
 """Category -> shape, and its smallest and largest (width, depth, height) in metres."""
 
-TABLE_THINGS = (
-    "book",
-    "book",
-    "cup",
-    "bottle",
-    "bowl",
-    "vase",
-    "paper",
-    "magazine",
-    "remote control",
-    "plate",
-    "box",
-)
+TABLE_THINGS = ("book", "book", "cup", "bottle", "bowl", "vase", "paper", "magazine", "remote control",
+                "plate", "box")  # fmt: skip
 SHELF_THINGS = ("vase", "box", "jar", "bowl", "clock", "toy")
-KITCHEN_THINGS = (
-    "bottle",
-    "bottle",
-    "cup",
-    "jar",
-    "bowl",
-    "toaster",
-    "microwave",
-    "container",
-    "pot",
-    "tea kettle",
-)
+KITCHEN_THINGS = ("bottle", "bottle", "cup", "jar", "bowl", "toaster", "microwave", "container", "pot",
+                  "tea kettle")  # fmt: skip
 DESK_THINGS = ("book", "paper", "cup", "box", "telephone", "paper", "book")
 FLOOR_THINGS = ("crate", "crate", "bag", "garbage bin", "basket", "shoe", "ball", "toy", "suitcase")
 
@@ -118,11 +97,8 @@ def books(b: Builder, at: Pose, style: Style, width: float, height: float) -> No
     """Stand a row of books, spines to +y, on a shelf; the row is one object, as annotators see it."""
     t, x = b.thing("books", at, style.chance(0.9)), -width / 2
     while x < width / 2 - 0.06:
-        thick, tall, deep = (
-            style.between(0.02, 0.055),
-            height * style.between(0.68, 0.95),
-            style.between(0.14, 0.21),
-        )
+        thick, deep = style.between(0.02, 0.055), style.between(0.14, 0.21)
+        tall = height * style.between(0.68, 0.95)
         if style.chance(0.92):
             t.box(style.bright(), (x + thick / 2, deep / 2 - 0.2, 0), (thick * 0.94, deep, tall))
         x += thick

@@ -185,15 +185,15 @@ def screen(b: Builder, at: Pose, style: Style, width: float, category: str) -> N
     t.box(style.dark, (0, 0, 0.08), (width, 0.04, h))
     t.box(style.dark, (0, -0.01, 0), (0.06, 0.03, 0.1))
     t.box(style.dark, (0, 0, 0), (width * 0.4, 0.16, 0.015))
-    glass = Material("plain", linear("#0c0d10"), (0, 0, 0), 1.0, 1.0)
+    glass = Material("plain", linear("#0c0d10"), gloss=1.0)
     if style.chance(0.4):
         glass = Material("scene", linear("#3f6fb0"), linear("#2a4a35"), 1.0, 0.0, 0.8)
     t.pane(glass, (width / 2 - 0.015, 0.021, 0.095), (0.03 - width, 0, 0), (0, 0, h - 0.03))
 
 
-def lamp(b: Builder, at: Pose, style: Style, height: float, category: str = "lamp") -> None:
+def lamp(b: Builder, at: Pose, style: Style, height: float) -> None:
     """Stand a lamp with a cloth shade; where the room's lamps are lit it is a light as well."""
-    t, size = b.thing(category, at), 0.12 + 0.09 * min(height, 1.2)
+    t, size = b.thing("lamp", at), 0.12 + 0.09 * min(height, 1.2)
     t.prism(style.metal, (0, 0, 0), size * 0.7, 0.025)
     if height < 0.8:
         t.cushion(style.bright(), (0, 0, 0.02), (size * 0.9, size * 0.9, height * 0.5), 0.9)
@@ -210,7 +210,7 @@ def hanging_lamp(b: Builder, at: Pose, style: Style, ceiling: float) -> None:
 
 def _shade(shade: Thing, style: Style, size: float) -> None:
     glow = style.between(1.2, 2.0) if style.lit else 0.0
-    cloth = Material("plain", style.shade, (0, 0, 0), 1.0, 0.0, glow)
+    cloth = Material("plain", style.shade, glow=glow)
     shade.prism(cloth, (0, 0, 0), size, size * 1.1, size * 0.65)
     if style.lit:
         centre, r = shade.pose.point(0, 0, size * 0.55), 0.08
@@ -226,9 +226,9 @@ def picture(b: Builder, at: Pose, style: Style, size: tuple[float, float], categ
     t.box(frame, (0, 0.014, 0), (width, 0.025, height))
     art = Material("art", style.colour(BRIGHTS), style.colour(FABRICS), style.between(0.5, 4))
     if category == "mirror":
-        art = Material("plain", linear("#9fb0b5"), (0, 0, 0), 1.0, 12.0)
+        art = Material("plain", linear("#9fb0b5"), gloss=12.0)
     if category == "whiteboard":
-        art = Material("plain", linear("#f4f5f5"), (0, 0, 0), 1.0, 0.3)
+        art = Material("plain", linear("#f4f5f5"), gloss=0.3)
     if category == "picture" and style.chance(0.4):
         t.box(style.white, (0, 0.02, rim), (width - 2 * rim, 0.02, height - 2 * rim))
         rim += 0.05
@@ -293,7 +293,7 @@ def door(b: Builder, at: Pose, style: Style) -> None:
 
 def ceiling_light(b: Builder, at: Pose, style: Style, power: float) -> None:
     """Fix a flat round light under the ceiling."""
-    glow = Material("plain", linear("#fff4dd"), (0, 0, 0), 1.0, 0.0, 2.5 if power else 0.0)
+    glow = Material("plain", linear("#fff4dd"), glow=2.5 if power else 0.0)
     b.thing("light", at).prism(glow, (0, 0, -0.08), 0.17, 0.078, 0.2)
     if power:
         warm = (power, power * 0.87, power * 0.68)

@@ -38,8 +38,9 @@ def dining_group(p: Plan, length: float) -> None:
     round_top = length < 1.3
     make.table(b, at, s, (length, deep, 0.75), round_top=round_top)
     seat = s.cloth()
-    for k in range(max(1, int(length / 0.62))):
-        x = (k + 0.5) * length / max(1, int(length / 0.62)) - length / 2
+    places = max(1, int(length / 0.62))
+    for k in range(places):
+        x = (k + 0.5) * length / places - length / 2
         for side in (-1, 1):
             if s.chance(0.9):
                 pose = at.at(x, side * (deep / 2 + s.between(0.05, 0.35)), 0, (pi if side > 0 else 0))
@@ -57,9 +58,8 @@ def sofa_group(p: Plan) -> None:
         return
     make.sofa(b, at.at(x=-0.2), s, width)
     if s.chance(0.6):
-        rug = Material(
-            str(s.rng.choice(["checks", "stripes", "fabric"])), s.colour(FABRICS), s.colour(FABRICS), 0.25
-        )
+        pattern = str(s.rng.choice(["checks", "stripes", "fabric"]))
+        rug = Material(pattern, s.colour(FABRICS), s.colour(FABRICS), 0.25)
         b.thing("rug", at.at(-0.2, 1.5)).box(rug, (0, 0, 0.001), (width, 1.3, 0.012))
     make.table(b, at.at(-0.2, 1.45), s, (s.between(0.8, 1.1), 0.55, 0.42), category="coffee table")
     scatter(b, at.at(-0.2, 1.45, 0.422), s, (0.6, 0.3), TABLE_THINGS, count=4)
@@ -219,14 +219,13 @@ def furnish(rng: np.random.Generator) -> Scene:
     power = style.between(3, 7) if style.chance(0.6) or not daylight else 0.0
     for x, y in ((0.3, 0.3), (0.7, 0.7)) if p.length > 4.5 else ((0.5, 0.5),):
         make.ceiling_light(builder, Pose(p.width * x, p.length * y, p.height), style, power)
-    size = (p.width, p.length, p.height)
     return Scene(
-        kind,
-        builder.mesh(),
-        builder.materials,
-        builder.categories,
-        builder.labelled,
-        style.lights,
-        size,
-        p.floor,
+        kind=kind,
+        mesh=builder.mesh(),
+        materials=builder.materials,
+        categories=builder.categories,
+        labelled=builder.labelled,
+        lights=style.lights,
+        size=(p.width, p.length, p.height),
+        taken=p.floor,
     )

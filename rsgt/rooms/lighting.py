@@ -1,7 +1,8 @@
 """Light: soft shadows from every lamp and window, one bounce between surfaces, and reflections.
 
 Neighbouring pixels send their rays to different parts of a light, in blocks of four by four; averaging over
-a block on the same surface then gives each pixel sixteen rays for the price of one.
+a block on the same surface then gives each pixel sixteen rays for the price of one. Sums run through einsum
+and not through a BLAS, whose results may depend on its threads.
 """
 
 from typing import NamedTuple
@@ -57,12 +58,12 @@ class Lighting:
         offset = target - hits.point
         if spread is not None:
             sides = np.array([light.along, light.across], np.float32)
-            offset += (2 * spread - 1) @ sides
+            offset += np.einsum("ij,jk->ik", 2 * spread - 1, sides)
         square = _dot(offset, offset).clip(0.02 if spread is not None else 0.2)
         strength = _dot(offset, hits.normal).clip(0) / (np.pi * square * np.sqrt(square))
         facing = np.array(light.facing, np.float32)
         if facing.any():
-            strength *= (-(offset @ facing)).clip(0) / np.sqrt(square)
+            strength *= (-np.einsum("ij,j->i", offset, facing)).clip(0) / np.sqrt(square)
         return offset, strength
 
     def _direct(self, hits: Hits, shape: tuple[int, int]) -> Floats:
@@ -145,7 +146,7 @@ class Surfaces:
         self._links: dict[tuple[int, int], Floats] = {}
         for axis in (0, 1):
             for step in (1, 2, BLOCK, 2 * BLOCK):
-                i, j = _shifted(axis, step)
+                i, j = shifted(axis, step)
                 alike = np.einsum("ijk,ijk->ij", normal[i], normal[j]) > 0.9
                 apart = np.einsum("ijk,ijk->ij", normal[i], point[j] - point[i])
                 link = (tags[i] == tags[j]) & alike & (np.abs(apart) < 0.03)
@@ -157,7 +158,7 @@ class Surfaces:
             total, weight = light.copy(), np.ones(light.shape[:2], np.float32)
             # Half of either end: any window of four then holds each of the four different samples once.
             for step, share in ((spacing, 1.0), (2 * spacing, 0.5)):
-                i, j = _shifted(axis, step)
+                i, j = shifted(axis, step)
                 link = self._links[axis, step] * np.float32(share)
                 total[i] += light[j] * link[..., None]
                 total[j] += light[i] * link[..., None]
@@ -167,7 +168,7 @@ class Surfaces:
         return light
 
 
-def _shifted(axis: int, step: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+def shifted(axis: int, step: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
     """Index the two ends of all steps along an axis of an image."""
     whole, first, last = slice(None), slice(None, -step), slice(step, None)
     return ((first, whole), (last, whole)) if axis == 0 else ((whole, first), (whole, last))

@@ -21,11 +21,15 @@ FIXED_PATTERNS = ("scene", "art")
 
 
 class Material(NamedTuple):
-    """How a surface looks: a pattern of two linear colours with features of ``scale`` metres."""
+    """How a surface looks: a pattern of two linear colours with features of ``scale`` metres.
+
+    ``gloss`` 1 mirrors a twentieth of what falls on it straight, and more at a slant; ``glow`` is the light
+    that it gives off, as a multiple of its colour.
+    """
 
     pattern: str
     first: Triple
-    second: Triple
+    second: Triple = (0.0, 0.0, 0.0)
     scale: float = 1.0
     gloss: float = 0.0
     glow: float = 0.0

@@ -15,7 +15,11 @@ TRIES = 40
 
 
 class Scene(NamedTuple):
-    """A furnished room: geometry, the category and label of each owner, light, and where one can stand."""
+    """A furnished room.
+
+    ``categories`` and ``labelled`` have an entry for each owner of the mesh; ``size`` is width, length and
+    height; ``taken`` are the rectangles (x0, y0, x1, y1) of the floor where nobody can stand.
+    """
 
     kind: str
     mesh: Mesh
@@ -24,7 +28,7 @@ class Scene(NamedTuple):
     labelled: list[bool]
     lights: list[Light]
     size: tuple[float, float, float]
-    standing: list[tuple[float, float, float, float]]
+    taken: list[tuple[float, float, float, float]]
 
 
 @dataclass
@@ -70,7 +74,7 @@ class Plan:
             self.hung[wall].append((left, right, z0, z1))
         return clear
 
-    def against_wall(self, width: float, depth: float, height: float, margin: float = 0.03) -> Pose | None:
+    def against_wall(self, width: float, depth: float, height: float) -> Pose | None:
         """Find room for a piece that backs on a wall; None where there is none."""
         for _ in range(TRIES):
             wall = int(self.style.rng.integers(4))
@@ -82,7 +86,7 @@ class Plan:
                 along + width / 2 < b[0] or along - width / 2 > b[1] or height < b[2] for b in self.hung[wall]
             )
             pose = self.wall_pose(wall, along)
-            if free and self.claim(pose, (-width / 2, 0), (width / 2, depth), margin):
+            if free and self.claim(pose, (-width / 2, 0), (width / 2, depth), 0.03):
                 self.hung[wall].append((along - width / 2, along + width / 2, 0, height))
                 return pose.at(y=0.03)
         return None
@@ -116,16 +120,15 @@ def shell(p: Plan) -> None:
     )
     floor = floors[int(s.rng.choice(3, p=[0.45, 0.35, 0.2]))]
     b.thing("floor", Pose()).pane(floor, (-over, -over, 0), (w + 2 * over, 0, 0), (0, n + 2 * over, 0))
-    top = Material("plain", linear("#f1efea"), (0, 0, 0))
+    top = Material("plain", linear("#f1efea"))
     b.thing("ceiling", Pose()).pane(top, (-over, -over, h), (w + 2 * over, 0, 0), (0, n + 2 * over, 0))
     kind = str(s.rng.choice(["plain", "plain", "plain", "wallpaper", "stripes"]))
     paint = Material(kind, s.paint.first, dimmed(s.paint.first, 0.86), s.between(0.1, 0.25))
-    accent = Material("plain", s.colour(PAINTS), (0, 0, 0)) if s.chance(0.4) else paint
+    accent = Material("plain", s.colour(PAINTS)) if s.chance(0.4) else paint
     for wall in range(4):
         t, size = b.thing("wall", p.wall_pose(wall, 0)), p.wall_length(wall)
-        t.pane(
-            accent if wall == 2 else paint, (-over, 0, -over), (size + 2 * over, 0, 0), (0, 0, h + 2 * over)
-        )
+        coat = accent if wall == 2 else paint
+        t.pane(coat, (-over, 0, -over), (size + 2 * over, 0, 0), (0, 0, h + 2 * over))
         t.box(s.white, (size / 2, 0, -0.01), (size, 0.03, 0.11))
     if s.chance(0.4):
         corner(p, paint)

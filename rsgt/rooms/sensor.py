@@ -37,7 +37,7 @@ def photograph(light: Floats, rng: np.random.Generator) -> npt.NDArray[np.uint8]
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
     lens = 1 - 0.16 * (x * x + y * y)
     exposed = light * (gain.astype(np.float32) * lens[..., None])
-    exposed = ndimage.gaussian_filter(exposed, (0.5, 0.5, 0)) if height >= 240 else exposed
+    exposed = ndimage.gaussian_filter(exposed, (0.5, 0.5, 0))
     grain = rng.standard_normal(light.shape, np.float32) * np.sqrt(1e-5 + 4e-4 * exposed)
     shown = 1 - np.exp(-1.3 * (exposed + grain).clip(0))
     levels: Floats = 255 * shown ** np.float32(1 / 2.2) + 0.5

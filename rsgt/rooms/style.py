@@ -34,10 +34,10 @@ class Style:
 
     def __post_init__(self) -> None:
         self.wood, self.second_wood = self._wood(), self._wood()
-        self.paint = Material("plain", self.colour(PAINTS), (0, 0, 0))
-        self.white = Material("plain", linear("#efece6"), (0, 0, 0), 1.0, 0.15)
-        self.metal = Material("plain", self.colour(METALS), (0, 0, 0), 1.0, 0.6)
-        self.dark = Material("plain", linear("#1c1c1e"), (0, 0, 0), 1.0, 0.4)
+        self.paint = Material("plain", self.colour(PAINTS))
+        self.white = Material("plain", linear("#efece6"), gloss=0.15)
+        self.metal = Material("plain", self.colour(METALS), gloss=0.6)
+        self.dark = Material("plain", linear("#1c1c1e"), gloss=0.4)
         self.shade = self.colour("#ffdca8 #ffd08a #ffe6c4")
 
     def between(self, low: float, high: float) -> float:

@@ -51,11 +51,11 @@ def pixel_rays(camera: Camera, shape: tuple[int, int]) -> tuple[Floats, Floats]:
 
 
 class Hits(NamedTuple):
-    """What n rays met first.
+    """What n rays met first; rooms are closed, so that every ray meets something.
 
-    ``triangle`` (n,) is -1 where a ray met nothing; ``reach`` (n,) is the ray parameter there; ``point``
-    (n, 3) is in metres; ``normal`` (n, 3) is the smooth normal and ``face`` (n, 3) the flat one, both towards
-    the ray's origin; ``texture`` (n, 2) in metres.
+    ``triangle`` (n,) is the triangle's number and ``reach`` (n,) the ray parameter there; ``point`` (n, 3) is
+    in metres; ``normal`` (n, 3) is the smooth normal and ``face`` (n, 3) the flat one, both towards the ray's
+    origin; ``texture`` (n, 2) is in metres.
     """
 
     triangle: npt.NDArray[np.int32]
@@ -77,7 +77,7 @@ class View(NamedTuple):
 
 
 class Tracer:
-    """A room's triangles, ready for rays. Ray casting runs without the interpreter's lock."""
+    """A room's triangles, ready for rays. Embree casts them without holding the interpreter's lock."""
 
     def __init__(self, mesh: Mesh) -> None:
         try:

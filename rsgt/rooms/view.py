@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from rsgt.rooms.lighting import Lighting, Lit
+from rsgt.rooms.lighting import Lighting, Lit, shifted
 from rsgt.rooms.mesh import Floats
 from rsgt.rooms.plan import Scene
 from rsgt.rooms.tracing import Camera, Hits, Tracer, View
@@ -25,14 +25,12 @@ def _candidate(scene: Scene, rng: np.random.Generator) -> Camera:
     width, length, height = scene.size
     for _ in range(200):
         x, y = rng.uniform(0.25, width - 0.25), rng.uniform(0.25, length - 0.25)
-        if not any(a - 0.15 < x < c + 0.15 and b - 0.15 < y < d + 0.15 for a, b, c, d in scene.standing):
+        if not any(a - 0.15 < x < c + 0.15 and b - 0.15 < y < d + 0.15 for a, b, c, d in scene.taken):
             break
     aim_x, aim_y = rng.uniform(0.1, 0.9) * width, rng.uniform(0.1, 0.9) * length
     eye = rng.uniform(1.05, min(1.7, height - 0.6))
-    pitch = rng.normal(np.radians(13), np.radians(7))
-    return Camera(
-        x, y, eye, float(np.arctan2(aim_y - y, aim_x - x)), float(pitch), float(rng.normal(0, 0.03))
-    )
+    yaw, pitch = np.arctan2(aim_y - y, aim_x - x), rng.normal(np.radians(13), np.radians(7))
+    return Camera(*(float(value) for value in (x, y, eye, yaw, pitch, rng.normal(0, 0.03))))
 
 
 def choose_camera(scene: Scene, tracer: Tracer, rng: np.random.Generator, candidates: int = 12) -> Camera:
@@ -57,10 +55,7 @@ def _edges(owner: npt.NDArray[np.int32], colour: Floats) -> npt.NDArray[np.bool_
     """Pixels (y, x) beside another object or another brightness."""
     tone = np.log(colour.mean(axis=2) + 0.02 * colour.mean() + 1e-6)
     edge = np.zeros(owner.shape, bool)
-    for i, j in (
-        ((slice(None, -1), slice(None)), (slice(1, None), slice(None))),
-        ((slice(None), slice(None, -1)), (slice(None), slice(1, None))),
-    ):
+    for i, j in (shifted(0, 1), shifted(1, 1)):
         step = (owner[i] != owner[j]) | (np.abs(tone[i] - tone[j]) > 0.25)
         edge[i] |= step
         edge[j] |= step
