@@ -10,12 +10,16 @@ from rsgt import kernels
 from rsgt.region_support import region_support
 
 METHODS = {
-    "cc3d.connected_components": lambda depth, semantic, rgb: cc3d.connected_components(semantic, connectivity=8),
+    "cc3d.connected_components": lambda depth, semantic, rgb: cc3d.connected_components(
+        semantic, connectivity=8
+    ),
     "region support, default": lambda depth, semantic, rgb: region_support(depth, semantic).region,
-    "region support, no merging": lambda depth, semantic, rgb: region_support(depth, semantic, min_size=0).region,
-    "region support, published": lambda depth, semantic, rgb: region_support(
-        depth, semantic, variant="published"
-    ).region,
+    "region support, no merging": lambda depth, semantic, rgb: (
+        region_support(depth, semantic, min_size=0).region
+    ),
+    "region support, published": lambda depth, semantic, rgb: (
+        region_support(depth, semantic, variant="published").region
+    ),
     "felzenszwalb": lambda depth, semantic, rgb: felzenszwalb(rgb, scale=200),
     "slic": lambda depth, semantic, rgb: slic(rgb, n_segments=100),
 }

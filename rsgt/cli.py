@@ -282,5 +282,19 @@ def synth(out: Path, frames: int, seed: int, layout: Any, workers: int | None) -
     click.echo(f"{out}: {frames} frames, seed {seed}, {out.stat().st_size / 1e6:.1f} MB")
 
 
+@main.command()
+@click.argument("path", metavar="STORE", type=READABLE)
+@click.argument("frames", metavar="FRAME...", nargs=-1, required=True, type=int)
+@click.option("--out", type=READABLE, help="PNG, PDF or SVG.  [default: STORE's name-frames.png, here]")
+def show(path: Path, frames: tuple[int, ...], out: Path | None) -> None:
+    """Draw frames, by their numbers in the source, with their region support and its error."""
+    from rsgt import figure
+    from rsgt.store import open_store
+
+    out = out or Path(f"{path.stem}-{'-'.join(map(str, frames[:4]))}.png")
+    figure.save(figure.panel(open_store(path), frames), out)
+    click.echo(out)
+
+
 if __name__ == "__main__":
     main()

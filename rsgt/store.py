@@ -171,6 +171,18 @@ class Store:
         return self._whole("scene")
 
     @cached_property
+    def scene_names(self) -> list[str]:
+        """Names of the scenes 0, 1, …."""
+        names: Any = self.array("scene").attrs["scene_names"]
+        return list(names)
+
+    @cached_property
+    def class_names(self) -> list[str]:
+        """Names of the categories 1, 2, …."""
+        names: Any = self.array("semantic").attrs["class_names"]
+        return list(names)
+
+    @cached_property
     def region_start(self) -> Array:
         """Rows of frame i in the regions' table are ``region_start[i]:region_start[i + 1]``; int64."""
         return self._whole("regions/start")

@@ -16,7 +16,7 @@ NAMES = {
 DOORS = {
     "h5py": {"rsgt.nyu", "rsgt.chunks", "rsgt.synthetic"},
     "deflate": {"rsgt.chunks"},
-    "embreex": {"rsgt.synthetic"},
+    "embreex": {"rsgt.rooms.tracing"},
     "zarr": {"rsgt.store", "rsgt.writer"},
     "numba": {"rsgt.kernels", "rsn.mean_shift"},
     "dask": {"rsgt.build", "rsgt.stats", "rsgt.verify"},
@@ -87,7 +87,7 @@ def test_sizes_and_names(path):
             assert node.end_lineno - node.lineno <= 80, f"{path}: {node.name}"
 
 
-LONG = {"rsgt/kernels.py": 640, "rsgt/build.py": 420}
+LONG = {"rsgt/kernels.py": 640, "rsgt/build.py": 420, "rsgt/store.py": 340}
 """One library, one door, makes these longer than the rest."""
 
 

@@ -81,8 +81,8 @@ class Tracer:
 
     def __init__(self, mesh: Mesh) -> None:
         try:
-            from embreex.mesh_construction import TriangleMesh  # noqa: PLC0415 - an optional extra
-            from embreex.rtcore_scene import EmbreeScene  # noqa: PLC0415
+            from embreex.mesh_construction import TriangleMesh
+            from embreex.rtcore_scene import EmbreeScene
         except ImportError as missing:
             raise InputError(
                 "rendering needs embreex, which is not here: pip install 'rsgt[synth]'"
