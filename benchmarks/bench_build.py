@@ -43,7 +43,7 @@ def test_build(benchmark, mat, tmp_path, what):
         benchmark.pedantic(read_plainly, (mat,), rounds=5, iterations=1)
 
 
-def main(path, out, rounds=3):
+def main(path, out, rounds):
     """Print ratio, wall times, peak memory and size of a whole build, alternating with the plain loop."""
     assembly.compile_kernels(assembly.Parameters())
     loop, whole = [], []
@@ -70,4 +70,4 @@ def main(path, out, rounds=3):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), rounds=int(sys.argv[3]) if len(sys.argv) > 3 else 3)

@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import platform
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -180,23 +181,41 @@ def summary(plan: writer.Plan) -> dict[str, Any]:
     }
 
 
+class _Memory(threading.local):
+    """A shard's arrays, kept by each thread for its next shard.
+
+    Touching fresh memory costs as much as clustering: the system has to find and clear its pages.
+    """
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Array] = {}
+
+    def shard(self, spec: schema.ArraySpec, plan: writer.Plan, frames: int) -> Array:
+        shape = (plan.shard_frames, *(*plan.shape, 3)[: len(spec.axes) - 1])
+        if spec.name not in self.kept or self.kept[spec.name].shape != shape:
+            self.kept[spec.name] = np.empty(shape, spec.dtype)
+        return self.kept[spec.name][:frames]
+
+
+_memory = _Memory()
+
+
 def build_shard(source: Source, path: Path, plan: writer.Plan, k: int) -> int:
     """Read, cluster and write shard ``k``; the unit of parallel work. Returns ``k``."""
     frames = plan.frames[plan.shard(k)]
     parameters = Parameters(**plan.parameters)
     table: list[dict[str, Array]] = []
+    maps = {spec.name: _memory.shard(spec, plan, len(frames)) for spec in schema.FRAME_ARRAYS}
 
     def arrays() -> Iterator[tuple[str, Array]]:
-        # Colour first and alone: it is needed no further, and memory stays at half.
-        yield "rgb", source.rgb(frames)
-        instance = source.instance(frames)
+        yield "rgb", source.rgb(frames, maps["rgb"])
+        instance = source.instance(frames, maps["instance"])
         yield "instance", instance
-        depth = source.depth(frames, parameters.depth)
+        depth = source.depth(frames, parameters.depth, maps["depth"])
         yield "depth", depth
-        semantic = source.semantic(frames, parameters.labels)
+        semantic = source.semantic(frames, parameters.labels, maps["semantic"])
         yield "semantic", semantic
-        region = np.empty(depth.shape, np.int32)
-        support = np.empty(depth.shape, np.float32)
+        region, support = maps["region"], maps["support"]
         for i in range(len(frames)):
             result = region_support(
                 depth[i],

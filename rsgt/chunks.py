@@ -89,10 +89,12 @@ def _inflates_fast(data: Any) -> bool:
 
 def _chunk(data: Any, offset: tuple[int, ...], chunks: tuple[int, ...]) -> Array:
     """Read one chunk, inflating it outside HDF5's lock; a chunk at the edge may come with its padding."""
-    info = data.id.get_chunk_info_by_coord(offset)
-    if info.byte_offset is None or info.filter_mask:  # never written, or stored with a filter skipped
+    try:
+        skipped, packed = data.id.read_direct_chunk(offset)
+    except (OSError, RuntimeError):
+        skipped = 1  # never written: HDF5 gives the fill value; or unreadable: it says why
+    if skipped:
         return np.asarray(data[tuple(slice(o, o + c) for o, c in zip(offset, chunks, strict=True))])
-    packed = data.id.read_direct_chunk(offset)[1]
     size = math.prod(chunks) * data.dtype.itemsize
     if data.compression == "gzip":
         packed = deflate.zlib_decompress(packed, size)

@@ -21,41 +21,6 @@ TILE = 32
 
 
 @_jit
-def transpose_depth(source: Array, out: Array) -> int:
-    """Copy depth (frame, x, y) to (frame, y, x) and count what is no depth: NaN, infinite or negative."""
-    frames, width, height = source.shape
-    bad = 0
-    for f in range(frames):
-        for x0 in range(0, width, TILE):
-            for y0 in range(0, height, TILE):
-                for y in range(y0, min(y0 + TILE, height)):
-                    for x in range(x0, min(x0 + TILE, width)):
-                        value = source[f, x, y]
-                        bad += not (value >= 0 and value < np.inf)
-                        out[f, y, x] = value
-    return bad
-
-
-@_jit
-def transpose_labels(source: Array, table: Array, out: Array) -> int:
-    """Copy labels (frame, x, y) to (frame, y, x) through ``table`` and return the largest label met.
-
-    A label beyond the table becomes 0; the caller sees it in the returned maximum.
-    """
-    frames, width, height = source.shape
-    largest: Any = 0
-    for f in range(frames):
-        for x0 in range(0, width, TILE):
-            for y0 in range(0, height, TILE):
-                for y in range(y0, min(y0 + TILE, height)):
-                    for x in range(x0, min(x0 + TILE, width)):
-                        value = np.int64(source[f, x, y])
-                        largest = max(largest, value)
-                        out[f, y, x] = table[value] if value < table.size else 0
-    return int(largest)
-
-
-@_jit
 def transpose_rgb(source: Array, out: Array) -> None:
     """Copy colour (frame, channel, x, y) to (frame, y, x, channel)."""
     frames, channels, width, height = source.shape

@@ -205,9 +205,9 @@ class NyuFile:
             "arrays": arrays,
         }
 
-    def rgb(self, frames: Sequence[int]) -> npt.NDArray[np.uint8]:
+    def rgb(self, frames: Sequence[int], out: Array | None = None) -> npt.NDArray[np.uint8]:
         """Colour, (frame, y, x, channel) uint8."""
-        out = np.empty((len(frames), *self.shape, 3), np.uint8)
+        out = self._room(out, frames, np.uint8, 3)
 
         def place(block: Array, rows: slice, window: tuple[slice, ...]) -> None:
             channel, x, y = window
@@ -216,7 +216,9 @@ class NyuFile:
         self._stream("images", frames, place)
         return out
 
-    def depth(self, frames: Sequence[int], kind: DepthKind = "filled") -> npt.NDArray[np.float32]:
+    def depth(
+        self, frames: Sequence[int], kind: DepthKind = "filled", out: Array | None = None
+    ) -> npt.NDArray[np.float32]:
         """Depth in metres, (frame, y, x) float32; 0 = none (holes of the raw depth).
 
         Raises
@@ -227,22 +229,24 @@ class NyuFile:
         name = {"filled": "depths", "raw": "rawDepths"}[kind]
         if name not in self._file:
             raise InputError(f"{self.path}: has no {name}; use --depth filled")
-        out = np.empty((len(frames), *self.shape), np.float32)
+        out = self._room(out, frames, np.float32)
 
         def place(block: Array, rows: slice, window: tuple[slice, ...]) -> None:
             x, y = window
-            bad = kernels.transpose_depth(block, out[rows, y, x])
-            if bad:
+            if not (block.min() >= 0 and block.max() < np.inf):  # false for NaN, too
                 where = frames[rows][first_frame(~((block >= 0) & (block < np.inf)))] + 1
                 raise InputError(
                     f"{self.path}: {name} of frame {where} has values that are NaN, infinite or negative; "
                     "expected metres with 0 for a hole; mend the frame or leave it out (--frames)"
                 )
+            out[rows, y, x] = block.swapaxes(1, 2)
 
         self._stream(name, frames, place)
         return out
 
-    def semantic(self, frames: Sequence[int], labels: LabelSet = "894") -> npt.NDArray[np.uint16]:
+    def semantic(
+        self, frames: Sequence[int], labels: LabelSet = "894", out: Array | None = None
+    ) -> npt.NDArray[np.uint16]:
         """Category, (frame, y, x) uint16, 0 = unlabelled.
 
         Raises
@@ -254,26 +258,42 @@ class NyuFile:
         table = np.arange(len(known) + 1, dtype=np.uint16)
         if labels != "894" and self.class_names(labels):
             table = schema.class_map(labels)
-        return self._labels("labels", frames, table, f"0..{len(known)}, as many as names")
+        return self._labels("labels", frames, out, table, f"0..{len(known)}, as many as names")
 
-    def instance(self, frames: Sequence[int]) -> npt.NDArray[np.uint16]:
+    def instance(self, frames: Sequence[int], out: Array | None = None) -> npt.NDArray[np.uint16]:
         """Counter of the object within its category, (frame, y, x) uint16, 0 = none; all 0 without them."""
         if not self.has_instances:
-            return np.zeros((len(frames), *self.shape), np.uint16)
-        return self._labels("instances", frames, np.arange(65536, dtype=np.uint16), "0..65535")
+            out = self._room(out, frames, np.uint16)
+            out[:] = 0
+            return out
+        return self._labels("instances", frames, out, np.arange(65536, dtype=np.uint16), "0..65535")
 
-    def _labels(self, name: str, frames: Sequence[int], table: Array, expected: str) -> Array:
-        out = np.empty((len(frames), *self.shape), np.uint16)
+    def _room(self, out: Array | None, frames: Sequence[int], dtype: npt.DTypeLike, *channels: int) -> Array:
+        """Take the caller's memory where it is given, else fresh memory."""
+        shape = (len(frames), *self.shape, *channels)
+        if out is None:
+            return np.empty(shape, dtype)
+        if out.shape != shape or out.dtype != dtype:
+            raise ValueError(f"out: got {out.dtype} {out.shape}, expected {np.dtype(dtype)} {shape}")
+        return out
+
+    def _labels(
+        self, name: str, frames: Sequence[int], out: Array | None, table: Array, expected: str
+    ) -> Array:
+        out = self._room(out, frames, np.uint16)
+        identical = np.array_equal(table, np.arange(len(table)))
 
         def place(block: Array, rows: slice, window: tuple[slice, ...]) -> None:
             x, y = window
-            largest = kernels.transpose_labels(block, table, out[rows, y, x])
+            largest = int(block.max())
             if largest >= len(table):
                 where = frames[rows][first_frame(block >= len(table))] + 1
                 raise InputError(
                     f"{self.path}: {name} of frame {where} holds {largest}, expected {expected}; "
                     "the file is damaged or another one"
                 )
+            turned = block.swapaxes(1, 2)
+            out[rows, y, x] = turned if identical else table[turned]
 
         self._stream(name, frames, place)
         return out

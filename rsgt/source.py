@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from rsgt.schema import LabelSet
 
+Array = npt.NDArray[Any]
 DepthKind = Literal["filled", "raw"]
 """In-painted depth without holes, or the sensor's own with 0 where it saw nothing."""
 
@@ -20,7 +21,7 @@ class Source(Protocol):
     """Frames with colour, depth and labels. A source pickles, and each process opens its own file.
 
     ``frames`` arguments are positions from 0 in ascending order; ``frame_ids`` are the numbers that the
-    source's users know, from 1.
+    source's users know, from 1. ``out`` is memory to fill and return, of the result's shape and type.
     """
 
     path: Path
@@ -58,16 +59,20 @@ class Source(Protocol):
     def describe(self) -> dict[str, Any]:
         """Return what the source holds, as plain JSON types; ``arrays`` has one entry a stack."""
 
-    def rgb(self, frames: Sequence[int]) -> npt.NDArray[np.uint8]:
+    def rgb(self, frames: Sequence[int], out: Array | None = None) -> npt.NDArray[np.uint8]:
         """Colour, (frame, y, x, channel)."""
 
-    def depth(self, frames: Sequence[int], kind: DepthKind = "filled") -> npt.NDArray[np.float32]:
+    def depth(
+        self, frames: Sequence[int], kind: DepthKind = "filled", out: Array | None = None
+    ) -> npt.NDArray[np.float32]:
         """Depth in metres, (frame, y, x), 0 = none."""
 
-    def semantic(self, frames: Sequence[int], labels: LabelSet = "894") -> npt.NDArray[np.uint16]:
+    def semantic(
+        self, frames: Sequence[int], labels: LabelSet = "894", out: Array | None = None
+    ) -> npt.NDArray[np.uint16]:
         """Category, (frame, y, x), 0 = unlabelled."""
 
-    def instance(self, frames: Sequence[int]) -> npt.NDArray[np.uint16]:
+    def instance(self, frames: Sequence[int], out: Array | None = None) -> npt.NDArray[np.uint16]:
         """Counter of the object within its category, (frame, y, x), 0 = none."""
 
 

@@ -22,6 +22,9 @@ from rsgt.store import STAGING, content_hash, create_array, root_attributes, sha
 
 Array = npt.NDArray[Any]
 
+# A shard's chunks go through zarr's pipeline together: one by one, its bookkeeping costs more than the codec.
+zarr.config.set({"codec_pipeline.batch_size": 32})
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:

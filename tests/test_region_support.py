@@ -176,22 +176,11 @@ def test_count_pieces(frame):
     assert kernels.count_pieces(label) == reference.components(label, label > 0).max()
 
 
-def test_transposes_equal_numpy():
-    rng = np.random.default_rng(1)
-    rgb = rng.integers(0, 256, (2, 3, 70, 50), np.uint8)
+def test_transposed_colour_equals_numpy():
+    rgb = np.random.default_rng(1).integers(0, 256, (2, 3, 70, 50), np.uint8)
     out = np.empty((2, 50, 70, 3), np.uint8)
     kernels.transpose_rgb(rgb, out)
     assert np.array_equal(out, rgb.transpose(0, 3, 2, 1))
-    labels = rng.integers(0, 10, (2, 70, 50), np.uint8)
-    mapped = np.empty((2, 50, 70), np.uint16)
-    table = rng.integers(0, 99, 9).astype(np.uint16)
-    assert kernels.transpose_labels(labels, table, mapped) == 9
-    assert np.array_equal(mapped, np.append(table, 0)[labels].transpose(0, 2, 1))
-    depth = rng.random((1, 70, 50), np.float32)
-    depth[0, 3, 4], depth[0, 5, 5], depth[0, 0, 0] = np.nan, -1, np.inf
-    turned = np.empty((1, 50, 70), np.float32)
-    assert kernels.transpose_depth(depth, turned) == 3
-    assert np.array_equal(turned, depth.transpose(0, 2, 1), equal_nan=True)
 
 
 @pytest.mark.parametrize("variant", ["default", "published"])
