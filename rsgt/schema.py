@@ -82,6 +82,9 @@ REGION_START = ArraySpec("start", ("frame_bound",), "int64", None,
                          "rows of frame i are start[i]:start[i + 1]", False)  # fmt: skip
 
 
+PREDICTION = ArraySpec("prediction", ("frame", "y", "x"), "float32", "m", "predicted depth or support")
+
+
 class NyuFacts(TypedDict):
     """What the publishers of NYU Depth v2 fix (``source`` says who)."""
 

@@ -1,0 +1,244 @@
+"""``rsgt``: parse, make one library call, print.
+
+Heavy modules are imported inside the commands, so that ``rsgt --help`` answers at once.
+"""
+
+import errno
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rsgt import __version__
+from rsgt.schema import InputError, parse_frames
+
+READABLE = click.Path(path_type=Path)
+Progress = Callable[[int, int], None]
+
+
+class _Program(click.Group):
+    """A command group in which a user's mistake is one line and exit code 2, never a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            _fail(str(error))
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            remedy = "; free some and run the same command again" if error.errno == errno.ENOSPC else ""
+            _fail(f"{where}{error.strerror or error}{remedy}")
+
+
+def _fail(message: str) -> None:
+    click.echo(f"error: {' '.join(message.split())}", err=True)
+    sys.exit(2)
+
+
+def _as_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2, default=str))
+
+
+def _table(rows: list[tuple[str, str]]) -> None:
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        click.echo(f"{name:<{width}}  {value}")
+
+
+@contextmanager
+def _progress(label: str, quiet: bool) -> Iterator[Progress | None]:
+    """Show a bar with the time left on a terminal, a line at each tenth elsewhere, nothing if quiet."""
+    if quiet:
+        yield None
+        return
+    started = time.monotonic()
+    if sys.stderr.isatty():
+        with click.progressbar(length=1, label=label, file=sys.stderr, show_pos=True) as bar:
+
+            def draw(done: int, total: int) -> None:
+                bar.length = total
+                bar.update(done - bar.pos)
+
+            yield draw
+        return
+    shown = -1
+
+    def line(done: int, total: int) -> None:
+        nonlocal shown
+        if (tenth := 10 * done // max(1, total)) > shown:
+            shown = tenth
+            click.echo(f"{label}: {done}/{total} after {time.monotonic() - started:.1f} s", err=True)
+
+    yield line
+
+
+@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="rsgt")
+def main() -> None:
+    """Region-support ground truth: from NYU Depth v2 to a verified, sharded Zarr store."""
+
+
+@main.command()
+@click.option("--nyu", "source_path", type=READABLE, required=True, help="nyu_depth_v2_labeled.mat, or its like.")
+@click.option("--out", type=READABLE, required=True, help="Folder of the store, by custom *.zarr.")
+@click.option("--variant", type=click.Choice(["default", "published"]), default="default", show_default=True,
+              help="Every valid pixel in a region, or the paper's code to the pixel.")
+@click.option("--bins", type=int, default=10, show_default=True, help="Depth steps over a frame's range.")
+@click.option("--min-size", type=int, help="Smaller regions join a neighbour, pixels.  [default: 32]")
+@click.option("--unlabelled", type=click.Choice(["cluster", "ignore"]),
+              help="Unlabelled pixels: a category of their own, or no region.  [default: cluster]")
+@click.option("--labels", type=click.Choice(["894", "40", "13"]), default="894", show_default=True,
+              help="Class list of the categories.")
+@click.option("--depth", type=click.Choice(["filled", "raw"]), default="filled", show_default=True,
+              help="In-painted depth, or the sensor's with holes.")
+@click.option("--instances", is_flag=True, help="Split between objects of one category, too.")
+@click.option("--frames", help="Numbers from 1, such as 1-48,60.  [default: all]")
+@click.option("--split-file", type=READABLE, help="splits.mat, or JSON {train: [ids], test: [ids]}.")
+@click.option("--shard-frames", type=int, default=32, show_default=True, help="Frames in one shard file.")
+@click.option("--workers", type=click.IntRange(0), help="Threads; 0 = in this one.  [default: one per core]")
+@click.option("--scheduler", metavar="ADDRESS", help="A dask.distributed scheduler instead of threads.")
+@click.option("--overwrite", is_flag=True, help="Replace a store that stands at --out.")
+@click.option("--dry-run", is_flag=True, help="Say what would be built, and write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and no progress.")
+def build(
+    source_path: Path, out: Path, variant: Any, bins: int, min_size: int | None, unlabelled: Any, labels: Any,
+    depth: Any, instances: bool, frames: str | None, split_file: Path | None, shard_frames: int,
+    workers: int | None, scheduler: str | None, overwrite: bool, dry_run: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Cluster frames into region support and write the store.
+
+    Run again after an interruption, the same command builds what is missing.
+    """
+    from rsgt import build as assembly
+    from rsgt.source import open_source
+
+    if variant == "published" and (min_size is not None or unlabelled is not None):
+        raise InputError("--min-size and --unlabelled belong to the default variant; leave them out")
+    chosen = {"min_size": min_size, "unlabelled": unlabelled}
+    parameters = assembly.Parameters(
+        variant=variant, bins=bins, labels=labels, depth=depth, instances=instances,
+        **{name: value for name, value in chosen.items() if value is not None},
+    )  # fmt: skip
+    source = open_source(source_path)
+    plan = assembly.plan_build(
+        source, parameters, frame_ids=parse_frames(frames) if frames else None,
+        shard_frames=shard_frames, split_file=split_file,
+    )  # fmt: skip
+    if dry_run:
+        summary = assembly.summary(plan)
+        _as_json(summary) if as_json else _table([(name, str(value)) for name, value in summary.items()])
+        return
+    started = time.monotonic()
+    with _progress("shards", quiet=as_json) as progress:
+        try:
+            result = assembly.build(
+                source, out, plan, workers=workers, scheduler=scheduler, overwrite=overwrite, progress=progress
+            )
+        except KeyboardInterrupt:
+            click.echo(f"interrupted; run the same command to finish {out}", err=True)
+            sys.exit(130)
+    seconds = time.monotonic() - started
+    if as_json:
+        _as_json({**assembly.summary(plan), "built_shards": result.built, "identity": result.identity,
+                  "seconds": round(seconds, 2)})  # fmt: skip
+    elif result.built:
+        click.echo(f"{out}: {result.frames} frames in {seconds:.1f} s ({result.built} of {result.shards} shards)")
+    else:
+        click.echo(f"{out}: {result.frames} frames, finished before; nothing to do")
+
+
+@main.command()
+@click.argument("path", type=READABLE)
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def info(path: Path, as_json: bool) -> None:
+    """Show what a .mat file or a store holds."""
+    from rsgt import store
+    from rsgt.source import open_source
+
+    found = store.open_store(path).describe() if path.is_dir() else open_source(path).describe()
+    if as_json:
+        _as_json(found)
+        return
+    arrays = found.pop("arrays")
+    _table([(name, json.dumps(value) if isinstance(value, dict) else str(value)) for name, value in found.items()])
+    click.echo()
+    for name, array in arrays.items():
+        shape = "x".join(map(str, array["shape"]))
+        chunks = "x".join(map(str, array["chunks"])) if array["chunks"] else "contiguous"
+        click.echo(f"{name:<22} {array['dtype']:<8} {shape:<18} chunks {chunks:<16} {array['bytes'] / 1e6:9.2f} MB")
+
+
+@main.command()
+@click.argument("path", type=READABLE)
+@click.option("--source", "source_path", type=READABLE, help="Also compare frames with this .mat, value by value.")
+@click.option("--sample", type=int, default=16, show_default=True, help="Frames to compare with --source.")
+@click.option("--workers", type=click.IntRange(1), help="Threads.  [default: one per core]")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON, and no progress.")
+def verify(path: Path, source_path: Path | None, sample: int, workers: int | None, as_json: bool) -> None:
+    """Re-read a store: checksums, schema, invariants, Algorithm 1 again. Exit code 1 if something is off."""
+    from rsgt import verify as checks
+    from rsgt.source import open_source
+
+    source = open_source(source_path) if source_path else None
+    with _progress("shards", quiet=as_json) as progress:
+        found = checks.verify(path, source=source, sample=sample, workers=workers, progress=progress)
+    if as_json:
+        _as_json({
+            "frames": found.frames, "shards": found.shards, "regions": found.regions,
+            "compared_with_source": found.compared_with_source,
+            "problems": [{"frame": p.frame, "message": p.message} for p in found.problems],
+        })  # fmt: skip
+    else:
+        for problem in found.problems:
+            click.echo(f"{path}: {problem}")
+        if not found.problems:
+            compared = f", {found.compared_with_source} compared with the source" if source else ""
+            click.echo(f"{path}: sound: {found.frames} frames, {found.regions} regions{compared}")
+    if found.problems:
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("path", type=READABLE)
+@click.option("--split", type=click.Choice(["train", "test"]), help="Only these frames.")
+@click.option("--workers", type=click.IntRange(1), help="Threads.  [default: one per core]")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def stats(path: Path, split: str | None, workers: int | None, as_json: bool) -> None:
+    """Measure how well the regions stand for the depth."""
+    from rsgt.stats import statistics
+    from rsgt.store import open_store
+
+    summary = statistics(open_store(path), split, workers).summary()
+    if as_json:
+        _as_json(summary)
+        return
+    units = {"pixel_rmse": " m", "region_rmse": " m", "region_variance": " m²", "sq_rel": " m"}
+    _table([
+        (name.replace("_", " "), (f"{value:.4f}" if isinstance(value, float) else f"{value}") + units.get(name, ""))
+        for name, value in summary.items()
+    ])  # fmt: skip
+
+
+@main.command()
+@click.argument("out", type=READABLE)
+@click.option("--frames", type=click.IntRange(1), default=64, show_default=True, help="How many.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--layout", type=click.Choice(["frame", "block", "contiguous"]), default="frame", show_default=True,
+              help="Chunks of one frame, across frames, or none.")
+@click.option("--workers", type=click.IntRange(1), help="Threads.  [default: one per core]")
+def synth(out: Path, frames: int, seed: int, layout: Any, workers: int | None) -> None:
+    """Render rooms into a .mat of NYU's layout, for trying things without the data set."""
+    from rsgt.synthetic import write_rooms
+
+    with _progress("frames", quiet=False) as progress:
+        write_rooms(out, frames=frames, seed=seed, layout=layout, workers=workers, progress=progress)
+    click.echo(f"{out}: {frames} frames, seed {seed}, {out.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()
