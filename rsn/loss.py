@@ -52,8 +52,14 @@ def region_loss(
     -------
     Tensor
         Scalar, float32.
+
+    Raises
+    ------
+    InputError
+        Where the shapes do not belong together.
     """
     valid = _valid(prediction, target, None)
+    _check_region(prediction, region)
     region = torch.where(valid.squeeze(1), region, 0)
     squared = _error(prediction, target, valid, log=log).square()
     weight = _region_weight(count_pixels(region))
@@ -264,7 +270,9 @@ def _valid(prediction: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
 
 def _check_region(image: Tensor, region: Tensor) -> None:
     if region.shape != (image.shape[0], *image.shape[2:]):
-        raise InputError(f"loss: got regions of {tuple(region.shape)} for images of {tuple(image.shape)}")
+        raise InputError(
+            f"loss: got regions of {tuple(region.shape)} for maps of {tuple(image.shape)}, expected (B, H, W)"
+        )
 
 
 def _error(prediction: Tensor, target: Tensor, valid: Tensor, *, log: bool) -> Tensor:
