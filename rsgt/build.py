@@ -6,8 +6,8 @@ import os
 import platform
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from dask.callbacks import Callback
 
 import rsgt
-from rsgt import kernels, schema, store
+from rsgt import kernels, schema, store, writer
 from rsgt.region_support import DEFAULT_BINS, DEFAULT_MIN_SIZE, Unlabelled, Variant, region_support
 from rsgt.schema import InputError, LabelSet
 from rsgt.source import DepthKind, Source
@@ -68,7 +68,7 @@ def scene_split(scenes: Sequence[str], share: float = TEST_SHARE, seed: int = SP
 
 
 def read_split_file(path: Path, frame_ids: Sequence[int]) -> list[int]:
-    """Read a split: the official ``splits.mat`` (trainNdxs, testNdxs) or JSON {"train": [ids], "test": [ids]}.
+    """Read a split: official ``splits.mat`` (trainNdxs, testNdxs) or JSON {"train": [ids], "test": [ids]}.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def plan_build(
     frame_ids: Sequence[int] | None = None,
     shard_frames: int = DEFAULT_SHARD_FRAMES,
     split_file: Path | None = None,
-) -> store.Plan:
+) -> writer.Plan:
     """Settle what a store of ``source`` will hold.
 
     Raises
@@ -142,7 +142,7 @@ def plan_build(
     scenes = [source.scenes[f] for f in frames]
     names = sorted(set(scenes))
     number_of = {name: k for k, name in enumerate(names)}
-    return store.Plan(
+    return writer.Plan(
         parameters=asdict(parameters),
         source=source.identity(),
         shape=source.shape,
@@ -163,7 +163,7 @@ def plan_build(
     )
 
 
-def summary(plan: store.Plan) -> dict[str, Any]:
+def summary(plan: writer.Plan) -> dict[str, Any]:
     """Return what a plan comes to, as plain JSON types: for ``--dry-run`` and for the result's record."""
     test = sum(part == schema.TEST for part in plan.split)
     return {
@@ -180,7 +180,7 @@ def summary(plan: store.Plan) -> dict[str, Any]:
     }
 
 
-def build_shard(source: Source, path: Path, plan: store.Plan, k: int) -> int:
+def build_shard(source: Source, path: Path, plan: writer.Plan, k: int) -> int:
     """Read, cluster and write shard ``k``; the unit of parallel work. Returns ``k``."""
     frames = plan.frames[plan.shard(k)]
     parameters = Parameters(**plan.parameters)
@@ -212,7 +212,7 @@ def build_shard(source: Source, path: Path, plan: store.Plan, k: int) -> int:
         yield "region", region
         yield "support", support
 
-    store.write_shard(path, plan, k, arrays(), iter(table))
+    writer.write_shard(path, plan, k, arrays(), iter(table))
     return k
 
 
@@ -224,26 +224,26 @@ def region_table(region: Array, depth: Array, semantic: Array) -> dict[str, Arra
     return {"label": np.arange(1, n + 1, dtype=np.int32), **dict(zip(names, columns, strict=True))}
 
 
-def _prepare(path: Path, plan: store.Plan, overwrite: bool) -> bool:
+def _prepare(path: Path, plan: writer.Plan, overwrite: bool) -> bool:
     """Lay out the store, or find it begun or finished with the same plan; True where it is finished."""
     if path.exists() and any(path.iterdir() if path.is_dir() else [path]):
-        if not store.is_ours(path):
+        if not writer.is_ours(path):
             raise InputError(f"{path}: exists and is no region-support store; choose another --out")
         if overwrite:
-            store.remove(path)
+            writer.remove(path)
     if (path / "zarr.json").exists():
         found, finished = store.open_store(path).attributes, True
     else:
-        begun = store.unfinished_plan(path)
+        begun = writer.unfinished_plan(path)
         if begun is None:
-            store.create(path, plan)
+            writer.create(path, plan)
             return False
         found, finished = begun, False
     _refuse_other(path, found, plan, finished)
     return finished
 
 
-def _refuse_other(path: Path, found: dict[str, Any], plan: store.Plan, finished: bool) -> None:
+def _refuse_other(path: Path, found: dict[str, Any], plan: writer.Plan, finished: bool) -> None:
     """Raise an InputError that names every way in which the store at ``path`` differs from ``plan``."""
     asked = plan.document()
     if finished:
@@ -288,7 +288,7 @@ class BuildResult:
 def build(
     source: Source,
     path: Path,
-    plan: store.Plan,
+    plan: writer.Plan,
     *,
     workers: int | None = None,
     scheduler: str | None = None,
@@ -318,7 +318,7 @@ def build(
         Where ``path`` is no store or one of another plan, or the source is damaged.
     """
     finished = _prepare(path, plan, overwrite)
-    todo = [] if finished else [k for k in range(plan.n_shards) if store.read_record(path, plan, k) is None]
+    todo = [] if finished else [k for k in range(plan.n_shards) if writer.read_record(path, plan, k) is None]
     if not finished:
         report = progress or (lambda done, total: None)
         done = plan.n_shards - len(todo)
@@ -335,12 +335,14 @@ def build(
                 _run_distributed(task, todo, scheduler, advance)
             else:
                 _run_threads(task, todo, os.cpu_count() if workers is None else workers, advance)
-        store.finish(path, plan)
+        writer.finish(path, plan)
     identity = store.open_store(path).identity
-    return BuildResult(path=path, frames=len(plan.frames), shards=plan.n_shards, built=len(todo), identity=identity)
+    return BuildResult(
+        path=path, frames=len(plan.frames), shards=plan.n_shards, built=len(todo), identity=identity
+    )
 
 
-def _compile(plan: store.Plan) -> None:
+def _compile(plan: writer.Plan) -> None:
     """Compile the kernels once, before workers would do it side by side."""
     tiny = np.ones((2, 2), np.float32)
     parameters = Parameters(**plan.parameters)

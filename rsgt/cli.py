@@ -70,7 +70,7 @@ def _progress(label: str, quiet: bool) -> Iterator[Progress | None]:
 
     def line(done: int, total: int) -> None:
         nonlocal shown
-        if (tenth := 10 * done // max(1, total)) > shown:
+        if done and (tenth := 10 * done // max(1, total)) > shown:
             shown = tenth
             click.echo(f"{label}: {done}/{total} after {time.monotonic() - started:.1f} s", err=True)
 
@@ -84,18 +84,38 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--nyu", "source_path", type=READABLE, required=True, help="nyu_depth_v2_labeled.mat, or its like.")
+@click.option(
+    "--nyu", "source_path", type=READABLE, required=True, help="nyu_depth_v2_labeled.mat, or its like."
+)
 @click.option("--out", type=READABLE, required=True, help="Folder of the store, by custom *.zarr.")
-@click.option("--variant", type=click.Choice(["default", "published"]), default="default", show_default=True,
-              help="Every valid pixel in a region, or the paper's code to the pixel.")
+@click.option(
+    "--variant",
+    type=click.Choice(["default", "published"]),
+    default="default",
+    show_default=True,
+    help="Every valid pixel in a region, or the paper's code to the pixel.",
+)
 @click.option("--bins", type=int, default=10, show_default=True, help="Depth steps over a frame's range.")
 @click.option("--min-size", type=int, help="Smaller regions join a neighbour, pixels.  [default: 32]")
-@click.option("--unlabelled", type=click.Choice(["cluster", "ignore"]),
-              help="Unlabelled pixels: a category of their own, or no region.  [default: cluster]")
-@click.option("--labels", type=click.Choice(["894", "40", "13"]), default="894", show_default=True,
-              help="Class list of the categories.")
-@click.option("--depth", type=click.Choice(["filled", "raw"]), default="filled", show_default=True,
-              help="In-painted depth, or the sensor's with holes.")
+@click.option(
+    "--unlabelled",
+    type=click.Choice(["cluster", "ignore"]),
+    help="Unlabelled pixels: a category of their own, or no region.  [default: cluster]",
+)
+@click.option(
+    "--labels",
+    type=click.Choice(["894", "40", "13"]),
+    default="894",
+    show_default=True,
+    help="Class list of the categories.",
+)
+@click.option(
+    "--depth",
+    type=click.Choice(["filled", "raw"]),
+    default="filled",
+    show_default=True,
+    help="In-painted depth, or the sensor's with holes.",
+)
 @click.option("--instances", is_flag=True, help="Split between objects of one category, too.")
 @click.option("--frames", help="Numbers from 1, such as 1-48,60.  [default: all]")
 @click.option("--split-file", type=READABLE, help="splits.mat, or JSON {train: [ids], test: [ids]}.")
@@ -137,7 +157,13 @@ def build(
     with _progress("shards", quiet=as_json) as progress:
         try:
             result = assembly.build(
-                source, out, plan, workers=workers, scheduler=scheduler, overwrite=overwrite, progress=progress
+                source,
+                out,
+                plan,
+                workers=workers,
+                scheduler=scheduler,
+                overwrite=overwrite,
+                progress=progress,
             )
         except KeyboardInterrupt:
             click.echo(f"interrupted; run the same command to finish {out}", err=True)
@@ -147,7 +173,9 @@ def build(
         _as_json({**assembly.summary(plan), "built_shards": result.built, "identity": result.identity,
                   "seconds": round(seconds, 2)})  # fmt: skip
     elif result.built:
-        click.echo(f"{out}: {result.frames} frames in {seconds:.1f} s ({result.built} of {result.shards} shards)")
+        click.echo(
+            f"{out}: {result.frames} frames in {seconds:.1f} s ({result.built} of {result.shards} shards)"
+        )
     else:
         click.echo(f"{out}: {result.frames} frames, finished before; nothing to do")
 
@@ -165,17 +193,26 @@ def info(path: Path, as_json: bool) -> None:
         _as_json(found)
         return
     arrays = found.pop("arrays")
-    _table([(name, json.dumps(value) if isinstance(value, dict) else str(value)) for name, value in found.items()])
+    _table(
+        [
+            (name, json.dumps(value) if isinstance(value, dict) else str(value))
+            for name, value in found.items()
+        ]
+    )
     click.echo()
     for name, array in arrays.items():
         shape = "x".join(map(str, array["shape"]))
         chunks = "x".join(map(str, array["chunks"])) if array["chunks"] else "contiguous"
-        click.echo(f"{name:<22} {array['dtype']:<8} {shape:<18} chunks {chunks:<16} {array['bytes'] / 1e6:9.2f} MB")
+        click.echo(
+            f"{name:<22} {array['dtype']:<8} {shape:<18} chunks {chunks:<16} {array['bytes'] / 1e6:9.2f} MB"
+        )
 
 
 @main.command()
 @click.argument("path", type=READABLE)
-@click.option("--source", "source_path", type=READABLE, help="Also compare frames with this .mat, value by value.")
+@click.option(
+    "--source", "source_path", type=READABLE, help="Also compare frames with this .mat, value by value."
+)
 @click.option("--sample", type=int, default=16, show_default=True, help="Frames to compare with --source.")
 @click.option("--workers", type=click.IntRange(1), help="Threads.  [default: one per core]")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON, and no progress.")
@@ -218,18 +255,23 @@ def stats(path: Path, split: str | None, workers: int | None, as_json: bool) -> 
         _as_json(summary)
         return
     units = {"pixel_rmse": " m", "region_rmse": " m", "region_variance": " m²", "sq_rel": " m"}
-    _table([
-        (name.replace("_", " "), (f"{value:.4f}" if isinstance(value, float) else f"{value}") + units.get(name, ""))
-        for name, value in summary.items()
-    ])  # fmt: skip
+    shown = {
+        name: f"{value:.4f}" if isinstance(value, float) else f"{value}" for name, value in summary.items()
+    }
+    _table([(name.replace("_", " "), value + units.get(name, "")) for name, value in shown.items()])
 
 
 @main.command()
 @click.argument("out", type=READABLE)
 @click.option("--frames", type=click.IntRange(1), default=64, show_default=True, help="How many.")
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--layout", type=click.Choice(["frame", "block", "contiguous"]), default="frame", show_default=True,
-              help="Chunks of one frame, across frames, or none.")
+@click.option(
+    "--layout",
+    type=click.Choice(["frame", "block", "contiguous"]),
+    default="frame",
+    show_default=True,
+    help="Chunks of one frame, across frames, or none.",
+)
 @click.option("--workers", type=click.IntRange(1), help="Threads.  [default: one per core]")
 def synth(out: Path, frames: int, seed: int, layout: Any, workers: int | None) -> None:
     """Render rooms into a .mat of NYU's layout, for trying things without the data set."""

@@ -43,7 +43,7 @@ def transpose_labels(source: Array, table: Array, out: Array) -> int:
     A label beyond the table becomes 0; the caller sees it in the returned maximum.
     """
     frames, width, height = source.shape
-    largest = 0
+    largest: Any = 0
     for f in range(frames):
         for x0 in range(0, width, TILE):
             for y0 in range(0, height, TILE):
@@ -52,7 +52,7 @@ def transpose_labels(source: Array, table: Array, out: Array) -> int:
                         value = np.int64(source[f, x, y])
                         largest = max(largest, value)
                         out[f, y, x] = table[value] if value < table.size else 0
-    return largest
+    return int(largest)
 
 
 @_jit
@@ -164,12 +164,12 @@ def count_pieces(label: Array) -> int:
                 n += 1
         row[y + 1] = n
     component = _connect(starts[:n], ends[:n], row, key[:n], n)
-    return np.int64(component.max()) + 1 if n else 0
+    return int(component.max()) + 1 if n else 0
 
 
 @_jit
 def _step_of(d: float, low: float, delta: float) -> int:
-    return np.int64((d - low) / delta)
+    return int((d - low) / delta)
 
 
 @_jit
@@ -322,7 +322,7 @@ def _merge_small(
     """
     head, tail, follow, other = links
     parent = np.arange(area.size)
-    heap = [(np.int64(0), 0.0, np.int64(-1))]
+    heap: Any = [(np.int64(0), 0.0, np.int64(-1))]
     heap.clear()
     for r in range(area.size):
         if area[r] < min_size:
@@ -332,17 +332,17 @@ def _merge_small(
         size, _, r = heapq.heappop(heap)
         if parent[r] != r or area[r] != size:
             continue  # it was merged or has grown since
-        best = np.int64(-1)
-        best_rank = (True, np.inf, np.inf, np.int64(0))
+        best: Any = -1
+        best_rank = (True, np.inf, np.inf, 0)
         mean = total[r] / area[r]
         link = head[r]
         while link >= 0:
             t = _find(parent, other[link])
             if t != r:
                 t_mean = total[t] / area[t]
-                rank = (owner[t] != owner[r], abs(t_mean - mean), t_mean, np.int64(t))
+                rank = (owner[t] != owner[r], abs(t_mean - mean), t_mean, t)
                 if best < 0 or rank < best_rank:
-                    best, best_rank = np.int64(t), rank
+                    best, best_rank = t, rank
             link = follow[link]
         if best < 0:
             continue
@@ -430,9 +430,7 @@ def default_region_support(
 
 
 @_jit
-def _published_groups(
-    values: Array, delta: float, group: Array, means: Array, n_groups: int
-) -> int:
+def _published_groups(values: Array, delta: float, group: Array, means: Array, n_groups: int) -> int:
     """Walk over one instance's depths; writes each value's group (-1 = none) and the groups' means.
 
     The bounds are sums of ``delta`` as the published code forms them, and the comparisons strict.
@@ -529,6 +527,22 @@ def published_region_support(depth: Array, semantic: Array, bins: int) -> tuple[
 
 
 @_jit
+def _most_frequent(codes: Array, category: Array) -> None:
+    """Set each region's category to its most frequent one; ``codes`` are sorted (region << 16 | category)."""
+    best = np.zeros(category.size, np.int64)
+    i = 0
+    while i < codes.size:
+        j = i
+        while j < codes.size and codes[j] == codes[i]:
+            j += 1
+        r = codes[i] >> 16
+        if j - i > best[r]:
+            best[r] = j - i
+            category[r] = codes[i] & 0xFFFF
+        i = j
+
+
+@_jit
 def region_statistics(region: Array, depth: Array, semantic: Array, n: int) -> tuple[Array, ...]:
     """Category, area and depth's mean, variance, minimum and maximum of the regions 1..n of one frame.
 
@@ -585,18 +599,7 @@ def region_statistics(region: Array, depth: Array, semantic: Array, n: int) -> t
         if r >= 0:
             variance[r] += total
     variance /= area
-    codes = np.sort(codes[:m])
-    best = np.zeros(n, np.int64)
-    i = 0
-    while i < m:
-        j = i
-        while j < m and codes[j] == codes[i]:
-            j += 1
-        r = codes[i] >> 16
-        if j - i > best[r]:
-            best[r] = j - i
-            category[r] = codes[i] & 0xFFFF
-        i = j
+    _most_frequent(np.sort(codes[:m]), category)
     return category, area, mean, variance, low, high
 
 

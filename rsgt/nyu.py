@@ -1,31 +1,24 @@
 """``nyu_depth_v2_labeled.mat`` (and the v1 file), streamed along its own chunk grid.
 
-MATLAB writes HDF5 with its axes reversed, so that h5py sees (frame, x, y). HDF5 has one lock for all its
-work; the fast way therefore only fetches packed chunks under it and inflates them outside, so that
-several threads read one file at the speed of several cores. Chunks with another filter, and files
-without chunks, take h5py's own way with the same result.
+MATLAB writes HDF5 with its axes reversed, so that h5py sees (frame, x, y); here they become (frame, y, x).
 """
 
 import hashlib
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import deflate
 import h5py
 import numpy as np
 import numpy.typing as npt
 
 from rsgt import kernels, schema
+from rsgt.chunks import InflateError, Place, first_frame, stream
 from rsgt.schema import InputError, LabelSet
 from rsgt.source import DepthKind
 
 Array = npt.NDArray[Any]
-Place = Callable[[Array, slice, tuple[slice, ...]], None]
-"""Takes one block (frame, …, x, y), the rows it fills and the window of the trailing axes it covers."""
-
 _STACKS = {
     "images": ("uint8", 4),
     "depths": ("float32", 3),
@@ -89,7 +82,7 @@ class NyuFile:
         missing = [name for name in _REQUIRED if name not in self._file]
         if missing:
             raise InputError(
-                f"{self.path}: has no {', '.join(missing)} (it has {', '.join(sorted(self._file)) or 'nothing'}); "
+                f"{self.path}: has no {', '.join(missing)} (it has {', '.join(self._file) or 'nothing'}); "
                 + _FACTS
             )
         frames, _, width, height = (*self._file["images"].shape, 0, 0, 0, 0)[:4]
@@ -240,7 +233,7 @@ class NyuFile:
             x, y = window
             bad = kernels.transpose_depth(block, out[rows, y, x])
             if bad:
-                where = frames[rows][_first_frame(~((block >= 0) & (block < np.inf)))] + 1
+                where = frames[rows][first_frame(~((block >= 0) & (block < np.inf)))] + 1
                 raise InputError(
                     f"{self.path}: {name} of frame {where} has values that are NaN, infinite or negative; "
                     "expected metres with 0 for a hole; mend the frame or leave it out (--frames)"
@@ -276,7 +269,7 @@ class NyuFile:
             x, y = window
             largest = kernels.transpose_labels(block, table, out[rows, y, x])
             if largest >= len(table):
-                where = frames[rows][_first_frame(block >= len(table))] + 1
+                where = frames[rows][first_frame(block >= len(table))] + 1
                 raise InputError(
                     f"{self.path}: {name} of frame {where} holds {largest}, expected {expected}; "
                     "the file is damaged or another one"
@@ -286,79 +279,9 @@ class NyuFile:
         return out
 
     def _stream(self, name: str, frames: Sequence[int], place: Place) -> None:
-        """Hand every stored block that the frames need to ``place``, each block once.
-
-        Peak memory beside the caller's output: one chunk, or one frame of chunks read h5py's way.
-        """
-        data = self._file[name]
-        shape, chunks = data.shape, data.chunks or (1, *data.shape[1:])
         try:
-            fast = _inflates_fast(data)
-            for first, rows, wanted in _chunk_rows(frames, chunks[0]):
-                if not fast:
-                    everything = tuple(slice(0, n) for n in shape[1:])
-                    place(data[first : min(first + chunks[0], shape[0])][wanted], rows, everything)
-                    continue
-                for offset, window in _grid(first, shape, chunks):
-                    block = _chunk(data, offset, chunks)
-                    inside = tuple(slice(0, w.stop - w.start) for w in window)
-                    place(block[(wanted, *inside)], rows, window)
-        except (OSError, deflate.DeflateError) as error:
+            stream(self._file[name], frames, place)
+        except (OSError, InflateError) as error:
             raise InputError(
                 f"{self.path}: {name} can't be read ({error}); the file is damaged, download it again"
             ) from error
-
-
-def _chunk_rows(frames: Sequence[int], depth: int) -> Iterator[tuple[int, slice, slice | list[int]]]:
-    """Group ascending frames by the row of chunks that holds them: (first frame of the row, rows, picks)."""
-    i = 0
-    while i < len(frames):
-        first = frames[i] // depth * depth
-        j = i
-        while j < len(frames) and frames[j] < first + depth:
-            j += 1
-        picks = [f - first for f in frames[i:j]]
-        contiguous = picks == list(range(picks[0], picks[0] + len(picks)))
-        yield first, slice(i, j), slice(picks[0], picks[-1] + 1) if contiguous else picks
-        i = j
-
-
-def _grid(
-    first: int, shape: tuple[int, ...], chunks: tuple[int, ...]
-) -> Iterator[tuple[tuple[int, ...], tuple[slice, ...]]]:
-    """Offsets of the chunks that begin at frame ``first``, with the window of the other axes each covers."""
-    counts = [-(-n // c) for n, c in zip(shape[1:], chunks[1:], strict=True)]
-    for index in np.ndindex(*counts):
-        offset = tuple(i * c for i, c in zip(index, chunks[1:], strict=True))
-        window = tuple(
-            slice(o, min(o + c, n)) for o, c, n in zip(offset, chunks[1:], shape[1:], strict=True)
-        )
-        yield (first, *offset), window
-
-
-def _inflates_fast(data: Any) -> bool:
-    """Whether the chunks are plain or gzip, so that they can be unpacked without HDF5."""
-    if data.chunks is None:
-        return False
-    properties = data.id.get_create_plist()
-    filters = [properties.get_filter(i)[0] for i in range(properties.get_nfilters())]
-    return filters in ([], [h5py.h5z.FILTER_DEFLATE])
-
-
-def _chunk(data: Any, offset: tuple[int, ...], chunks: tuple[int, ...]) -> Array:
-    """Read one chunk, inflating it outside HDF5's lock; a chunk at the edge may come with its padding."""
-    info = data.id.get_chunk_info_by_coord(offset)
-    if info.byte_offset is None or info.filter_mask:  # never written, or stored with a filter skipped
-        return np.asarray(data[tuple(slice(o, o + c) for o, c in zip(offset, chunks, strict=True))])
-    packed = data.id.read_direct_chunk(offset)[1]
-    size = math.prod(chunks) * data.dtype.itemsize
-    if data.compression == "gzip":
-        packed = deflate.zlib_decompress(packed, size)
-    if len(packed) != size:
-        raise OSError(f"the chunk at {offset} has {len(packed)} bytes, expected {size}")
-    return np.frombuffer(packed, data.dtype).reshape(chunks)
-
-
-def _first_frame(bad: Array) -> int:
-    """Position of the first frame of a block, (frame, …) bool, that has a bad value."""
-    return int(np.argmax(bad.reshape(len(bad), -1).any(axis=1)))

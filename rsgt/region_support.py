@@ -108,15 +108,13 @@ def region_support(
         return RegionSupport(*kernels.published_region_support(depth.astype(np.float64), category, bins))
     if variant != "default":
         raise InputError(f"variant: got {variant!r}, expected 'default' or 'published'")
-    key = category
+    key: npt.NDArray[Any] = category
     if instance is not None:
         key = category.astype(np.uint32) << 16 | _labels("instance", instance, depth.shape)
         key[category == 0] = 0  # what has no category has no instance either
     if depth.dtype != np.float32:
         depth = depth.astype(np.float64)
-    return RegionSupport(
-        *kernels.default_region_support(depth, key, unlabelled == "ignore", bins, min_size)
-    )
+    return RegionSupport(*kernels.default_region_support(depth, key, unlabelled == "ignore", bins, min_size))
 
 
 def _labels(name: str, values: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray[np.uint16]:

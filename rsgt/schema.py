@@ -56,8 +56,8 @@ FRAME_ARRAYS: tuple[ArraySpec, ...] = (
     ArraySpec("instance", ("frame", "y", "x"), "uint16", None,
               "counter of the object within its category; 0 = none"),
     ArraySpec("region", ("frame", "y", "x"), "int32", None,
-              "region-support label, dense from 1 in each frame; 0 = no region"),
-    ArraySpec("support", ("frame", "y", "x"), "float32", "m", "mean depth of the pixel's region; 0 = no region"),
+              "region, dense from 1 in each frame; 0 = no region"),
+    ArraySpec("support", ("frame", "y", "x"), "float32", "m", "mean depth of the region; 0 = no region"),
 )  # fmt: skip
 
 INDEX_ARRAYS: tuple[ArraySpec, ...] = (

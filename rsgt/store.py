@@ -1,16 +1,11 @@
-"""The region-support store on disk: plan, write one shard, finish, open.
+"""The region-support store on disk: how its arrays are encoded, and how a finished one is read.
 
-The only module that knows Zarr. A store is laid out first, filled shard by shard in any order by any
-number of processes, and becomes readable with its very last write, the root group: until then no Zarr
-reader finds a group there. What building needs in between lies in ``.rsgt-build`` and goes at the end.
+Only this module and ``writer``, which fills a store, know Zarr.
 """
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -33,49 +28,6 @@ TABLE_CHUNK = 1 << 18
 # reads each frame many times. Bit shuffle helps the noisy low bits of colour, byte shuffle the rest.
 _LEVEL = 5
 _SHUFFLE = {"rgb": BloscShuffle.bitshuffle}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What a store will hold and how it is cut into shards: everything that shapes its bytes.
-
-    ``frames`` are positions (from 0) in the source, ``frame_ids`` the numbers (from 1) they go by there.
-    """
-
-    parameters: dict[str, Any]
-    source: dict[str, Any]
-    shape: tuple[int, int]
-    frames: tuple[int, ...]
-    frame_ids: tuple[int, ...]
-    split: tuple[int, ...]
-    split_origin: str
-    scene: tuple[int, ...]
-    scene_names: tuple[str, ...]
-    class_names: tuple[str, ...]
-    intrinsics: dict[str, float]
-    shard_frames: int
-    versions: dict[str, str]
-
-    @property
-    def n_shards(self) -> int:
-        """Number of shards of every sharded array."""
-        return -(-len(self.frames) // self.shard_frames)
-
-    def shard(self, k: int) -> slice:
-        """Rows of the store that shard ``k`` holds."""
-        return slice(k * self.shard_frames, min((k + 1) * self.shard_frames, len(self.frames)))
-
-    def document(self) -> dict[str, Any]:
-        """Return the plan as plain JSON types."""
-        plain: dict[str, Any] = json.loads(json.dumps({"format_version": schema.FORMAT_VERSION, **asdict(self)}))
-        return plain
-
-
-def _write_text(path: Path, text: str) -> None:
-    """Replace a file in one step: readers see the old text or the new, never a part."""
-    aside = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)
 
 
 def _codecs(spec: ArraySpec) -> list[Any]:
@@ -119,159 +71,18 @@ def create_array(
     )
 
 
-def create(path: Path, plan: Plan) -> None:
-    """Lay out an empty store for ``plan``; the plan itself lands last, so that half a layout is redone."""
-    (path / STAGING / "shards").mkdir(parents=True, exist_ok=True)
-    for spec in schema.FRAME_ARRAYS:
-        row = (*plan.shape, 3)[: len(spec.axes) - 1]
-        extra = {"class_names": list(plan.class_names)} if spec.name == "semantic" else None
-        create_array(
-            path / spec.name, spec, (len(plan.frames), *row), shard=plan.shard_frames, attributes=extra
-        )
-    _write_text(path / STAGING / "plan.json", json.dumps(plan.document(), indent=1))
-
-
-def unfinished_plan(path: Path) -> dict[str, Any] | None:
-    """Return the plan of a store that is being built at ``path``, or None where there is none."""
-    try:
-        document: dict[str, Any] = json.loads((path / STAGING / "plan.json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}: the build's plan is damaged ({error}); build again with --overwrite") from error
-    return document
-
-
-def is_ours(path: Path) -> bool:
-    """Whether ``path`` is a region-support store or the beginning of one (so that it may be replaced)."""
-    if (path / STAGING).is_dir():
-        return True
-    try:
-        return bool(_root_attributes(path).get("format") == schema.FORMAT)
-    except InputError:
-        return False
-
-
-def remove(path: Path) -> None:
-    """Delete a store, its root first, so that an interrupted deletion never looks like a store."""
-    (path / "zarr.json").unlink(missing_ok=True)
-    shutil.rmtree(path)
-
-
-def _shard_file(path: Path, spec: ArraySpec, k: int) -> Path:
+def shard_file(path: Path, spec: ArraySpec, k: int) -> Path:
+    """Path of the file that holds shard ``k`` of an array."""
     return path.joinpath(spec.name, "c", str(k), *("0" for _ in spec.axes[1:]))
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, as ``sha256sum`` prints it."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_shard(
-    path: Path, plan: Plan, k: int, arrays: Iterable[tuple[str, Array]], table: Iterator[dict[str, Array]]
-) -> None:
-    """Write one whole shard of every array, then the regions' table, then the record that makes it count.
-
-    Parameters
-    ----------
-    path, plan, k
-        The store, its plan and the shard's number.
-    arrays
-        ``(name, values)`` of every array of ``schema.FRAME_ARRAYS``, each with all frames of the shard;
-        they are asked for one by one, so that the caller need not hold them all.
-    table
-        Per frame the columns of ``schema.REGION_ARRAYS``; asked for after the arrays.
-    """
-    rows = plan.shard(k)
-    files = {}
-    specs = {spec.name: spec for spec in schema.FRAME_ARRAYS}
-    for name, values in arrays:
-        # Looking for empty chunks costs more than compressing them, and a shard is always written whole.
-        array = zarr.open_array(str(path / name), mode="r+").with_config({"write_empty_chunks": True})
-        array[rows] = values
-        file = _shard_file(path, specs[name], k)
-        files[name] = {"bytes": file.stat().st_size, "sha256": _sha256(file)}
-        del values
-    if set(files) != set(specs):
-        raise ValueError(f"a shard holds {sorted(specs)}, got {sorted(files)}")
-    columns = list(table)
-    staged = path / STAGING / "shards" / f"{k:05d}"
-    aside = staged.with_suffix(f".{os.getpid()}.partial")
-    with aside.open("wb") as file_out:
-        np.savez(
-            file_out,
-            count=np.array([len(frame["label"]) for frame in columns], np.int64),
-            **{s.name: np.concatenate([frame[s.name] for frame in columns]) for s in schema.REGION_ARRAYS},
-        )
-    aside.replace(staged.with_suffix(".npz"))
-    record = {
-        "shard": k,
-        "frames": [rows.start, rows.stop],
-        "files": files,
-        "table": _sha256(staged.with_suffix(".npz")),
-    }
-    _write_text(staged.with_suffix(".json"), json.dumps(record))
-
-
-def read_record(path: Path, plan: Plan, k: int) -> dict[str, Any] | None:
-    """Return the record of a shard whose files are all there with their sizes, else None."""
-    staged = path / STAGING / "shards" / f"{k:05d}"
-    try:
-        record: dict[str, Any] = json.loads(staged.with_suffix(".json").read_text(encoding="utf-8"))
-        whole = _sha256(staged.with_suffix(".npz")) == record["table"]
-        for spec in schema.FRAME_ARRAYS:
-            whole &= _shard_file(path, spec, k).stat().st_size == record["files"][spec.name]["bytes"]
-    except (OSError, ValueError, KeyError):
-        return None
-    return record if whole else None
-
-
-def finish(path: Path, plan: Plan) -> None:
-    """Write the index arrays, the regions' table and, last of all, the root group.
-
-    Raises
-    ------
-    InputError
-        Where a shard is missing.
-    """
-    records = [read_record(path, plan, k) for k in range(plan.n_shards)]
-    missing = [k for k, record in enumerate(records) if record is None]
-    if missing:
-        raise InputError(f"{path}: shards {missing} of {plan.n_shards} are missing; run the same build again")
-    index: dict[str, Any] = {"frame_id": plan.frame_ids, "split": plan.split, "scene": plan.scene}
-    for spec in schema.INDEX_ARRAYS:
-        extra = {"scene_names": list(plan.scene_names)} if spec.name == "scene" else None
-        values = index[spec.name] = np.asarray(index[spec.name], spec.dtype)
-        create_array(path / spec.name, spec, values.shape, attributes=extra)[:] = values
-
-    parts = []
-    for k in range(plan.n_shards):
-        with np.load(path / STAGING / "shards" / f"{k:05d}.npz") as part:
-            parts.append(dict(part))
-    start = np.concatenate([[0], np.cumsum(np.concatenate([part["count"] for part in parts]))])
-    table = {spec.name: np.concatenate([part[spec.name] for part in parts]) for spec in schema.REGION_ARRAYS}
-    table["start"] = start
-    zarr.create_group(str(path / "regions"), overwrite=True)
-    for spec in (schema.REGION_START, *schema.REGION_ARRAYS):
-        values = np.ascontiguousarray(table[spec.name], spec.dtype)
-        create_array(path / "regions" / spec.name, spec, values.shape)[:] = values
-        table[spec.name] = values
-    for leftover in path.rglob("*.partial"):  # a killed writer leaves its temporary file
-        leftover.unlink()
-    document = plan.document()
-    shards = [{"frames": r["frames"], "files": r["files"]} for r in records if r]
-    attributes = {
-        "format": schema.FORMAT,
-        "format_version": schema.FORMAT_VERSION,
-        **{name: document[name] for name in ("parameters", "source", "split_origin", "intrinsics", "versions")},
-        "content_sha256": _content_hash(shards, {**index, **table}),
-        "shards": shards,
-    }
-    zarr.create_group(str(path), attributes=attributes, overwrite=False)
-    shutil.rmtree(path / STAGING)
-
-
-def _content_hash(shards: list[dict[str, Any]], small: Mapping[str, Array]) -> str:
+def content_hash(shards: list[dict[str, Any]], small: Mapping[str, Array]) -> str:
     """Hash the shards' hashes and the small arrays by name: equal where every array is."""
     digest = hashlib.sha256(json.dumps(shards, sort_keys=True).encode())
     for spec in (*schema.INDEX_ARRAYS, schema.REGION_START, *schema.REGION_ARRAYS):
@@ -279,7 +90,8 @@ def _content_hash(shards: list[dict[str, Any]], small: Mapping[str, Array]) -> s
     return digest.hexdigest()
 
 
-def _root_attributes(path: Path) -> dict[str, Any]:
+def root_attributes(path: Path) -> dict[str, Any]:
+    """Attributes of the root group; InputError where there is none."""
     try:
         document = json.loads((path / "zarr.json").read_text(encoding="utf-8"))
         attributes: dict[str, Any] = document["attributes"]
@@ -308,12 +120,12 @@ class Store:
     @cached_property
     def attributes(self) -> dict[str, Any]:
         """Attributes of the root group."""
-        return _root_attributes(self.path)
+        return root_attributes(self.path)
 
     @property
     def identity(self) -> str:
         """Hash of the store's content, equal for equal arrays."""
-        return str(self.attributes["content_sha256"])
+        return str(self.attributes["contentsha256"])
 
     @cached_property
     def _arrays(self) -> dict[str, zarr.Array[Any]]:
@@ -403,18 +215,20 @@ class Store:
         array = self.array(name)
         try:
             # One frame by its number takes the short way through zarr-python's sharding codec.
-            values = array[start][None] if stop == start + 1 else array[start:stop]
+            values = np.asarray(array[start])[None] if stop == start + 1 else np.asarray(array[start:stop])
         except (ValueError, RuntimeError, OSError) as error:
             raise InputError(
                 f"{self.path}: {name} of frames {start}..{stop - 1} can't be read ({error}); "
                 "run `rsgt verify`, then build again with --overwrite"
             ) from error
-        return np.asarray(values)
+        return values
 
     def region_table(self, frame: int) -> dict[str, Array]:
         """Return the regions of one frame: columns of ``schema.REGION_ARRAYS``, one row a region."""
         rows = slice(int(self.region_start[frame]), int(self.region_start[frame + 1]))
-        return {spec.name: np.asarray(self.array(f"regions/{spec.name}")[rows]) for spec in schema.REGION_ARRAYS}
+        return {
+            spec.name: np.asarray(self.array(f"regions/{spec.name}")[rows]) for spec in schema.REGION_ARRAYS
+        }
 
     def whole_region_table(self) -> dict[str, Array]:
         """Return the regions of all frames, frame after frame (see ``region_start``)."""
@@ -435,7 +249,7 @@ def open_store(path: str | Path) -> Store:
     if (path / STAGING / "plan.json").exists() and not (path / "zarr.json").exists():
         done = len(list((path / STAGING / "shards").glob("*.json")))
         raise InputError(f"{path}: unfinished store ({done} shards done); run the same `rsgt build` again")
-    attributes = _root_attributes(path)
+    attributes = root_attributes(path)
     found = (attributes.get("format"), attributes.get("format_version"))
     if found != (schema.FORMAT, schema.FORMAT_VERSION):
         raise InputError(
@@ -449,20 +263,20 @@ def damaged_files(opened: Store) -> Iterator[tuple[int, str, str]]:
     """Yield (shard, array, what is wrong) of every shard file that is missing or not as it was written."""
     for k, shard in enumerate(opened.attributes["shards"]):
         for spec in schema.FRAME_ARRAYS:
-            file, expected = _shard_file(opened.path, spec, k), shard["files"][spec.name]
+            file, expected = shard_file(opened.path, spec, k), shard["files"][spec.name]
             if not file.exists():
                 yield k, spec.name, "the shard's file is missing"
             elif file.stat().st_size != expected["bytes"]:
                 yield k, spec.name, f"the file has {file.stat().st_size} bytes, expected {expected['bytes']}"
-            elif _sha256(file) != expected["sha256"]:
+            elif sha256(file) != expected["sha256"]:
                 yield k, spec.name, "the file's SHA-256 is not the recorded one"
 
 
-def content_hash(opened: Store) -> str:
+def content_hash_of(opened: Store) -> str:
     """Compute a store's content hash again from its records and its regions' table."""
-    small = {spec.name: opened.array(spec.name)[:] for spec in schema.INDEX_ARRAYS}
+    small = {spec.name: np.asarray(opened.array(spec.name)[:]) for spec in schema.INDEX_ARRAYS}
     table = {"start": opened.region_start, **opened.whole_region_table()}
-    return _content_hash(opened.attributes["shards"], {**small, **table})
+    return content_hash(opened.attributes["shards"], {**small, **table})
 
 
 def write_prediction(

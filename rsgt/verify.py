@@ -81,7 +81,7 @@ def frame_problems(maps: dict[str, Array], table: dict[str, Array], parameters: 
     mean = np.concatenate([[0], computed["depth_mean"]]).astype(np.float32)
     apart = np.abs(support - mean[region]).max(initial=0)
     if apart > 1e-5:
-        yield f"support is up to {apart:.6g} m off the mean depth of its region"
+        yield f"support is up to {apart:.3g} m off the mean depth of its region"
     again = region_support(
         depth,
         maps["semantic"],
@@ -99,7 +99,7 @@ def frame_problems(maps: dict[str, Array], table: dict[str, Array], parameters: 
 
 def _source_problems(opened: Store, source: Source, k: int, parameters: Parameters) -> Iterator[str]:
     position = [list(source.frame_ids).index(int(opened.frame_id[k]))]
-    stored = {
+    stored: dict[str, Array] = {
         "rgb": source.rgb(position),
         "depth": source.depth(position, parameters.depth),
         "semantic": source.semantic(position, parameters.labels),
@@ -183,8 +183,10 @@ def verify(
     for k, name, message in store.damaged_files(opened):
         first, last = (int(opened.frame_id[i]) for i in (shards[k]["frames"][0], shards[k]["frames"][1] - 1))
         problems.append(Problem(None, f"{name} of frames {first}..{last}: {message}"))
-    if store.content_hash(opened) != opened.identity:
-        problems.append(Problem(None, "an index array, the regions' table or a shard's record was altered: the content hash differs"))
+    if store.content_hash_of(opened) != opened.identity:
+        problems.append(
+            Problem(None, "an index array, the regions' table or a record was altered: content hash differs")
+        )
 
     done = iter(range(1, len(shards) + 1))
 

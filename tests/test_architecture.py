@@ -1,0 +1,104 @@
+"""The tree keeps its own rules: who imports whom, one door per library, sizes, no rubbish names."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MODULES = sorted([*ROOT.glob("rsgt/**/*.py"), *ROOT.glob("rsn/**/*.py")])
+NAMES = {
+    str(p.relative_to(ROOT).with_suffix("")).replace("/", ".").removesuffix(".__init__"): p for p in MODULES
+}
+
+DOORS = {
+    "h5py": {"rsgt.nyu", "rsgt.chunks", "rsgt.synthetic"},
+    "deflate": {"rsgt.chunks"},
+    "embreex": {"rsgt.synthetic"},
+    "zarr": {"rsgt.store", "rsgt.writer"},
+    "numba": {"rsgt.kernels", "rsn.mean_shift"},
+    "dask": {"rsgt.build", "rsgt.stats", "rsgt.verify"},
+    "distributed": {"rsgt.build"},
+    "click": {"rsgt.cli", "rsn.cli"},
+}
+ASSEMBLIES = {"rsgt.build", "rsgt.verify", "rsn.experiment"}
+"""May know several stages; ``verify`` recomputes what ``build`` made."""
+
+
+def imports(path):
+    """Full names of what a module imports, wherever in the file."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{path}: relative import"
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+IMPORTS = {name: imports(path) for name, path in NAMES.items()}
+
+
+def users_of(package):
+    return {
+        n for n, found in IMPORTS.items() if any(f == package or f.startswith(f"{package}.") for f in found)
+    }
+
+
+@pytest.mark.parametrize("package", sorted(DOORS))
+def test_one_door_per_library(package):
+    assert users_of(package) <= DOORS[package]
+
+
+def test_rsgt_knows_nothing_of_training():
+    for package in ("torch", "rsn", "lightning_fabric", "kornia"):
+        assert not {name for name in users_of(package) if name.startswith("rsgt")}
+
+
+def test_one_bridge_from_training_to_the_store():
+    assert {n for n in users_of("rsgt.store") if n.startswith("rsn")} <= {"rsn.dataset"}
+    allowed = {"rsgt", "rsgt.schema", "rsgt.store"}
+    for name, found in IMPORTS.items():
+        if name.startswith("rsn"):
+            modules = {f for f in found if f in NAMES and f.startswith("rsgt")}
+            assert modules <= allowed, name
+
+
+def test_nobody_imports_pipelines():
+    assert not users_of("pipelines")
+
+
+def test_only_command_lines_know_assemblies():
+    for assembly in ASSEMBLIES:
+        users = users_of(assembly)
+        assert users <= {"rsgt.cli", "rsn.cli"} | ASSEMBLIES, assembly
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_sizes_and_names(path):
+    assert path.stem not in {"utils", "util", "core", "common", "helpers", "base", "misc"}
+    lines = path.read_text().splitlines()
+    assert len(lines) <= LONG.get(str(path.relative_to(ROOT)), 320)
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef):
+            assert node.end_lineno - node.lineno <= 80, f"{path}: {node.name}"
+
+
+LONG = {"rsgt/kernels.py": 640, "rsgt/build.py": 420}
+"""One library, one door, makes these longer than the rest."""
+
+
+def test_every_module_is_documented():
+    for name, path in NAMES.items():
+        tree = ast.parse(path.read_text())
+        assert ast.get_docstring(tree), name
+
+
+def test_the_command_line_starts_fast():
+    heavy = ("numba", "zarr", "dask", "h5py", "torch")
+    code = f"import sys, rsgt.cli; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

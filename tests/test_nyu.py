@@ -1,0 +1,203 @@
+"""The labelled NYU file: axes, every chunk layout, label sets, and files that are something else."""
+
+import pickle
+
+import h5py
+import hdf5plugin
+import numpy as np
+import pytest
+
+from rsgt import chunks, schema
+from rsgt.schema import InputError
+from rsgt.source import open_source
+from tests.conftest import smooth_frames, write_nyu
+
+
+def check_equal(source, arrays, frames):
+    assert np.array_equal(source.rgb(frames), arrays["images"][frames])
+    assert np.array_equal(source.depth(frames), arrays["depths"][frames])
+    assert np.array_equal(source.depth(frames, "raw"), arrays["rawDepths"][frames])
+    assert np.array_equal(source.semantic(frames), arrays["labels"][frames])
+    assert np.array_equal(source.instance(frames), arrays["instances"][frames])
+
+
+@pytest.mark.parametrize("frames", [list(range(10)), [4], [0, 1, 5, 6, 9], [2, 3, 4]])
+@pytest.mark.parametrize(
+    ("layout", "options"),
+    [
+        ("frame", None),
+        ("block", None),
+        ("contiguous", None),
+        ("block", {"shuffle": True}),
+        ("frame", {"compression": "lzf"}),
+        ("block", {"compression": None}),
+        ("frame", dict(hdf5plugin.Zstd())),
+    ],
+)
+def test_every_layout_gives_the_frames_that_were_written(tmp_path, layout, options, frames):
+    arrays = smooth_frames(10)
+    source = open_source(write_nyu(tmp_path / "a.mat", arrays, layout=layout, options=options))
+    check_equal(source, arrays, frames)
+    check_equal(pickle.loads(pickle.dumps(source)), arrays, frames)
+
+
+def test_each_chunk_is_inflated_once(tmp_path, monkeypatch):
+    arrays = smooth_frames(6)
+    source = open_source(write_nyu(tmp_path / "a.mat", arrays, layout="block"))
+    inflate, sizes = chunks.deflate.zlib_decompress, []
+    monkeypatch.setattr(chunks.deflate, "zlib_decompress", lambda b, n: sizes.append(n) or inflate(b, n))
+    source.depth(range(6))
+    _, width, height = source._file["depths"].shape
+    grid = source._file["depths"].chunks
+    assert len(sizes) == 2 * -(-width // grid[1]) * -(-height // grid[2])
+
+
+def test_unwritten_chunks_and_skipped_filters(tmp_path):
+    arrays = smooth_frames(3)
+    path = write_nyu(tmp_path / "a.mat", arrays, skip=("depths",))
+    with h5py.File(path, "r+") as file:
+        stack = arrays["depths"].transpose(0, 2, 1)
+        data = file.create_dataset(
+            "depths", stack.shape, "f4", chunks=(1, *stack.shape[1:]), compression="gzip"
+        )
+        data[0] = stack[0]
+        data.id.write_direct_chunk((1, 0, 0), np.ascontiguousarray(stack[1]).tobytes(), filter_mask=1)
+    depth = open_source(path).depth(range(3))
+    assert np.array_equal(depth[:2], arrays["depths"][:2])
+    assert not depth[2].any()
+
+
+def test_label_sets_and_names(tmp_path):
+    arrays = smooth_frames(2)
+    arrays["labels"][:, 0, :4] = [0, 1, 21, 894]
+    source = open_source(write_nyu(tmp_path / "a.mat", arrays))
+    facts = schema.nyu_facts()
+    assert facts["names894"][20] == "wall"
+    assert source.semantic([0], "894")[0, 0, :4].tolist() == [0, 1, 21, 894]
+    forty = source.semantic([0], "40")[0, 0, :4].tolist()
+    assert [forty[0], facts["names40"][forty[2] - 1]] == [0, "wall"]
+    thirteen = source.semantic([0], "13")[0, 0, :4].tolist()
+    assert [thirteen[0], facts["names13"][thirteen[2] - 1]] == [0, "wall"]
+    assert [len(source.class_names(k)) for k in ("894", "40", "13")] == [894, 40, 13]
+
+
+def test_a_file_with_its_own_classes(tmp_path):
+    arrays = {k: v for k, v in smooth_frames(2).items() if k != "instances"}  # as in the v1 file
+    arrays["labels"] %= 3
+    source = open_source(write_nyu(tmp_path / "v1.mat", arrays, names=["bed", "wall"], skip=("scenes",)))
+    assert source.class_names("894") == ["bed", "wall"]
+    assert not source.has_instances
+    assert not source.instance([0]).any()
+    assert source.scenes == ["frame 1", "frame 2"]
+    with pytest.raises(InputError, match="use --labels 894"):
+        source.semantic([0], "40")
+
+
+def test_official_split_and_facts():
+    train = schema.official_train_frames()
+    assert len(train) == 795
+    assert {3, 4, 5} <= train
+    assert not {1, 2, 9} & train
+    assert schema.class_map("13").max() == 13
+    assert schema.class_map("40").max() == 40
+
+
+def test_intrinsics_scale_with_the_frame(nyu_file):
+    camera = open_source(nyu_file[0]).intrinsics
+    assert camera["fx"] == pytest.approx(518.8579 * 32 / 640, rel=1e-5)
+    assert camera["cy"] == pytest.approx(253.7362 * 24 / 480, rel=1e-5)
+
+
+def test_identity_tells_files_apart(tmp_path):
+    one = open_source(write_nyu(tmp_path / "a.mat", smooth_frames(3, seed=0))).identity()
+    same = open_source(write_nyu(tmp_path / "b.mat", smooth_frames(3, seed=0))).identity()
+    other = open_source(write_nyu(tmp_path / "c.mat", smooth_frames(3, seed=1))).identity()
+    assert one["fingerprint"] == same["fingerprint"] != other["fingerprint"]
+
+
+@pytest.mark.parametrize("layout", ["frame", "block", "contiguous"])
+def test_bad_values_name_their_frame(tmp_path, layout):
+    arrays = smooth_frames(5)
+    arrays["depths"][3, 2, 2] = np.nan
+    arrays["rawDepths"][1, 2, 2] = -1
+    arrays["labels"][2, 0, 0] = 900
+    source = open_source(write_nyu(tmp_path / "a.mat", arrays, layout=layout))
+    with pytest.raises(InputError, match="depths of frame 4 has values that are NaN"):
+        source.depth(range(5))
+    with pytest.raises(InputError, match="rawDepths of frame 2 "):
+        source.depth(range(5), "raw")
+    with pytest.raises(InputError, match=r"labels of frame 3 holds 900, expected 0\.\.894"):
+        source.semantic([0, 2, 4])
+    assert source.depth([0, 1, 2]).shape == (3, 24, 32)
+
+
+def test_files_that_are_something_else(tmp_path):
+    page, old, noise = tmp_path / "p.mat", tmp_path / "splits.mat", tmp_path / "n.mat"
+    page.write_text("<!DOCTYPE html><html>404</html>")
+    old.write_bytes(b"MATLAB 5.0 MAT-file, Platform".ljust(600))
+    noise.write_bytes(bytes(range(256)) * 9)
+    whole = write_nyu(tmp_path / "w.mat", smooth_frames(4))
+    cut = tmp_path / "cut.mat"
+    cut.write_bytes(whole.read_bytes()[:-5000])
+    for path, message in [
+        (page, "HTML"),
+        (old, "MATLAB 5"),
+        (noise, "can't be opened as HDF5"),
+        (cut, "truncated"),
+        (tmp_path / "none.mat", "no such file"),
+        (tmp_path, "is a folder"),
+    ]:
+        with pytest.raises(InputError, match=message) as caught:
+            open_source(path)
+        assert "\n" not in str(caught.value)
+
+
+def test_missing_and_misshapen_datasets(tmp_path):
+    arrays = smooth_frames(3)
+    with pytest.raises(InputError, match="has no labels"):
+        open_source(write_nyu(tmp_path / "a.mat", arrays, skip=("labels",)))
+    with pytest.raises(InputError, match=r"depths is float32 \(2, 32, 24\), expected float32 \(3, 32, 24\)"):
+        open_source(write_nyu(tmp_path / "b.mat", {**arrays, "depths": arrays["depths"][:2]}))
+    without_raw = open_source(write_nyu(tmp_path / "c.mat", arrays, skip=("rawDepths",)))
+    with pytest.raises(InputError, match="use --depth filled"):
+        without_raw.depth([0], "raw")
+
+
+def test_damaged_chunk(tmp_path):
+    path = write_nyu(tmp_path / "a.mat", smooth_frames(4))
+    with h5py.File(path) as file:
+        info = file["depths"].id.get_chunk_info_by_coord((2, 0, 0))
+    data = bytearray(path.read_bytes())
+    start = info.byte_offset + info.size // 2
+    data[start : start + 40] = bytes(40)
+    path.write_bytes(data)
+    source = open_source(path)
+    with pytest.raises(InputError, match="depths can't be read"):
+        source.depth(range(4))
+
+
+def test_real_frames_have_the_floor_below(real_mat):
+    source = open_source(real_mat)
+    assert source.shape == (480, 640)
+    names = source.class_names("894")
+    semantic = source.semantic(range(24))
+    rows = np.arange(480)[None, :, None]
+    floor, ceiling = (semantic == names.index(n) + 1 for n in ("floor", "ceiling"))
+    assert (rows * floor).sum() / floor.sum() > 300
+    assert (rows * ceiling).sum() / ceiling.sum() < 150
+
+
+@pytest.mark.parametrize("layout", ["block", "contiguous"])
+def test_real_frames_are_the_same_in_every_layout(real_mat, real_folder, tmp_path, layout):
+    import subprocess
+    import sys
+
+    path = tmp_path / "other.mat"
+    command = [sys.executable, real_folder / "make_mat.py", path, "--frames", "1-24", "--layout", layout]
+    subprocess.run(command, check=True, capture_output=True)
+    one, other = open_source(real_mat), open_source(path)
+    frames = [3, 4, 20]
+    assert np.array_equal(one.rgb(frames), other.rgb(frames))
+    assert np.array_equal(one.depth(frames), other.depth(frames))
+    assert np.array_equal(one.semantic(frames), other.semantic(frames))
+    assert np.array_equal(one.instance(frames), other.instance(frames))

@@ -1,0 +1,141 @@
+"""A sound store passes; every kind of damage is found, and the frame named."""
+
+import json
+
+import numpy as np
+import pytest
+import zarr
+
+from rsgt import build as assembly
+from rsgt import store
+from rsgt.source import open_source
+from rsgt.verify import frame_problems, verify
+from tests.conftest import smooth_frames, write_nyu
+
+
+@pytest.fixture
+def built(nyu_file, tmp_path):
+    source = open_source(nyu_file[0])
+    plan = assembly.plan_build(source, assembly.Parameters(min_size=4), shard_frames=4)
+    out = tmp_path / "s.zarr"
+    assembly.build(source, out, plan)
+    return source, out
+
+
+def messages(path, **options):
+    return [str(problem) for problem in verify(path, **options).problems]
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        assembly.Parameters(),
+        assembly.Parameters(depth="raw", unlabelled="ignore", instances=True, min_size=0),
+        assembly.Parameters(variant="published"),
+    ],
+)
+def test_sound_stores_pass(nyu_file, tmp_path, parameters):
+    source = open_source(nyu_file[0])
+    assembly.build(source, tmp_path / "s.zarr", assembly.plan_build(source, parameters))
+    found = verify(tmp_path / "s.zarr", source=source, sample=10)
+    assert found.problems == []
+    assert (found.frames, found.compared_with_source) == (10, 10)
+
+
+def test_a_flipped_bit_names_its_frames(built):
+    _, out = built
+    file = out / "support/c/1/0/0"
+    data = bytearray(file.read_bytes())
+    data[200] ^= 1
+    file.write_bytes(data)
+    found = messages(out)
+    assert any("support of frames 5..8: the file's SHA-256" in m for m in found)
+    assert any(m.startswith("frame 5: support can't be decoded") for m in found)
+    with pytest.raises(ValueError, match="support of frames 4..4 can't be read"):
+        store.open_store(out).read("support", 4, 5)
+
+
+def test_missing_and_short_files(built):
+    _, out = built
+    (out / "rgb/c/0/0/0/0").unlink()
+    with (out / "depth/c/2/0/0").open("r+b") as file:
+        file.truncate(50)
+    found = messages(out)
+    assert any("rgb of frames 1..4: the shard's file is missing" in m for m in found)
+    assert any("depth of frames 9..10: the file has 50 bytes" in m for m in found)
+
+
+def test_altered_labels_with_mended_checksums(built):
+    """Someone rewrites a frame through Zarr and even the record: the algorithm itself disagrees."""
+    _, out = built
+    array = zarr.open_array(str(out / "region"), mode="r+")
+    array[0:4] = np.where(array[0:4] == 1, 2, array[0:4])
+    document = json.loads((out / "zarr.json").read_text())
+    file = out / "region/c/0/0/0"
+    shard = document["attributes"]["shards"][0]
+    shard["files"]["region"] = {"bytes": file.stat().st_size, "sha256": store.sha256(file)}
+    (out / "zarr.json").write_text(json.dumps(document))
+    found = messages(out)
+    assert any("content hash differs" in m for m in found)
+    assert any(m.startswith("frame 1: region labels are not dense") for m in found)
+
+
+def test_wrong_parameters_and_table_and_schema(built):
+    _, out = built
+    document = json.loads((out / "zarr.json").read_text())
+    document["attributes"]["parameters"]["bins"] = 3
+    (out / "zarr.json").write_text(json.dumps(document))
+    assert any("differs from Algorithm 1" in m for m in messages(out))
+    zarr.open_array(str(out / "regions/area"), mode="r+")[0] = 1
+    assert any("column area" in m and m.startswith("frame 1:") for m in messages(out))
+    metadata = json.loads((out / "split/zarr.json").read_text())
+    metadata["dimension_names"] = ["image"]
+    (out / "split/zarr.json").write_text(json.dumps(metadata))
+    assert messages(out) == ["array split is uint8 over ('image',), expected uint8 over ('frame',)"]
+
+
+def test_another_source_is_told_apart(built, tmp_path):
+    _, out = built
+    other = open_source(write_nyu(tmp_path / "other.mat", smooth_frames(10, seed=3)))
+    assert any("another file" in m for m in messages(out, source=other))
+
+
+def test_source_that_changed_since(built, monkeypatch):
+    source, out = built
+    depth = type(source).depth
+    monkeypatch.setattr(type(source), "depth", lambda self, f, kind="filled": depth(self, f, kind) + 1)
+    found = messages(out, source=source, sample=2)
+    assert len(found) == 2
+    assert all("depth differs from the source" in m for m in found)
+
+
+def maps(region, depth=None, semantic=None):
+    region = np.array(region, np.int32)
+    depth = np.full(region.shape, 2, np.float32) if depth is None else np.array(depth, np.float32)
+    semantic = np.ones(region.shape, np.uint16) if semantic is None else np.array(semantic, np.uint16)
+    table = assembly.region_table(region, depth, semantic)
+    support = np.concatenate([[0], table["depth_mean"]]).astype(np.float32)[region]
+    frame = {"depth": depth, "semantic": semantic, "instance": semantic, "region": region, "support": support}
+    return frame, table
+
+
+@pytest.mark.parametrize(
+    ("region", "expected"),
+    [
+        ([[1, 1], [1, 0]], "1 pixels have a region and should not"),
+        ([[1, 2], [2, 1]], "region differs from Algorithm 1"),
+        ([[1, 2, 1]], "2 regions fall into 3 connected pieces"),
+        ([[2, 1, 1]], "not in raster order"),
+        ([[1, 3, 3]], "not dense"),
+    ],
+)
+def test_each_invariant_is_checked(region, expected):
+    found = [*frame_problems(*maps(region), assembly.Parameters(min_size=0))]
+    assert any(expected in m for m in found), found
+
+
+def test_support_off_its_mean():
+    frame, table = maps([[1, 1, 1]])
+    frame["support"] = frame["support"] + np.float32(0.01)
+    found = [*frame_problems(frame, table, assembly.Parameters(min_size=0))]
+    assert any("0.01 m off the mean depth" in m for m in found)
