@@ -176,7 +176,9 @@ def discriminative_loss(
     embedding = embedding.float()
     mean, pixels = regional_means(embedding, region)
     weight = _region_weight(pixels)
-    away = torch.linalg.vector_norm(embedding - spread(mean.float(), region), dim=1, keepdim=True)
+    squared = (embedding - spread(mean.float(), region)).square().sum(dim=1, keepdim=True)
+    # Clamped before the root, whose slope at 0 is infinite.
+    away = squared.clamp_min(max(pull_margin**2, 1e-12)).sqrt()
     pull = (spread(weight.unsqueeze(1), region) * (away - pull_margin).clamp_min(0).square()).sum()
 
     centre = mean.transpose(1, 2)  # (B, L, C)

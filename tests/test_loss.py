@@ -1,7 +1,6 @@
 import math
 
 import pytest
-import reference_rsn as reference
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,6 +17,7 @@ from rsn.loss import (
 )
 from rsn.network import ClusteringOutput
 from rsn.regional import regional_mean_map
+from tests import reference_rsn as reference
 
 
 def batch(seed, *, images=2, shape=(13, 17), labels=9, holes=0.2):

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-import reference_rsn as reference
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,6 +8,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from rsgt.schema import InputError
 from rsn.mean_shift import mean_shift
+from tests import reference_rsn as reference
 
 
 def scene(seed, *, shape=(24, 32), regions=6, noise=0.02, channels=16, apart=0.68):

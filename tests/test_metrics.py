@@ -2,7 +2,6 @@ import math
 
 import numpy as np
 import pytest
-import reference_rsn as reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
@@ -17,6 +16,7 @@ from rsn.metrics import (
     region_errors,
     region_quality,
 )
+from tests import reference_rsn as reference
 
 
 def maps(seed, shape=(20, 30)):
