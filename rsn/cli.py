@@ -3,9 +3,9 @@
 Nothing here imports PyTorch before a command runs, so that ``rsn --help`` answers at once, also where
 PyTorch is missing. The flags of ``rsn fit`` are the keys of ``rsn.config``.
 """
-# ruff: noqa: PLC0415
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -115,6 +115,8 @@ def fit(
         return
     stream = None if as_json else sys.stderr
     complete = experiment.fit(config, store, out, resume=resume, tensorboard=tensorboard, stream=stream)
+    if os.environ.get("LOCAL_RANK", "0") != "0":
+        return  # one of several processes speaks for all
     best = out / "best.ckpt"
     result = {"complete": complete, "checkpoint": str(best if best.exists() else out / "last.ckpt")}
     if as_json:

@@ -45,7 +45,7 @@ class NetworkConfig(_Section):
     """What is built, and what it starts from."""
 
     model: Literal["generation", "refinement", "rsn", "clustering"] = setting("generation", "what is trained")
-    width: int = setting(64, "base channel count; the paper's is 64", least=1)
+    width: int = setting(64, "base channel count; the paper's is 64", least=8)
     encoder: Literal["resnet34", "efficientnet_lite0"] = setting("resnet34", "backbone of generation")
     norm: Literal["batch", "group"] = setting("batch", "normalisation of the layers")
     iterations: int = setting(3, "times that the refinement is applied", least=1, most=16)

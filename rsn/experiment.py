@@ -25,7 +25,7 @@ from rsn.dataset import (
     write_prediction,
 )
 from rsn.evaluation import Protocol, Table, check_protocol
-from rsn.inference import Array, make_fabric, predict_photo, predictions, support_of
+from rsn.inference import Array, Predicted, make_fabric, predict_photo, predictions, support_of
 from rsn.provenance import commit, versions
 from rsn.run import Run
 
@@ -176,31 +176,17 @@ def evaluate(
     fabric = make_fabric(device, precision=config.run.precision)
     network = fabric.to_device(model.rebuild(contents))
     result = Table(protocols)
-    view = report.Progress(len(frames), stream=stream)
-
-    def judged() -> Iterator[Array]:
-        whole = ("depth", "support", "region")
-        flip = any(protocol.flip for protocol in protocols)
-        for found in predictions(fabric, config, network, store, frames, whole=whole, flip=flip):
-            region = found.region
-            if region is None and model.makes_support(config):
-                region = support_of(found.depth if found.support is None else found.support).region
-            result.add(
-                int(store.frame_id[found.frame]),
-                found.depth,
-                **found.truth,
-                predicted_support=found.support,
-                predicted_region=region,
-            )
-            view.step("frames judged")
-            yield found.depth
-
+    flip = any(protocol.flip for protocol in protocols)
+    maps = predictions(
+        fabric, config, network, store, frames, whole=("depth", "support", "region"), flip=flip
+    )
+    judged = _judged(config, store, maps, result, report.Progress(len(frames), stream=stream))
     if save is None:
-        for _ in judged():
+        for _ in judged:
             pass
     else:
         origin = {"checkpoint": checkpoint_path.name, "store": store.identity, "split": split}
-        write_prediction(save, judged(), store.frame_id[frames], store.shape, origin)
+        write_prediction(save, judged, store.frame_id[frames], store.shape, origin)
     if table is not None:
         result.write_csv(table)
     return {
@@ -218,6 +204,25 @@ def evaluate(
         "commit": commit(),
         "versions": versions(),
     }
+
+
+def _judged(
+    config: Config, store: Store, maps: Iterator[Predicted], table: Table, view: report.Progress
+) -> Iterator[Array]:
+    """Pass predicted depths on, and put each frame's errors into the table on the way."""
+    for found in maps:
+        region = found.region
+        if region is None and model.makes_support(config):
+            region = support_of(found.depth if found.support is None else found.support).region
+        table.add(
+            int(store.frame_id[found.frame]),
+            found.depth,
+            **found.truth,
+            predicted_support=found.support,
+            predicted_region=region,
+        )
+        view.step("frames judged")
+        yield found.depth
 
 
 def _frames(config: Config, store: Store, split: str) -> list[int]:

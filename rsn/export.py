@@ -1,5 +1,6 @@
 """A network as an ONNX graph of any height and width, checked against PyTorch at several sizes."""
 
+import logging
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
@@ -47,8 +48,9 @@ def export_onnx(network: nn.Module, path: Path, *, outputs: Sequence[str] = ("de
     example = torch.rand(2, 3, 96, 128, generator=torch.Generator().manual_seed(0)) * 255
     free = torch.export.Dim.DYNAMIC
     aside = path.with_name(path.name + ".tmp")
+    # The exporter warns of its own use of deprecated parts of PyTorch, and of packages it can do without.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
-        # The exporter uses parts of PyTorch that PyTorch itself has deprecated.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             network,

@@ -12,7 +12,7 @@ from rsgt.schema import InputError
 def superpixels(rgb: Tensor, count: int) -> Tensor:
     """Partition colour (3, H, W), uint8, into about so many SLIC superpixels: (1, H, W), int32, from 1."""
     try:
-        from skimage.segmentation import slic  # noqa: PLC0415 (an extra, and slow to import)
+        from skimage.segmentation import slic  # an extra, and slow to import
     except ImportError as error:
         raise InputError("superpixel guidance needs scikit-image: pip install 'rsgt[compare]'") from error
     labels = slic(rgb.permute(1, 2, 0).numpy(), n_segments=count, start_label=1)

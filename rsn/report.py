@@ -80,7 +80,7 @@ def tensorboard(folder: Path) -> Any:
         Where TensorBoard is not installed.
     """
     try:
-        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 (an option of its own)
+        from torch.utils.tensorboard import SummaryWriter  # asked for by its own flag
     except ImportError as error:
         raise InputError("--tensorboard needs TensorBoard: pip install tensorboard") from error
     return SummaryWriter(str(folder))

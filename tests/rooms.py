@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from rsgt import store as storage
+from rsgt import writer
 from rsgt.schema import FRAME_ARRAYS, TEST, TRAIN
 
 Array = npt.NDArray[np.generic]
@@ -52,7 +52,7 @@ def write_rooms(
 ) -> Path:
     """Write a finished store of so many frames, two of a scene, training frames first."""
     count = train + test
-    plan = storage.Plan(
+    plan = writer.Plan(
         parameters={"labels": "40", "depth": depth},
         source={"kind": "rooms"},
         shape=shape,
@@ -67,13 +67,13 @@ def write_rooms(
         shard_frames=shard_frames,
         versions={},
     )
-    storage.create(path, plan)
+    writer.create(path, plan)
     for k in range(plan.n_shards):
         rows = plan.shard(k)
         frames = [room(seed, shape) for seed in range(rows.start, rows.stop)]
         arrays = ((spec.name, np.stack([frame[spec.name] for frame in frames])) for spec in FRAME_ARRAYS)
-        storage.write_shard(path, plan, k, arrays, (region_table(frame) for frame in frames))
-    storage.finish(path, plan)
+        writer.write_shard(path, plan, k, arrays, (region_table(frame) for frame in frames))
+    writer.finish(path, plan)
     return path
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from rooms import room
 
 from rsn.augmentation import augment
+from tests.rooms import room
 
 SIZE = (36, 48)
 STILL = {"flip": False, "rotation": 0.0, "zoom": 1.0, "jitter": 0.0}

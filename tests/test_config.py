@@ -93,7 +93,7 @@ def test_a_recipe_that_cannot_be_read_is_named(tmp_path, text):
     path = tmp_path / "recipe.toml"
     if text is not None:
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(InputError, match="recipe.toml"):
+    with pytest.raises(InputError, match=r"recipe\.toml"):
         read_recipe(path)
 
 

@@ -1,16 +1,17 @@
 """Which frames, in which order, at which size: rsn.dataset on small real stores."""
 
 import multiprocessing
+from itertools import chain
 
 import numpy as np
 import pytest
 import torch
-from rooms import room, write_rooms
 from torch.utils.data import DataLoader
 
 from rsgt.schema import TEST, InputError
 from rsgt.store import open_store
 from rsn.dataset import EpochBatches, Frames, epoch_order, hold_out, loader, nearest, shrink, split_frames
+from tests.rooms import room, write_rooms
 
 ARRAYS = ("depth", "support", "region", "semantic")
 
@@ -114,11 +115,11 @@ def test_processes_and_passes_share_the_same_global_batches(processes, accumulat
         parts = list(batches)
         assert len(parts) == len(batches)
         assert batches.steps == 3
-        return [sum(parts[i : i + accumulate], []) for i in range(0, len(parts), accumulate)]
+        return [list(chain(*parts[i : i + accumulate])) for i in range(0, len(parts), accumulate)]
 
     whole = steps(0, 1, 1)
     shared = zip(*(steps(process, processes, accumulate) for process in range(processes)), strict=True)
-    assert whole == [sum(parts, []) for parts in shared]
+    assert whole == [list(chain(*parts)) for parts in shared]
 
 
 def test_batches_can_start_inside_an_epoch():
