@@ -1,0 +1,265 @@
+"""``rsn``: parse, make one library call, print.
+
+Nothing here imports PyTorch before a command runs, so that ``rsn --help`` answers at once, also where
+PyTorch is missing. The flags of ``rsn fit`` are the keys of ``rsn.config``.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import click
+
+from rsgt import __version__
+from rsgt.schema import InputError
+from rsn import config as settings
+
+PATH = click.Path(path_type=Path)
+INTERRUPTED = 130
+DEVICE = click.Choice(["auto", "cpu", "cuda", "mps"])
+
+
+class _Program(click.Group):
+    """A command group in which a user's mistake is one line and exit code 2, never a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            _fail(str(error))
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] not in ("torch", "lightning_fabric"):
+                raise
+            _fail("rsn needs PyTorch and Lightning Fabric: pip install 'rsgt[rsn]'")
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            _fail(f"{where}{error.strerror or error}")
+
+
+def _fail(message: str) -> None:
+    click.echo(f"error: {' '.join(message.split())}", err=True)
+    sys.exit(2)
+
+
+def _as_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2))
+
+
+def _setting_flags(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command one flag for every key of ``rsn.config``; the key checks the value."""
+    for _, item, hint in reversed(list(settings.all_keys())):
+        flag = "--" + item.name.replace("_", "-")
+        text = f"{item.metadata['help']}  [default: {_shown(item.default)}]"
+        if hint is bool:
+            option = click.option(f"{flag}/--no-{flag[2:]}", item.name, default=None, help=text)
+        elif get_origin(hint) is Literal:
+            option = click.option(flag, item.name, type=click.Choice(get_args(hint)), help=text)
+        else:
+            metavar = {int: "N", float: "X", str: "TEXT"}.get(
+                hint, "HxW" if item.name == "size" else "X,X,..."
+            )
+            option = click.option(flag, item.name, metavar=metavar, help=text)
+        command = option(command)
+    return command
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ("x" if isinstance(value[0], int) else ",").join(map(str, value))
+    return "none" if value == "" else str(value)
+
+
+@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="rsn")
+def main() -> None:
+    """Region support networks: from a store to a trained network, and from a photo to metric depth."""
+
+
+@main.command()
+@click.option("--store", type=PATH, required=True, help="Store that `rsgt build` made.")
+@click.option("--out", type=PATH, required=True, help="Folder of the run.")
+@click.option("--recipe", type=PATH, help="TOML file of settings; flags lie over it.")
+@click.option("--resume", is_flag=True, help="Go on with the run in --out, with its own settings.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and stop.")
+@click.option("--tensorboard", is_flag=True, help="Write the log for TensorBoard too.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and no progress.")
+@_setting_flags
+def fit(
+    *, store: Path, out: Path, recipe: Path | None, resume: bool, dry_run: bool, tensorboard: bool,
+    as_json: bool, **flags: Any,
+) -> None:  # fmt: skip
+    """Train a network on a store.
+
+    RUN then holds last.ckpt (to resume), best.ckpt (lowest RMSE on the held-out frames), config.toml (the
+    settings, itself a recipe) and log.csv. Ctrl-C saves the state; --resume goes on from it.
+    """
+    config = _config(recipe, flags, run=out if resume else None)
+    from rsn import experiment
+
+    if dry_run:
+        plan = experiment.describe(config, store)
+        if as_json:
+            _as_json(plan)
+            return
+        for name, value in plan.items():
+            if name != "config":
+                click.echo(
+                    f"{name.replace('_', ' ')}: {', '.join(value) if isinstance(value, list) else value}"
+                )
+        click.echo(f"\n{settings.to_toml(config)}")
+        return
+    stream = None if as_json else sys.stderr
+    complete = experiment.fit(config, store, out, resume=resume, tensorboard=tensorboard, stream=stream)
+    if os.environ.get("LOCAL_RANK", "0") != "0":
+        return  # one of several processes speaks for all
+    best = out / "best.ckpt"
+    result = {"complete": complete, "checkpoint": str(best if best.exists() else out / "last.ckpt")}
+    if as_json:
+        _as_json(result)
+    elif complete:
+        click.echo(f"done: {result['checkpoint']}")
+    else:
+        click.echo(f"stopped, state saved in {out / 'last.ckpt'}; go on with --resume", err=True)
+    if not complete:
+        sys.exit(INTERRUPTED)
+
+
+def _config(recipe: Path | None, flags: dict[str, Any], *, run: Path | None) -> settings.Config:
+    """Lay the flags over the recipe, and both over the settings of the run that is resumed, if any."""
+    plain = settings.read_recipe(recipe) if recipe else {}
+    given = {key: value for key, value in flags.items() if value is not None}
+    if run is not None and (run / "last.ckpt").exists():
+        settings.from_plain(plain)
+        given = {key: value for section in plain.values() for key, value in section.items()} | given
+        plain = settings.read_recipe(run / "config.toml")
+    return settings.from_plain(settings.with_overrides(plain, given))
+
+
+@main.command()
+@click.option("--store", type=PATH, required=True, help="Store that `rsgt build` made.")
+@click.option("--checkpoint", type=PATH, required=True, help="best.ckpt or last.ckpt of a run.")
+@click.option("--split", default="test", show_default=True, help="train, test or validation.")
+@click.option(
+    "--protocol",
+    "names",
+    multiple=True,
+    help="paper or nyu-eigen; may be given more than once.  [default: paper]",
+)
+@click.option("--flip", is_flag=True, help="Average with the prediction for the mirrored image.")
+@click.option("--raw", is_flag=True, help="Compare with raw depth (the store's must be raw).")
+@click.option("--median-scaling", is_flag=True, help="Scale each prediction to the true median.")
+@click.option(
+    "--pooled", is_flag=True, help="Pool the pixels of all images instead of averaging over images."
+)
+@click.option("--device", type=DEVICE, default="auto", show_default=True)
+@click.option("--out", type=PATH, help="Write the record, as JSON.")
+@click.option("--csv", "table", type=PATH, help="Write the errors of every frame.")
+@click.option("--save", type=PATH, help="Write the predictions, for `rsgt stats --prediction`.")
+@click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
+def evaluate(
+    *, store: Path, checkpoint: Path, split: str, names: tuple[str, ...], flip: bool, raw: bool,
+    median_scaling: bool, pooled: bool, device: str, out: Path | None, table: Path | None, save: Path | None,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Judge a checkpoint on frames of a store."""
+    from rsn import experiment
+    from rsn.evaluation import protocol_named
+
+    options = {"flip": flip, "raw": raw, "median_scaling": median_scaling, "pooled": pooled}
+    protocols = [protocol_named(name, **options) for name in names or ("paper",)]
+    record = experiment.evaluate(
+        checkpoint, store, protocols, split=split, device=device, save=save, table=table,
+        stream=None if as_json else sys.stderr,
+    )  # fmt: skip
+    if out is not None:
+        out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    if as_json:
+        _as_json(record)
+        return
+    for protocol in protocols:
+        click.echo(str(protocol))
+        for name, value in record["metrics"][protocol.name].items():
+            low, high = record["intervals"].get(protocol.name, {}).get(name, (value, value))
+            click.echo(f"  {name:<11} {value:8.4f}   {low:.4f} to {high:.4f}")
+    for name, truths in record["regions"].items():
+        for truth, errors in truths.items():
+            text = ", ".join(f"{key} {value:.4f}" for key, value in errors.items())
+            click.echo(f"per region, {name} against {truth}: {text}")
+    for name, value in record["partition"].items():
+        click.echo(f"regions, {name.replace('_', ' ')}: {value:.4f}")
+    click.echo(f"{record['frames']} frames of {split}, {record['seconds']:.1f} s")
+
+
+@main.command()
+@click.argument("photos", type=PATH, nargs=-1, required=True, metavar="IMAGE...")
+@click.option("--checkpoint", type=PATH, required=True, help="best.ckpt or last.ckpt of a run.")
+@click.option("--out", type=PATH, required=True, help="Folder to write to.")
+@click.option("--fx", type=float, help="Focal length in pixels of the photo; --fy, --cx and --cy likewise.")
+@click.option("--fy", type=float, help="[default: fx]")
+@click.option("--cx", type=float, help="[default: the middle]")
+@click.option("--cy", type=float, help="[default: the middle]")
+@click.option(
+    "--fov", type=float, help="Horizontal field of view in degrees, instead.  [default: NYU's camera]"
+)
+@click.option("--flip", is_flag=True, help="Average with the prediction for the mirrored photo.")
+@click.option(
+    "--points",
+    type=click.IntRange(0),
+    default=1_000_000,
+    show_default=True,
+    help="Most points of a cloud; 0 = none.",
+)
+@click.option("--device", type=DEVICE, default="auto", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
+def predict(
+    *, photos: tuple[Path, ...], checkpoint: Path, out: Path, fx: float | None, fy: float | None,
+    cx: float | None, cy: float | None, fov: float | None, flip: bool, points: int, device: str,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Predict depth in metres for photos, each at its own size.
+
+    Writes NAME.depth.npy (metres), NAME.depth.png (16-bit millimetres), NAME.picture.png (with a scale),
+    NAME.region.npy, NAME.region.png and NAME.support.npy (region support), NAME.ply (points).
+    """
+    if (
+        (cx is None) != (cy is None)
+        or (fy is not None and fx is None)
+        or (fov is not None and fx is not None)
+    ):
+        raise InputError("intrinsics: give --fx (with --fy where it differs) or --fov, and --cx with --cy")
+    from rsn import experiment
+
+    focal = None if fx is None else (fx, fx if fy is None else fy)
+    centre = None if cx is None or cy is None else (cx, cy)
+    results = []
+    for result in experiment.predict_photos(
+        checkpoint, photos, out, focal=focal, centre=centre, fov=fov, flip=flip, device=device, points=points
+    ):
+        results.append(result)
+        if not as_json:
+            click.echo(
+                f"{result['photo']}: {result['nearest_m']:.2f} to {result['farthest_m']:.2f} m, median "
+                f"{result['median_m']:.2f} m, {result['regions']} regions -> {result['out']}.*"
+            )
+    if as_json:
+        _as_json(results)
+
+
+@main.command()
+@click.option("--checkpoint", type=PATH, required=True, help="best.ckpt or last.ckpt of a run.")
+@click.option("--out", type=PATH, required=True, help="The .onnx file to write.")
+def export(checkpoint: Path, out: Path) -> None:
+    """Write a network as ONNX, for images of any height and width, and check it against PyTorch."""
+    from rsn import experiment
+
+    worst = experiment.export_checkpoint(checkpoint, out)
+    click.echo(f"{out}: input rgb (B, 3, H, W) float32 of 0-255; differs from PyTorch by {worst:.1e} at most")
+
+
+if __name__ == "__main__":
+    main()

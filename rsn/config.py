@@ -1,0 +1,306 @@
+"""The settings of a run: frozen and range-checked; TOML and flags in, a plain dict out.
+
+Every key has one name wherever it appears: a field here, a key of its section in a recipe, and a flag
+of ``rsn fit`` (``batch_size`` is ``--batch-size``). The defaults are those of the paper (section 4)
+where it fixes one. Nothing below ``rsn.experiment`` sees these objects: networks, losses and the
+trainer take plain values.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import Field, asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from rsgt.schema import InputError
+
+Plain = dict[str, dict[str, Any]]
+"""Settings as recipes and checkpoints hold them: section -> key -> value."""
+
+
+def setting(default: Any, description: str, *, least: float | None = None, most: float | None = None) -> Any:
+    """Declare a key: its default, its meaning (which is the flag's help) and its range, ends included."""
+    return field(default=default, metadata={"help": description, "least": least, "most": most})
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Section:
+    """Checks its own values when it is made.
+
+    Raises
+    ------
+    InputError
+        Where a value has the wrong type or lies outside its range.
+    """
+
+    def __post_init__(self) -> None:
+        hints = get_type_hints(type(self))
+        for item in fields(self):
+            object.__setattr__(self, item.name, _checked(item, hints[item.name], getattr(self, item.name)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig(_Section):
+    """What is built, and what it starts from."""
+
+    model: Literal["generation", "refinement", "rsn", "clustering"] = setting("generation", "what is trained")
+    width: int = setting(64, "base channel count; the paper's is 64", least=8)
+    encoder: Literal["resnet34", "efficientnet_lite0"] = setting("resnet34", "backbone of generation")
+    norm: Literal["batch", "group"] = setting("batch", "normalisation of the layers")
+    iterations: int = setting(3, "times that the refinement is applied", least=1, most=16)
+    checkpointing: bool = setting(False, "recompute activations in the backward pass to save memory")
+    imagenet: str = setting("", "ImageNet weights of the encoder: file, URL or 'package'; empty = random")
+    generation: str = setting("", "checkpoint that the generation module starts from")
+    refinement: str = setting("", "checkpoint that the refinement module starts from")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig(_Section):
+    """What the network sees of the store."""
+
+    size: tuple[int, int] = setting((480, 640), "height and width that the network works at, HxW", least=8)
+    batch_size: int = setting(4, "frames of one optimizer step, over all devices", least=1)
+    workers: int = setting(2, "loader processes on each device", least=0)
+    cache: bool = setting(False, "keep decoded frames in memory at the working size (then no workers)")
+    validation: float = setting(
+        0.1, "share of the training frames, by scene, that is held out", least=0, most=0.9
+    )
+    guidance: Literal["predicted", "ground-truth", "semantic", "superpixel", "none"] = setting(
+        "ground-truth", "what a refinement is guided by"
+    )
+    coarse: Literal["zeros", "mean"] = setting(
+        "zeros",
+        "initial coarse depth under semantic or superpixel guidance: mean = true mean of each segment",
+    )
+    superpixels: int = setting(100, "superpixels of a frame, where they are the guidance", least=2)
+    flip: bool = setting(True, "mirror every other frame")
+    rotation: float = setting(10.0, "rotate by up to so many degrees", least=0, most=90)
+    zoom: float = setting(1.0, "crop and enlarge by up to so much; depth is divided by it", least=1, most=4)
+    jitter: float = setting(
+        0.0, "change brightness, contrast and saturation by up to this share", least=0, most=0.9
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossConfig(_Section):
+    """What is minimised."""
+
+    loss: Literal["region", "l2", "l1"] = setting("region", "region = the paper's L_r")
+    space: Literal["linear", "log", "linear-then-log"] = setting(
+        "linear-then-log", "where region and l2 errors are measured"
+    )
+    linear_epochs: int = setting(17, "epochs before linear-then-log turns to log", least=0)
+    target: Literal["depth", "support"] = setting("depth", "what the generation module alone learns")
+    variance_weight: float = setting(0.0, "weight of the variance term of L_r", least=0)
+    iteration_weights: tuple[float, ...] = setting(
+        (0.2, 0.3, 0.5), "weights of the refinement's outputs", least=0
+    )
+    support_weight: float = setting(1.0, "weight of the support's loss in rsn, beside the depth's", least=0)
+    log_weight: float = setting(1.0, "weight of the part of l1 in log depth", least=0)
+    metre_weight: float = setting(0.0, "weight of the part of l1 in metres", least=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig(_Section):
+    """How it is minimised."""
+
+    optimizer: Literal["sgd", "adam", "adamw"] = setting("sgd", "rule of the step")
+    lr: float = setting(1e-3, "learning rate at its highest", least=0)
+    encoder_lr_scale: float = setting(1.0, "learning rate of the encoder over that of the rest", least=0)
+    momentum: float = setting(0.99, "momentum of sgd", least=0, most=0.9999)
+    weight_decay: float = setting(5e-4, "weight decay", least=0)
+    schedule: Literal["constant", "cosine", "one-cycle"] = setting(
+        "constant", "course of the learning rate over the whole run"
+    )
+    accumulate: int = setting(1, "passes that a batch is cut into, to save memory", least=1)
+    clip: float = setting(0.0, "largest norm of the gradient; 0 = no limit", least=0)
+    ema: float = setting(
+        0.0, "decay of the running average of the weights that is evaluated; 0 = off", least=0, most=0.99999
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig(_Section):
+    """Where and how long it runs."""
+
+    epochs: int = setting(40, "passes over the training frames", least=1)
+    seed: int = setting(0, "seed of the weights, the order and the augmentation", least=0, most=2**32 - 1)
+    device: Literal["auto", "cpu", "cuda", "mps"] = setting("auto", "where it runs")
+    devices: int = setting(1, "processes, one for each device", least=1)
+    precision: Literal["32", "bf16-mixed", "16-mixed"] = setting("32", "arithmetic of the forward pass")
+    channels_last: bool = setting(True, "memory layout that most devices are faster with")
+    compile: bool = setting(False, "compile the network with torch.compile")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """All settings of a run, in the sections of a recipe.
+
+    Raises
+    ------
+    InputError
+        Where settings contradict each other.
+    """
+
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+
+    def __post_init__(self) -> None:
+        share = self.run.devices * self.optimizer.accumulate
+        if self.data.batch_size % share:
+            raise InputError(
+                f"batch_size: got {self.data.batch_size}, expected a multiple of "
+                f"devices x accumulate = {share}; change one of them"
+            )
+        refines = self.network.model in ("refinement", "rsn")
+        if refines and len(self.loss.iteration_weights) != self.network.iterations:
+            raise InputError(
+                f"iteration_weights: got {len(self.loss.iteration_weights)} weights for "
+                f"{self.network.iterations} iterations; give one for each"
+            )
+
+
+SECTIONS: dict[str, type[_Section]] = {
+    "network": NetworkConfig,
+    "data": DataConfig,
+    "loss": LossConfig,
+    "optimizer": OptimizerConfig,
+    "run": RunConfig,
+}
+
+
+def all_keys() -> Iterator[tuple[str, Field[Any], Any]]:
+    """Section name, field and type of every key, in the order of the sections."""
+    for name, section in SECTIONS.items():
+        hints = get_type_hints(section)
+        for item in fields(section):
+            yield name, item, hints[item.name]
+
+
+def from_plain(plain: Mapping[str, Any]) -> Config:
+    """Build the settings from section -> key -> value; keys that are absent keep their defaults.
+
+    Raises
+    ------
+    InputError
+        For an unknown section or key (the nearest one is named), a wrong type or range.
+    """
+    _known(plain, list(SECTIONS), "section")
+    built: dict[str, Any] = {}
+    for name, values in plain.items():
+        if not isinstance(values, Mapping):
+            raise InputError(f"{name}: got {values!r}, expected a section [{name}] with keys under it")
+        _known(values, [item.name for item in fields(SECTIONS[name])], f"key in [{name}]")
+        built[name] = SECTIONS[name](**values)
+    return Config(**built)
+
+
+def to_plain(config: Config) -> Plain:
+    """Give the settings as section -> key -> value: numbers, strings, booleans and lists of numbers."""
+    return {
+        name: {key: list(value) if isinstance(value, tuple) else value for key, value in section.items()}
+        for name, section in asdict(config).items()
+    }
+
+
+def with_overrides(plain: Mapping[str, Any], overrides: Mapping[str, Any]) -> Plain:
+    """Put single keys (``{"lr": 1e-3}``) over a recipe's sections; ``plain`` itself is left as it is.
+
+    Raises
+    ------
+    InputError
+        Where a key is unknown.
+    """
+    section_of = {item.name: section for section, item, _ in all_keys()}
+    _known(overrides, list(section_of), "key")
+    merged = {name: dict(values) if isinstance(values, Mapping) else values for name, values in plain.items()}
+    for key, value in overrides.items():
+        merged.setdefault(section_of[key], {})[key] = value
+    return merged
+
+
+def read_recipe(path: Path) -> Plain:
+    """Sections of a TOML recipe, unchecked: ``from_plain`` checks them once the flags lie on top.
+
+    Raises
+    ------
+    InputError
+        Where the file is missing or no TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot read the recipe ({error.strerror}); give a .toml file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: expected TOML, got something else ({error})") from error
+
+
+def to_toml(config: Config) -> str:
+    """Write the settings out as a recipe, every key with its value."""
+    lines = []
+    for name, section in to_plain(config).items():
+        lines += [f"[{name}]", *(f"{key} = {_toml_value(value)}" for key, value in section.items()), ""]
+    return "\n".join(lines)
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    return repr(value)
+
+
+def _known(got: Mapping[str, Any], expected: list[str], what: str) -> None:
+    for key in got:
+        if key not in expected:
+            near = difflib.get_close_matches(key, expected, n=1, cutoff=0)[0]
+            raise InputError(f"unknown {what}: {key!r}; did you mean {near!r}?")
+
+
+def _checked(item: Field[Any], hint: Any, value: Any) -> Any:
+    """Value in the field's own type, from TOML's types or the text of a flag."""
+    if get_origin(hint) is Literal:
+        if value not in get_args(hint):
+            raise InputError(f"{item.name}: got {value!r}, expected one of {', '.join(get_args(hint))}")
+        return value
+    if get_origin(hint) is tuple:
+        return _checked_tuple(item, hint, value)
+    return _ranged(item, _converted(item.name, hint, value))
+
+
+def _checked_tuple(item: Field[Any], hint: Any, value: Any) -> tuple[Any, ...]:
+    kind, repeat = get_args(hint)
+    parts = value.lower().split("x" if kind is int else ",") if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple) or not parts or (repeat is not ... and len(parts) != 2):
+        form = "two numbers such as 480x640" if kind is int else "numbers such as 0.2,0.3,0.5"
+        raise InputError(f"{item.name}: got {value!r}, expected {form}")
+    return tuple(_ranged(item, _converted(item.name, kind, part)) for part in parts)
+
+
+def _converted(name: str, kind: type, value: Any) -> Any:
+    if kind in (bool, str):
+        if isinstance(value, kind):
+            return value
+    elif isinstance(value, str) or (isinstance(value, int | float) and not isinstance(value, bool)):
+        try:
+            number = kind(value)
+        except (ValueError, OverflowError):
+            number = None
+        if number is not None and (isinstance(value, str) or number == value):
+            return number
+    raise InputError(f"{name}: got {value!r}, expected a value of type {kind.__name__}")
+
+
+def _ranged(item: Field[Any], value: Any) -> Any:
+    least, most = item.metadata["least"], item.metadata["most"]
+    # Written as "not (inside)" so that NaN, which compares false with everything, is refused.
+    if least is not None and not (least <= value <= (float("inf") if most is None else most)):
+        span = f"{least} or more" if most is None else f"a value from {least} to {most}"
+        raise InputError(f"{item.name}: got {value}, expected {span}")
+    return value

@@ -1,0 +1,262 @@
+"""Shards to named batches: which frames, in which order, at which size, changed how.
+
+A batch is a dict of tensors that share their first axis:
+
+==========  =============  =======  ===========================================================
+frame       (B,)           int64    position of the frame in the store
+rgb         (B, 3, H, W)   uint8    colour, sRGB
+depth       (B, 1, H, W)   float32  metres; 0 = no depth
+support     (B, 1, H, W)   float32  metres; 0 = no region
+region      (B, 1, H, W)   int32    region-support label; 0 = no region
+semantic    (B, 1, H, W)   int32    category; 0 = unlabelled
+superpixel  (B, 1, H, W)   int32    superpixel of the colour image; never 0
+==========  =============  =======  ===========================================================
+
+Loader processes only decode and shrink; what is random but the order happens to whole batches on the
+training device (``rsn.augmentation``). Order and batches follow from (seed, epoch) alone: neither the
+number of loader processes nor an interruption changes them.
+"""
+
+import signal
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from rsgt.schema import SPLITS, InputError
+from rsgt.store import Store, open_store, write_prediction
+from rsn.guidance import superpixels
+
+__all__ = [
+    "Batch", "EpochBatches", "Frames", "Store", "epoch_order", "hold_out", "loader", "nearest", "open_store",
+    "shrink", "split_frames", "write_prediction",
+]  # fmt: skip
+
+Batch = dict[str, Tensor]
+
+
+class Frames(Dataset[Batch]):
+    """The frames of a store, by their position in it, at the working size.
+
+    Parameters
+    ----------
+    store : Store
+        Opened store; it travels to loader processes as its path.
+    arrays : sequence of str
+        What to read beside ``rgb``: names of the store's arrays, or ``superpixel``.
+    size : (int, int)
+        Height and width. Colour is shrunk with anti-aliasing, every other array by nearest neighbour:
+        a mean of two depths, or of two labels, exists nowhere in the scene.
+    whole : sequence of str
+        What to give at the store's own size as well, with ``whole_`` before its name.
+    superpixels : int
+        Superpixels of a frame, where they are asked for.
+    cache : bool
+        Keep what was decoded; for loaders without processes, which would each keep their own.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        arrays: Sequence[str],
+        size: tuple[int, int],
+        *,
+        whole: Sequence[str] = (),
+        superpixels: int = 100,
+        cache: bool = False,
+    ) -> None:
+        self.store = store
+        self.arrays = tuple(arrays)
+        self.whole = tuple(whole)
+        self.size = size
+        self.superpixels = superpixels
+        self._cached: dict[int, Batch] | None = {} if cache else None
+
+    def __len__(self) -> int:
+        return len(self.store)
+
+    def __getitem__(self, frame: int) -> Batch:
+        """One frame: the entries of a batch without their first axis."""
+        if self._cached is None:
+            return self._decoded(frame)
+        if frame not in self._cached:
+            self._cached[frame] = self._decoded(frame)
+        return self._cached[frame]
+
+    def _decoded(self, frame: int) -> Batch:
+        rgb = torch.from_numpy(self.store.read("rgb", frame, frame + 1))  # (1, H, W, 3)
+        item = {"frame": torch.tensor(frame), "rgb": shrink(rgb.permute(0, 3, 1, 2), self.size)[0]}
+        for name in dict.fromkeys((*self.arrays, *self.whole)):
+            if name == "superpixel":
+                item[name] = superpixels(item["rgb"], self.superpixels)
+                continue
+            array = self.store.read(name, frame, frame + 1)
+            if array.dtype == np.uint16:
+                array = array.astype(np.int32)  # PyTorch has hardly an operation on uint16
+            if name in self.arrays:
+                item[name] = nearest(torch.from_numpy(array), self.size)
+            if name in self.whole:
+                item["whole_" + name] = torch.from_numpy(array)
+        return item
+
+
+def shrink(rgb: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize colour (B, 3, H, W), uint8, with anti-aliasing."""
+    if tuple(rgb.shape[-2:]) == size:
+        return rgb.contiguous()
+    return F.interpolate(rgb, size, mode="bilinear", antialias=True)
+
+
+def nearest(array: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize an array (B, H, W) of any type by taking the pixel at the centre of each new one."""
+    rows, columns = (_centres(old, new) for old, new in zip(array.shape[-2:], size, strict=True))
+    return array if tuple(array.shape[-2:]) == size else array[..., rows[:, None], columns]
+
+
+def _centres(old: int, new: int) -> Tensor:
+    return ((torch.arange(new, dtype=torch.float64) + 0.5) * (old / new)).long()
+
+
+def split_frames(store: Store, split: str) -> list[int]:
+    """Positions of the frames of a split, in the store's order.
+
+    Raises
+    ------
+    InputError
+        Where there is no such split, or it is empty.
+    """
+    if split not in SPLITS:
+        raise InputError(f"split: got {split!r}, expected one of {', '.join(SPLITS)}")
+    frames = np.flatnonzero(store.split == SPLITS[split])
+    if not len(frames):
+        raise InputError(f"{store.path}: no frame belongs to the split {split!r}; build a store with some")
+    return [int(frame) for frame in frames]
+
+
+def hold_out(store: Store, share: float, seed: int) -> tuple[list[int], list[int]]:
+    """Split the training frames into a part to learn from and a part to validate on, by scene.
+
+    Neighbouring frames of a scene show nearly the same picture, so whole scenes are held out. The test
+    split is never touched.
+
+    Returns
+    -------
+    learn, validate : list of int
+        Positions in the store, ascending; ``validate`` is empty for a share of 0, else it is the
+        shortest run of shuffled scenes that holds at least ``share`` of the frames.
+
+    Raises
+    ------
+    InputError
+        Where nothing would be left to learn from.
+    """
+    frames = np.array(split_frames(store, "train"))
+    scenes, count = np.unique(store.scene[frames], return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(scenes))
+    before = np.cumsum(count[order]) - count[order]
+    held = np.isin(store.scene[frames], scenes[order][before < share * len(frames)])
+    if held.all():
+        raise InputError(
+            f"validation: holding out {share:g} of {len(frames)} training frames by scene leaves none to "
+            "learn from; give a smaller --validation, or 0"
+        )
+    return frames[~held].tolist(), frames[held].tolist()
+
+
+def epoch_order(
+    frames: Sequence[int], shard_frames: int, *, seed: int, epoch: int, window: int = 16
+) -> list[int]:
+    """Shuffle frames so that near reads are near in time.
+
+    Shards are shuffled, and frames within each ``window`` of shards. A batch then mixes frames of many
+    scenes, yet a slow disk sees few files at a time. The result depends on the arguments alone.
+    """
+    rng = np.random.default_rng((seed, epoch))
+    shards: dict[int, list[int]] = {}
+    for frame in frames:
+        shards.setdefault(frame // shard_frames, []).append(frame)
+    shuffled = [shards[key] for key in rng.permutation(sorted(shards))]
+    order: list[int] = []
+    for first in range(0, len(shuffled), window):
+        near = [frame for shard in shuffled[first : first + window] for frame in shard]
+        order += rng.permutation(near).tolist()
+    return order
+
+
+class EpochBatches:
+    """Batches of this process, as lists of frames, for one epoch after another.
+
+    One step takes ``batch_size`` frames of the epoch's order: process 0 takes the first
+    ``batch_size / processes`` of them, and so on, each in ``accumulate`` equal parts. Frames that fill
+    no step are left out; they are others in each epoch.
+
+    Attributes
+    ----------
+    epoch, first_step : int
+        Where the next iteration starts; set them before it.
+    """
+
+    def __init__(
+        self,
+        frames: Sequence[int],
+        batch_size: int,
+        *,
+        shard_frames: int,
+        seed: int,
+        process: int = 0,
+        processes: int = 1,
+        accumulate: int = 1,
+    ) -> None:
+        if len(frames) < batch_size:
+            raise InputError(
+                f"batch_size: got {batch_size} with {len(frames)} frames to learn from; "
+                "give a smaller --batch-size or a larger store"
+            )
+        self.epoch = 0
+        self.first_step = 0
+        self._frames = list(frames)
+        self._batch_size = batch_size
+        self._shard_frames = shard_frames
+        self._seed = seed
+        self._process = process
+        self._parts = processes * accumulate
+        self._accumulate = accumulate
+
+    @property
+    def steps(self) -> int:
+        """Steps of a whole epoch."""
+        return len(self._frames) // self._batch_size
+
+    def __len__(self) -> int:
+        return (self.steps - self.first_step) * self._accumulate
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = epoch_order(self._frames, self._shard_frames, seed=self._seed, epoch=self.epoch)
+        part = self._batch_size // self._parts
+        for step in range(self.first_step, self.steps):
+            start = step * self._batch_size + self._process * self._accumulate * part
+            for turn in range(self._accumulate):
+                yield order[start + turn * part : start + (turn + 1) * part]
+
+
+def loader(
+    frames: Frames, batches: EpochBatches | list[list[int]], *, workers: int, pin: bool = False
+) -> DataLoader[Batch]:
+    """Load batches in so many processes; it draws nothing from PyTorch's own random numbers."""
+    return DataLoader(
+        frames,
+        batch_sampler=batches,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=pin,
+        generator=torch.Generator(),
+        worker_init_fn=_leave_interrupts_to_the_parent,
+    )
+
+
+def _leave_interrupts_to_the_parent(_: int) -> None:
+    """Ctrl-C reaches every process of a terminal; the one that trains decides when loading ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,325 @@
+"""Assembly: a run from its settings, a record from a checkpoint, depth from a photo, a graph to export.
+
+With its parts ``rsn.model``, ``rsn.inference`` and ``rsn.run``, the only module that knows all stages;
+only the command line and the pipelines know it.
+"""
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from rsgt.schema import InputError
+from rsn import checkpoint, export, model, predict, report
+from rsn import config as settings
+from rsn.config import Config
+from rsn.dataset import (
+    EpochBatches,
+    Store,
+    hold_out,
+    open_store,
+    split_frames,
+    write_prediction,
+)
+from rsn.evaluation import Protocol, Table, check_protocol
+from rsn.inference import Array, Predicted, make_fabric, predict_photo, predictions, support_of
+from rsn.provenance import commit, versions
+from rsn.run import Run
+
+MOVABLE = {"workers", "cache", "device", "devices", "checkpointing", "compile"}
+"""Settings of where and how it runs: a resumed run may change them."""
+
+
+def fit(
+    config: Config,
+    store_path: Path,
+    out: Path,
+    *,
+    resume: bool = False,
+    tensorboard: bool = False,
+    stream: TextIO | None = sys.stderr,
+) -> bool:
+    """Train a model; ``out`` then holds ``last.ckpt``, ``best.ckpt``, ``config.toml`` and ``log.csv``.
+
+    ``best.ckpt`` is the network, without what only a resumed run needs, after the epoch with the lowest
+    RMSE on the held-out frames; there is none where nothing is held out.
+
+    Parameters
+    ----------
+    config : Config
+        Settings of the run.
+    store_path, out : Path
+        The store to learn from, and the run's folder.
+    resume : bool
+        Go on from ``last.ckpt``, bit for bit on a CPU; start anew where there is none yet.
+    tensorboard : bool
+        Write the log's rows for TensorBoard too.
+    stream : text file, optional
+        Where progress goes.
+
+    Returns
+    -------
+    bool
+        Whether the run is complete; False after Ctrl-C or SIGTERM, with the state kept.
+
+    Raises
+    ------
+    InputError
+        Where settings, store and folder do not fit each other, or the loss stops being finite.
+    """
+    store = open_store(store_path)
+    contents = _earlier(config, store, out, resume=resume)
+    parts = hold_out(store, config.data.validation, config.run.seed)
+    fabric = make_fabric(config.run.device, config.run.devices, config.run.precision)
+    writer = report.tensorboard(out) if tensorboard else None
+    fabric.launch()
+    run = Run(fabric, config, store, *parts, out=out, writer=writer, stream=stream)
+    if contents is not None:
+        run.restore(contents)
+    return run.train()
+
+
+def describe(config: Config, store_path: Path) -> dict[str, Any]:
+    """Say what ``fit`` would do, without doing it: parameters, frames, steps and settings."""
+    store = open_store(store_path)
+    learn, validate = hold_out(store, config.data.validation, config.run.seed)
+    batches = EpochBatches(learn, config.data.batch_size, shard_frames=store.shard_frames, seed=0)
+    fabric = make_fabric(config.run.device, config.run.devices, config.run.precision)
+    weights = list(model.build(config).parameters())
+    return {
+        "parameters": sum(weight.numel() for weight in weights),
+        "trained_parameters": sum(weight.numel() for weight in weights if weight.requires_grad),
+        "train_frames": len(learn),
+        "validation_frames": len(validate),
+        "steps": batches.steps * config.run.epochs,
+        "arrays": ["rgb", *model.arrays(config, training=True)],
+        "device": str(fabric.device),
+        "config": settings.to_plain(config),
+    }
+
+
+def _earlier(config: Config, store: Store, out: Path, *, resume: bool) -> checkpoint.Contents | None:
+    """Read the checkpoint to go on from, once it is sure that it is of this run."""
+    last = out / "last.ckpt"
+    if not last.exists():
+        return None
+    if not resume:
+        raise InputError(f"{out}: holds a run already; give --resume to go on with it, or another --out")
+    contents = checkpoint.load(last)
+    if contents["store"] != store.identity:
+        raise InputError(
+            f"{out}: its run learnt from another store than {store.path}; give that one to --resume"
+        )
+    if contents["training"] is None:
+        raise InputError(f"{last}: was made for use, not for going on; it lacks the optimizer's state")
+    now, then = settings.to_plain(config), contents["config"]
+    for section, item, _ in settings.all_keys():
+        key = item.name
+        if key not in MOVABLE and now[section][key] != then[section].get(key, item.default):
+            raise InputError(
+                f"{key}: got {now[section][key]!r}, but the run to resume has {then[section][key]!r}; "
+                "leave the flag away, or give another --out"
+            )
+    return contents
+
+
+def evaluate(
+    checkpoint_path: Path,
+    store_path: Path,
+    protocols: Sequence[Protocol],
+    *,
+    split: str = "test",
+    device: str = "auto",
+    save: Path | None = None,
+    table: Path | None = None,
+    stream: TextIO | None = sys.stderr,
+) -> dict[str, Any]:
+    """Judge a checkpoint on a split of a store: one pass over the frames, all protocols.
+
+    Parameters
+    ----------
+    checkpoint_path, store_path : Path
+        The network, and the frames with their truth.
+    protocols : sequence of Protocol
+        They agree in ``flip``.
+    split : str
+        ``train``, ``test``, or ``validation``: the training frames that the run held out.
+    device : str
+        As in ``rsn.config.RunConfig``.
+    save, table : Path, optional
+        Where to write the predictions (a Zarr store), and the errors of each frame (CSV).
+    stream : text file, optional
+        Where progress goes.
+
+    Returns
+    -------
+    dict
+        The record, of plain values: what ``rsn.evaluation.Table.summary`` gives, with all that shaped it.
+
+    Raises
+    ------
+    InputError
+        Where checkpoint, store, split and protocols do not fit each other.
+    """
+    begun = time.perf_counter()
+    contents = checkpoint.load(checkpoint_path)
+    config = settings.from_plain(contents["config"])
+    store = open_store(store_path)
+    frames = _frames(config, store, split)
+    for protocol in protocols:
+        check_protocol(protocol, store.shape, store.attributes["parameters"]["depth"])
+    if save is not None and save.exists():
+        raise InputError(f"{save}: exists; choose another path for the predictions")
+    fabric = make_fabric(device, precision=config.run.precision)
+    network = fabric.to_device(model.rebuild(contents))
+    result = Table(protocols)
+    flip = any(protocol.flip for protocol in protocols)
+    maps = predictions(
+        fabric, config, network, store, frames, whole=("depth", "support", "region"), flip=flip
+    )
+    judged = _judged(config, store, maps, result, report.Progress(len(frames), stream=stream))
+    if save is None:
+        for _ in judged:
+            pass
+    else:
+        origin = {"checkpoint": checkpoint_path.name, "store": store.identity, "split": split}
+        write_prediction(save, judged, store.frame_id[frames], store.shape, origin)
+    if table is not None:
+        result.write_csv(table)
+    return {
+        "model": config.network.model,
+        "guidance": model.guidance_rule(config),
+        "split": split,
+        **result.summary(),
+        "checkpoint": {"name": checkpoint_path.name, "epoch": contents["epoch"], "rsn": contents["rsn"]},
+        "trained_on": contents["store"],
+        "store": store.identity,
+        "seed": config.run.seed,
+        "config": contents["config"],
+        "device": str(fabric.device),
+        "seconds": time.perf_counter() - begun,
+        "commit": commit(),
+        "versions": versions(),
+    }
+
+
+def _judged(
+    config: Config, store: Store, maps: Iterator[Predicted], table: Table, view: report.Progress
+) -> Iterator[Array]:
+    """Pass predicted depths on, and put each frame's errors into the table on the way."""
+    for found in maps:
+        region = found.region
+        if region is None and model.makes_support(config):
+            region = support_of(found.depth if found.support is None else found.support).region
+        table.add(
+            int(store.frame_id[found.frame]),
+            found.depth,
+            **found.truth,
+            predicted_support=found.support,
+            predicted_region=region,
+        )
+        view.step("frames judged")
+        yield found.depth
+
+
+def _frames(config: Config, store: Store, split: str) -> list[int]:
+    if split != "validation":
+        return split_frames(store, split)
+    held = hold_out(store, config.data.validation, config.run.seed)[1]
+    if not held:
+        raise InputError("split: got 'validation', but the run held nothing out; use train or test")
+    return held
+
+
+def predict_photos(
+    checkpoint_path: Path,
+    photos: Sequence[Path],
+    out: Path,
+    *,
+    focal: tuple[float, float] | None = None,
+    centre: tuple[float, float] | None = None,
+    fov: float | None = None,
+    flip: bool = False,
+    device: str = "auto",
+    points: int = 1_000_000,
+) -> Iterator[dict[str, Any]]:
+    """Predict photos, and write for each what ``rsn.predict`` can, under the photo's name.
+
+    Parameters
+    ----------
+    checkpoint_path, photos, out : Path
+        The network, the photos, and the folder to write to.
+    focal, centre : (float, float), optional
+        fx, fy and cx, cy in pixels of the photo; without them ``fov`` counts, and the middle.
+    fov : float, optional
+        Horizontal field of view in degrees.
+    flip : bool
+        Average with the prediction for the mirrored photo.
+    device : str
+        As in ``rsn.config.RunConfig``.
+    points : int
+        Most points of a cloud; 0 = no cloud.
+
+    Yields
+    ------
+    dict
+        Per photo: ``photo``, ``out`` (the stem of its files), ``nearest_m``, ``median_m``, ``farthest_m``,
+        ``regions``, ``focal``.
+
+    Raises
+    ------
+    InputError
+        Where a photo cannot be read, or the network needs more than a photo.
+    """
+    stems = [photo.stem for photo in photos]
+    if len(set(stems)) < len(stems):
+        twice = next(stem for stem in stems if stems.count(stem) > 1)
+        raise InputError(f"two photos are called {twice!r} and would share their files; predict them apart")
+    contents = checkpoint.load(checkpoint_path)
+    config = settings.from_plain(contents["config"])
+    model.check_needs_colour_only(config)
+    fabric = make_fabric(device, precision=config.run.precision)
+    network = fabric.to_device(model.rebuild(contents))
+    out.mkdir(parents=True, exist_ok=True)
+    for photo in photos:
+        rgb = predict.read_photo(photo)
+        found = predict_photo(fabric, config, network, rgb, flip=flip)
+        stem = out / photo.stem
+        predict.write_depth(stem, found.depth)
+        predict.write_picture(stem, found.depth)
+        predict.write_regions(stem, rgb, found.region, found.support)
+        length = focal or (predict.focal_length(found.depth.shape, fov),) * 2
+        if points:
+            middle = centre or ((rgb.shape[1] - 1) / 2, (rgb.shape[0] - 1) / 2)
+            cloud = stem.with_name(stem.name + ".ply")
+            predict.write_points(cloud, rgb, found.depth, focal=length, centre=middle, most=points)
+        yield {
+            "photo": str(photo),
+            "out": str(stem),
+            "nearest_m": float(found.depth.min()),
+            "median_m": float(np.median(found.depth)),
+            "farthest_m": float(found.depth.max()),
+            "regions": int(found.region.max()),
+            "focal": length,
+        }
+
+
+def export_checkpoint(checkpoint_path: Path, path: Path) -> float:
+    """Write a checkpoint's network as ONNX (``rsn.export``): colour of 0-255 in, metres out.
+
+    Raises
+    ------
+    InputError
+        Where the network needs more than colour, or finds its regions by a search that is no graph.
+    """
+    contents = checkpoint.load(checkpoint_path)
+    config = settings.from_plain(contents["config"])
+    model.check_needs_colour_only(config)
+    if config.network.model == "clustering":
+        raise InputError("export: the clustering model searches for its regions, which ONNX cannot express")
+    whole = model.FromColour(config, model.rebuild(contents)).eval()
+    names = ("depth", "support") if model.network_name(config) == "rsn" else ("depth",)
+    return export.export_onnx(whole, path, outputs=names)

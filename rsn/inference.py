@@ -1,0 +1,191 @@
+"""A network in use: where it runs, and what it says about frames of a store or about a photo."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from rsgt.region_support import RegionSupport, region_support
+from rsgt.schema import InputError
+from rsn import model
+from rsn.config import Config
+from rsn.dataset import Frames, Store, loader, nearest, shrink
+from rsn.model import Batch, Prediction
+
+Array = npt.NDArray[Any]
+
+
+class Predicted(NamedTuple):
+    """One frame: what was predicted, (y, x), float32 metres or int32 labels, and the truth asked for."""
+
+    frame: int
+    depth: Array
+    support: Array | None
+    region: Array | None
+    truth: dict[str, Array]
+
+
+class Photo(NamedTuple):
+    """What a photo shows, (y, x): depth and region support in float32 metres, int32 labels from 1."""
+
+    depth: Array
+    support: Array
+    region: Array
+
+
+def make_fabric(device: str = "auto", devices: int = 1, precision: str = "32") -> Fabric:
+    """Choose where to run.
+
+    Raises
+    ------
+    InputError
+        Where the device is not there, or not so many of it.
+    """
+    present = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    if device in present and not present[device]:
+        raise InputError(f"device: got {device!r}, but PyTorch finds none here; use --device cpu or auto")
+    if device == "auto":
+        device = next((name for name, count in present.items() if count), "cpu")
+    if devices > present.get(device, devices):
+        raise InputError(f"devices: got {devices}, but there are {present[device]} of {device}; give fewer")
+    if precision == "16-mixed" and device == "cpu":
+        raise InputError("precision: '16-mixed' needs a GPU; use --precision bf16-mixed or 32 on a CPU")
+    arithmetic: Any = "32-true" if precision == "32" else precision
+    strategy = "ddp" if devices > 1 else "auto"
+    return Fabric(accelerator=device, devices=devices, strategy=strategy, precision=arithmetic)
+
+
+def predictions(
+    fabric: Fabric,
+    config: Config,
+    network: nn.Module,
+    store: Store,
+    frames: Sequence[int],
+    *,
+    whole: Sequence[str],
+    flip: bool = False,
+) -> Iterator[Predicted]:
+    """Predict frames of a store, one by one, at the store's own size.
+
+    Parameters
+    ----------
+    fabric, config, network
+        Where it runs, the settings it was trained with, and the network in evaluation mode.
+    store, frames
+        The store and the positions of the frames in it.
+    whole : sequence of str
+        Arrays of the store to hand out beside the predictions.
+    flip : bool
+        Average with the prediction for the mirrored frame.
+    """
+    data = config.data
+    reader = Frames(
+        store, model.arrays(config, training=False), data.size, whole=whole, superpixels=data.superpixels
+    )
+    classes = model.class_count(store)
+    size = data.batch_size
+    batches = [list(frames[first : first + size]) for first in range(0, len(frames), size)]
+    for batch in loader(reader, batches, workers=data.workers):
+        inputs = {name: value for name, value in batch.items() if not name.startswith("whole_")}
+        with fabric.autocast():
+            prediction = infer(
+                config, network, fabric.to_device(inputs), store.shape, classes=classes, flip=flip
+            )
+        for i, frame in enumerate(batch["frame"].tolist()):
+            truth = {name: batch["whole_" + name][i, 0].numpy() for name in whole}
+            support, region = (value if value is None else value[i, 0].numpy() for value in prediction[1:])
+            yield Predicted(frame, prediction.depth[i, 0].numpy(), support, region, truth)
+
+
+def predict_photo(
+    fabric: Fabric, config: Config, network: nn.Module, rgb: Array, *, flip: bool = False
+) -> Photo:
+    """Predict a photo (y, x, 3), uint8, at its own size.
+
+    The network sees the photo in its own shape, its longer side as long as in training: nothing is squeezed
+    or turned. Regions are made at that size, and enlarged by nearest neighbour.
+    """
+    shape = (rgb.shape[0], rgb.shape[1])
+    scale = max(config.data.size) / max(shape)
+    size = (max(8, round(shape[0] * scale)), max(8, round(shape[1] * scale)))
+    image = shrink(torch.from_numpy(rgb.copy()).permute(2, 0, 1)[None], size)
+    with fabric.autocast():
+        found = infer(config, network, {"rgb": fabric.to_device(image)}, size, flip=flip)
+    base = found.depth if found.support is None else found.support
+    if found.region is None:
+        made = support_of(base[0, 0].numpy())
+        region, support = (
+            torch.from_numpy(made.region)[None, None],
+            torch.from_numpy(made.support)[None, None],
+        )
+    else:
+        region, support = found.region, base
+    return Photo(
+        enlarge(found.depth, shape)[0, 0].numpy(),
+        nearest(support, shape)[0, 0].numpy(),
+        nearest(region, shape)[0, 0].numpy(),
+    )
+
+
+@torch.no_grad()
+def infer(
+    config: Config,
+    network: nn.Module,
+    batch: Batch,
+    shape: tuple[int, int],
+    *,
+    classes: int = 1,
+    flip: bool = False,
+) -> Prediction:
+    """Predict a batch and bring the result to another size: metres bilinearly, labels by nearest neighbour.
+
+    Parameters
+    ----------
+    config, network
+        Settings that it was trained with, and the network in evaluation mode.
+    batch : mapping of Tensor
+        Colour and guidance at the size that the network is to work at, on its device.
+    shape : (int, int)
+        Height and width of the result.
+    classes : int
+        Classes of the store's label set, for semantic guidance.
+    flip : bool
+        Average metres with the prediction for the mirrored batch.
+
+    Returns
+    -------
+    Prediction
+        On the CPU: float32 metres and int32 labels, all (B, 1, y, x).
+    """
+    if network.training:
+        raise RuntimeError("a network predicts in evaluation mode only")
+    result = model.predicted(model.outputs(config, network, batch, classes=classes))
+    depth, support = result.depth, result.support
+    if flip:
+        mirrored = {name: value.flip(-1) if value.ndim == 4 else value for name, value in batch.items()}
+        other = model.predicted(model.outputs(config, network, mirrored, classes=classes))
+        depth = (depth + other.depth.flip(-1)) / 2
+        support = None if support is None or other.support is None else (support + other.support.flip(-1)) / 2
+    return Prediction(
+        enlarge(depth, shape),
+        None if support is None else enlarge(support, shape),
+        None if result.region is None else nearest(result.region[:, None].int().cpu(), shape),
+    )
+
+
+def enlarge(metres: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Bring metres (B, 1, H, W) to another size bilinearly: float32 on the CPU."""
+    return F.interpolate(metres.float(), shape, mode="bilinear", align_corners=False).cpu()
+
+
+def support_of(metres: Array) -> RegionSupport:
+    """Regions of a predicted map (y, x) by Algorithm 1, with the whole frame as one category.
+
+    It is how a network without a segmentation of its own yields one: of its support, or of its depth.
+    """
+    return region_support(metres, np.zeros(metres.shape, np.uint16))

@@ -1,0 +1,255 @@
+"""Every error of a depth map and of a partition, computed here and nowhere else (paper, section 5)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from rsgt.schema import InputError
+
+DEPTH_ERRORS = (
+    "rmse", "rmse_log", "rmse_log10", "log10", "abs_rel", "sq_rel", "silog", "delta1", "delta2", "delta3",
+)  # fmt: skip
+MINIMUM_DEPTH_M = 1e-3
+
+Image = npt.NDArray[np.floating[Any]]
+Mask = npt.NDArray[np.bool_]
+Partition = npt.NDArray[np.integer[Any]]
+
+
+def depth_errors(prediction: Image, target: Image, valid: Mask) -> dict[str, float]:
+    """Errors of one predicted depth map.
+
+    With p the prediction, q the target and means over the valid pixels:
+
+    ============ ============================================================ ====
+    rmse         sqrt(mean((p - q)²))                                         m
+    rmse_log     sqrt(mean((ln p - ln q)²)), natural logarithm
+    rmse_log10   the same in base 10: rmse_log / ln 10
+    log10        mean(|log10 p - log10 q|)
+    abs_rel      mean(|p - q| / q)
+    sq_rel       mean((p - q)² / q)                                           m
+    silog        100 sqrt(mean(d²) - mean(d)²) with d = ln p - ln q, as in
+                 KITTI's benchmark: the whole of mean(d)² is taken off
+    delta1…3     share of pixels with max(p / q, q / p) < 1.25, 1.25², 1.25³
+    pixels       number of valid pixels
+    log_bias     mean(d), which ``average`` needs to pool silog
+    ============ ============================================================ ====
+
+    Parameters
+    ----------
+    prediction, target
+        Depth (y, x) in metres. A prediction below 1 mm, 0 and negative ones with it, counts as 1 mm in
+        every error, as logarithms and ratios need it.
+    valid
+        Pixels (y, x) that count; the target must be > 0 there.
+
+    Raises
+    ------
+    InputError
+        Where no pixel is valid, or prediction or target is not finite, or the target not > 0, at a
+        valid pixel.
+
+    Notes
+    -----
+    Computed in float64. Source: the paper, section 5.
+    """
+    if prediction.shape != target.shape or target.shape != valid.shape:
+        raise InputError(
+            f"depth errors: got shapes {prediction.shape}, {target.shape} and {valid.shape} of prediction, "
+            "target and valid, expected one shape (y, x)"
+        )
+    p, q = prediction[valid].astype(np.float64), target[valid].astype(np.float64)
+    if not q.size:
+        raise InputError("depth errors: got no valid pixel, expected at least one: leave the frame out")
+    if not np.isfinite(p).all():
+        raise InputError(f"depth errors: {np.sum(~np.isfinite(p))} of {p.size} predictions are not finite")
+    if not (np.isfinite(q) & (q > 0)).all():
+        raise InputError("depth errors: the target is not > 0 at a valid pixel: mark such pixels invalid")
+    p = np.maximum(p, MINIMUM_DEPTH_M)
+    error, log_error = p - q, np.log(p) - np.log(q)
+    ratio = np.maximum(p / q, q / p)
+    return {
+        "rmse": float(np.sqrt(np.mean(error**2))),
+        "rmse_log": float(np.sqrt(np.mean(log_error**2))),
+        "rmse_log10": float(np.sqrt(np.mean(log_error**2)) / np.log(10)),
+        "log10": float(np.mean(np.abs(log_error)) / np.log(10)),
+        "abs_rel": float(np.mean(np.abs(error) / q)),
+        "sq_rel": float(np.mean(error**2 / q)),
+        "silog": float(100 * np.std(log_error)),
+        "delta1": float(np.mean(ratio < 1.25)),
+        "delta2": float(np.mean(ratio < 1.25**2)),
+        "delta3": float(np.mean(ratio < 1.25**3)),
+        "pixels": float(q.size),
+        "log_bias": float(np.mean(log_error)),
+    }
+
+
+def average(
+    per_image: Sequence[Mapping[str, float]], how: Literal["image", "pixel"] = "image"
+) -> dict[str, float]:
+    """Average the errors of several images, as ``depth_errors`` returned them.
+
+    Parameters
+    ----------
+    per_image
+        One table an image.
+    how
+        ``"image"``: the mean over images, as the paper and most of the literature have it.
+        ``"pixel"``: the error of all pixels of all images pooled, for roots and silog too.
+
+    Returns
+    -------
+    dict
+        The ten errors of ``DEPTH_ERRORS``.
+
+    Raises
+    ------
+    InputError
+        Where there is no image, or ``how`` is neither.
+    """
+    if not per_image:
+        raise InputError("average: got no image, expected at least one")
+    table = {name: np.array([errors[name] for errors in per_image]) for name in per_image[0]}
+    if how == "image":
+        return {name: float(np.mean(table[name])) for name in DEPTH_ERRORS}
+    if how != "pixel":
+        raise InputError(f"average: got {how!r}, expected 'image' or 'pixel'")
+
+    def pooled(values: npt.NDArray[np.float64]) -> float:
+        return float(np.average(values, weights=table["pixels"]))
+
+    result = {name: pooled(table[name]) for name in DEPTH_ERRORS}
+    for name in ("rmse", "rmse_log", "rmse_log10"):
+        result[name] = pooled(table[name] ** 2) ** 0.5
+    variance = pooled(table["rmse_log"] ** 2) - pooled(table["log_bias"]) ** 2
+    result["silog"] = 100 * max(variance, 0.0) ** 0.5
+    return result
+
+
+def bootstrap_interval(
+    values: Sequence[float] | npt.NDArray[np.floating[Any]],
+    *,
+    seed: int,
+    level: float = 0.95,
+    samples: int = 2000,
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of the mean over images.
+
+    Parameters
+    ----------
+    values
+        One error an image.
+    seed
+        Of the resampling; the same seed gives the same interval.
+    level
+        Share of the resampled means inside the interval.
+    samples
+        Number of resampled sets.
+
+    Returns
+    -------
+    tuple of float
+        Lower and upper end, in the unit of ``values``.
+    """
+    array = np.asarray(values, np.float64)
+    if array.ndim != 1 or not array.size:
+        raise InputError(f"bootstrap: got values of shape {array.shape}, expected one number an image")
+    chosen = np.random.default_rng(seed).integers(0, array.size, (samples, array.size))
+    low, high = np.quantile(array[chosen].mean(axis=1), ((1 - level) / 2, (1 + level) / 2))
+    return float(low), float(high)
+
+
+def region_errors(prediction: Image, reference: Image, region: Partition) -> dict[str, float]:
+    """Per-region statistics of one map, averaged over its regions.
+
+    Parameters
+    ----------
+    prediction
+        Map P (y, x) in metres: a prediction, a support map or the depth itself.
+    reference
+        Map Q (y, x) in metres; a pixel that is not finite and > 0 does not count.
+    region
+        Labels (y, x); 0 does not count.
+
+    Returns
+    -------
+    dict
+        ``rmse``: mean over regions of sqrt(mean((P - Q)²)), in metres. ``variance``: mean over regions
+        of the population variance of P - Q, in m².
+
+    Raises
+    ------
+    InputError
+        Where no pixel counts.
+
+    Notes
+    -----
+    Source: the paper, section 1, "Per-region statistics".
+    """
+    counted = (region > 0) & np.isfinite(reference) & (reference > 0)
+    if not counted.any():
+        raise InputError("region errors: got no pixel with a region and a reference, expected at least one")
+    error = prediction[counted].astype(np.float64) - reference[counted]
+    _, label, pixels = np.unique(region[counted], return_inverse=True, return_counts=True)
+    mean = np.bincount(label, error) / pixels
+    square = np.bincount(label, error**2) / pixels
+    variance = np.bincount(label, (error - mean[label]) ** 2) / pixels
+    return {"rmse": float(np.sqrt(square).mean()), "variance": float(variance.mean())}
+
+
+def instability(errors: Mapping[str, float]) -> float:
+    """Ratio of variance to RMSE per region, in metres: the paper's 0.117 / 0.2852 = 41 %.
+
+    Give it the averages over frames: a ratio of means, not a mean of ratios. NaN where the RMSE is 0.
+    """
+    return errors["variance"] / errors["rmse"] if errors["rmse"] else float("nan")
+
+
+def region_quality(predicted: Partition, truth: Partition) -> dict[str, float]:
+    """How well a partition of one image agrees with the true one.
+
+    Parameters
+    ----------
+    predicted
+        Labels (y, x); 0 is a region like any other.
+    truth
+        Labels (y, x); pixels of 0 do not count.
+
+    Returns
+    -------
+    dict
+        ``adjusted_rand`` (1 = equal, 0 = by chance), ``v_measure`` (0 to 1) and ``covering`` (0 to 1:
+        mean over pixels of the best intersection over union that their true region has with any
+        predicted one; Arbelaez et al., 2011).
+
+    Raises
+    ------
+    InputError
+        Where the truth has no region, or scikit-learn is not installed.
+    """
+    try:
+        from sklearn.metrics import adjusted_rand_score, v_measure_score  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise InputError("region quality needs scikit-learn: pip install 'rsgt[compare]'") from error
+    counted = truth > 0
+    if not counted.any():
+        raise InputError("region quality: got a truth without regions, expected at least one")
+    a, b = truth[counted], predicted[counted]
+    return {
+        "adjusted_rand": float(adjusted_rand_score(a, b)),
+        "v_measure": float(v_measure_score(a, b)),
+        "covering": _covering(a, b),
+    }
+
+
+def _covering(truth: Partition, predicted: Partition) -> float:
+    _, truth, truth_pixels = np.unique(truth, return_inverse=True, return_counts=True)
+    _, predicted, predicted_pixels = np.unique(predicted, return_inverse=True, return_counts=True)
+    pairs, common = np.unique(truth * predicted_pixels.size + predicted, return_counts=True)
+    row, column = np.divmod(pairs, predicted_pixels.size)
+    union = truth_pixels[row] + predicted_pixels[column] - common
+    best = np.zeros(truth_pixels.size)
+    np.maximum.at(best, row, common / union)
+    return float(np.average(best, weights=truth_pixels))

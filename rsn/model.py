@@ -1,0 +1,279 @@
+"""What each model reads, puts out and minimises: the assembly of one forward pass.
+
+``generation``, ``rsn`` and ``clustering`` see colour alone; ``refinement`` also sees its guidance. A
+refinement that is guided by *predicted* region support is built as the whole network, with the
+generation module frozen: its checkpoint is complete in itself.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from rsgt.schema import InputError
+from rsn import checkpoint
+from rsn.config import Config
+from rsn.dataset import Store
+from rsn.guidance import guidance_channels
+from rsn.loss import clustering_loss, iterative_loss, l1_loss, l2_loss, region_loss
+from rsn.network import (
+    ClusteringOutput,
+    GenerationNetwork,
+    RefinementNetwork,
+    RegionSupportNetwork,
+    RegionSupportOutput,
+    build_network,
+    load_imagenet_weights,
+    refinement_from_generation,
+)
+from rsn.network.encoder import IMAGENET_MEAN, IMAGENET_STD, ResNet34
+
+Batch = Mapping[str, Tensor]
+
+
+class Prediction(NamedTuple):
+    """What a model says about a batch: metres (B, 1, H, W), and labels from 1."""
+
+    depth: Tensor
+    support: Tensor | None = None
+    region: Tensor | None = None
+
+
+def network_name(config: Config) -> str:
+    """Name of the network that a model is built as."""
+    if config.network.model == "refinement" and config.data.guidance == "predicted":
+        return "rsn"
+    return config.network.model
+
+
+def build(config: Config) -> nn.Module:
+    """Build a model's network with the weights that it starts from (paper, section 4).
+
+    Raises
+    ------
+    InputError
+        Where weights cannot be read or belong to another network, or a refinement is to be guided by
+        predictions and no generation module is given.
+    """
+    settings, name = config.network, network_name(config)
+    arguments: dict[str, Any] = {
+        "width": settings.width, "norm": settings.norm, "checkpointing": settings.checkpointing,
+    }  # fmt: skip
+    if name != "refinement":
+        arguments["encoder"] = settings.encoder
+    if name in ("refinement", "rsn"):
+        arguments["iterations"] = settings.iterations
+    network = build_network(name, **arguments)
+    if settings.imagenet:
+        load_imagenet_weights(network, settings.imagenet)
+    if settings.generation:
+        load_part(network, "generation", Path(settings.generation))
+    if isinstance(network, RegionSupportNetwork):
+        started = settings.imagenet or settings.generation
+        if started and isinstance(network.generation.features.encoder, ResNet34):
+            refinement_from_generation(network.refinement, network.generation)
+    if settings.refinement:
+        load_part(network, "refinement", Path(settings.refinement))
+    if name != settings.model:
+        if not settings.generation:
+            raise InputError(
+                "guidance: 'predicted' needs a trained generation module; give --generation CKPT"
+            )
+        network.get_submodule("generation").requires_grad_(False)
+    return network
+
+
+def rebuild(contents: Mapping[str, Any]) -> nn.Module:
+    """Rebuild the network of a checkpoint, in evaluation mode, with its running average where it has one."""
+    network = build_network(contents["network"]["name"], **contents["network"]["arguments"])
+    network.load_state_dict(contents["average"] or contents["weights"])
+    return network.eval()
+
+
+def load_part(network: nn.Module, name: str, path: Path) -> None:
+    """Put a checkpoint's generation or refinement module into a network that is one or holds one.
+
+    Raises
+    ------
+    InputError
+        Where either has no such module, or they differ in their arguments.
+    """
+    source = rebuild(checkpoint.load(path))
+    kind = {"generation": GenerationNetwork, "refinement": RefinementNetwork}[name]
+    target, found = (_part(whole, name, kind) for whole in (network, source))
+    if target is None:
+        raise InputError(f"{name}: this model has no {name} module; leave --{name} away")
+    if found is None:
+        raise InputError(
+            f"{path}: got a checkpoint of {type(source).__name__}, expected one with a {name} module"
+        )
+    shapes = [{key: value.shape for key, value in part.state_dict().items()} for part in (target, found)]
+    if shapes[0] != shapes[1]:
+        raise InputError(
+            f"{path}: its {name} module was built with {found.arguments}, expected {target.arguments}; "
+            "give the same --width, --encoder and --norm"
+        )
+    target.load_state_dict(found.state_dict())
+
+
+def _part(network: nn.Module, name: str, kind: type[nn.Module]) -> nn.Module | None:
+    part = network if isinstance(network, kind) else getattr(network, name, None)
+    return part if isinstance(part, kind) else None
+
+
+def arrays(config: Config, *, training: bool) -> tuple[str, ...]:
+    """Name the store's arrays that a model needs beside colour; nothing else is read."""
+    names = {"depth", "region", *_guidance_arrays(config)} if training else set(_guidance_arrays(config))
+    if training and (config.network.model == "rsn" or config.loss.target == "support"):
+        names.add("support")
+    return tuple(sorted(names))
+
+
+def _guidance_arrays(config: Config) -> tuple[str, ...]:
+    kind = config.data.guidance
+    if network_name(config) != "refinement" or kind == "none":
+        return ()
+    if kind == "ground-truth":
+        return ("support",)
+    return (kind, "depth") if config.data.coarse == "mean" else (kind,)
+
+
+def makes_support(config: Config) -> bool:
+    """Whether region support is what a model, or its generation module, was trained to predict."""
+    settings = config.network
+    return network_name(config) == "rsn" or (
+        settings.model == "generation" and config.loss.target == "support"
+    )
+
+
+def guidance_rule(config: Config) -> dict[str, str] | None:
+    """Say what a refinement is guided by and what its first coarse depth is; None for other models."""
+    name, kind = network_name(config), config.data.guidance
+    if name == "rsn":
+        return {"guidance": "predicted region support", "coarse": "predicted region support"}
+    if name != "refinement":
+        return None
+    if kind == "ground-truth":
+        return {"guidance": "true region support", "coarse": "true region support"}
+    if kind == "none" or config.data.coarse == "zeros":
+        return {"guidance": kind, "coarse": "zeros"}
+    return {"guidance": kind, "coarse": f"true mean depth of each {kind} segment"}
+
+
+def check_needs_colour_only(config: Config) -> None:
+    """Refuse a refinement whose guidance comes from a store's truth, where there is colour alone."""
+    if network_name(config) == "refinement" and config.data.guidance != "none":
+        raise InputError(
+            f"this refinement is guided by {config.data.guidance} labels of a store, which a photo has not; "
+            "give a checkpoint of generation, rsn or clustering"
+        )
+
+
+def normalise(rgb: Tensor) -> Tensor:
+    """Turn colour (B, 3, H, W), uint8 or float of 0-255, into the networks' input."""
+    mean = torch.tensor(IMAGENET_MEAN, device=rgb.device)[:, None, None]
+    std = torch.tensor(IMAGENET_STD, device=rgb.device)[:, None, None]
+    return (rgb / 255 - mean) / std
+
+
+def class_count(store: Store) -> int:
+    """Classes of the store's label set."""
+    return int(store.attributes["parameters"]["labels"])
+
+
+def outputs(config: Config, network: nn.Module, batch: Batch, *, classes: int) -> Any:
+    """Run the network on a batch; what comes out is the network's own.
+
+    A clustering network refines by the batch's true regions in training, else by those that it finds.
+    """
+    rgb = normalise(batch["rgb"])
+    if config.run.channels_last:
+        rgb = rgb.contiguous(memory_format=torch.channels_last)
+    if network_name(config) == "refinement":
+        kind = config.data.guidance
+        count = config.data.superpixels if kind == "superpixel" else classes
+        guide, coarse = guidance_channels(batch, kind, count=count, coarse=config.data.coarse)
+        return network(rgb, guide, coarse)
+    if config.network.model == "clustering" and network.training:
+        return network(rgb, batch["region"].squeeze(1))
+    return network(rgb)
+
+
+def predicted(output: Any) -> Prediction:
+    """Read what a network put out."""
+    if isinstance(output, RegionSupportOutput):
+        return Prediction(output.outputs[-1], output.support)
+    if isinstance(output, ClusteringOutput):
+        return Prediction(output.refined, output.support, output.region)
+    return Prediction(output[-1] if isinstance(output, list) else output)
+
+
+def loss(config: Config, output: Any, batch: Batch, epoch: int) -> Tensor:
+    """Loss of a batch in an epoch (from 0): paper, sections 3 and 4.
+
+    ``linear-then-log`` measures errors in metres for the first ``linear_epochs``, then in log depth.
+    A network with a support of its own adds that support's loss, against the true support.
+    """
+    if isinstance(output, ClusteringOutput):
+        return clustering_loss(output, batch["depth"], batch["region"].squeeze(1))
+    if isinstance(output, RegionSupportOutput):
+        total = _refinement_loss(config, output.outputs, batch, epoch)
+        if output.support.requires_grad:
+            total = total + config.loss.support_weight * _loss(
+                config, output.support, "support", batch, epoch
+            )
+        return total
+    if isinstance(output, list):
+        return _refinement_loss(config, output, batch, epoch)
+    return _loss(config, output, config.loss.target, batch, epoch)
+
+
+def _is_log(config: Config, epoch: int) -> bool:
+    space = config.loss.space
+    return space == "log" or (space == "linear-then-log" and epoch >= config.loss.linear_epochs)
+
+
+def _loss(config: Config, prediction: Tensor, target: str, batch: Batch, epoch: int) -> Tensor:
+    settings, truth = config.loss, batch[target]
+    log = _is_log(config, epoch)
+    if settings.loss == "region":
+        return region_loss(
+            prediction, truth, batch["region"].squeeze(1), log=log, variance_weight=settings.variance_weight
+        )
+    if settings.loss == "l2":
+        return l2_loss(prediction, truth, log=log)
+    return l1_loss(prediction, truth, log_weight=settings.log_weight, metre_weight=settings.metre_weight)
+
+
+def _refinement_loss(config: Config, refined: list[Tensor], batch: Batch, epoch: int) -> Tensor:
+    settings = config.loss
+    if settings.loss == "l1":
+        losses = [_loss(config, output, "depth", batch, epoch) for output in refined]
+        return torch.stack(
+            [w * value for w, value in zip(settings.iteration_weights, losses, strict=True)]
+        ).sum()
+    return iterative_loss(
+        refined,
+        batch["depth"],
+        batch["region"].squeeze(1) if settings.loss == "region" else None,
+        loss=settings.loss,
+        log=_is_log(config, epoch),
+        variance_weight=settings.variance_weight,
+        weights=settings.iteration_weights,
+    )
+
+
+class FromColour(nn.Module):
+    """A network that takes colour of 0-255, and gives depth, or depth and support, alone."""
+
+    def __init__(self, config: Config, network: nn.Module) -> None:
+        super().__init__()
+        self.config = config
+        self.network = network
+
+    def forward(self, rgb: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """Map colour (B, 3, H, W), float32 of 0-255, to metres (B, 1, H, W)."""
+        found = predicted(outputs(self.config, self.network, {"rgb": rgb}, classes=1))
+        return found.depth if found.support is None else (found.depth, found.support)

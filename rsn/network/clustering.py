@@ -1,0 +1,143 @@
+"""Clustering variant: regions from a learned embedding, depth refined region by region (paper, section 2)."""
+
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from rsn.mean_shift import mean_shift
+from rsn.network.block import Convolution, DepthOutput, Norm, SignedOutput, Stage, initialise
+from rsn.network.encoder import EncoderName
+from rsn.network.generation import DepthFeatures, resized
+from rsn.regional import regional_mean_map
+
+EMBEDDING_CHANNELS = 16
+
+
+class ClusteringOutput(NamedTuple):
+    """Every end of the clustering variant; (B, 1, H, W) and in metres unless said."""
+
+    embedding: Tensor
+    """(B, 16, H, W), no unit."""
+    initial: Tensor
+    """Pixel-wise depth, >= 0."""
+    region: Tensor
+    """Labels (B, H, W) that were used: those given, or Algorithm 2's, int32 from 1."""
+    support: Tensor
+    """Regional depth: the mean of the initial depth over each region; the initial depth where region is 0."""
+    offset: Tensor
+    """Variance refinement: each pixel's offset from its region's mean depth, of either sign."""
+    corrected: Tensor
+    """Target refinement: initial depth plus its correction towards the region's mean depth."""
+    reliability: Tensor
+    """Weight of variance refinement against target refinement, 0 to 1, no unit."""
+    refined: Tensor
+    """Blended depth, >= 0."""
+
+
+class ClusteringNetwork(nn.Module):
+    """Depth and regions from one colour image: Figure 1 and Algorithm 2.
+
+    Parameters
+    ----------
+    width, encoder, norm, checkpointing
+        As for ``GenerationNetwork``; the features up to the third regression layer are the same.
+
+    Notes
+    -----
+    The paper names the parts and gives no layer table; these layers are ours. The shared features are
+    the generation module's, brought to ``width`` channels at full resolution. On them sit
+
+    * the initial depth: regression layers 6 to 8;
+    * the embedding: with a location map of 3 channels (column and row from -1 to 1, and the distance from
+      the centre), two convolutions, then a linear one to 16 channels;
+    * variance refinement: (regional depth, features - regional features) to an offset from the regional
+      depth;
+    * target refinement: (initial depth, regional depth, features) to a correction of the initial depth;
+    * reliability r: (features, both refined depths) to a sigmoid;
+      refined = r (regional depth + offset) + (1 - r) (initial + correction), at least 0.
+
+    Offset, correction and the logit of r start at 0, hence the refined depth starts as the mean of
+    regional and initial depth. Source: the paper, section 2, Algorithm 2.
+    """
+
+    def __init__(
+        self,
+        *,
+        width: int = 64,
+        encoder: EncoderName = "resnet34",
+        norm: Norm = "batch",
+        checkpointing: bool = False,
+    ) -> None:
+        super().__init__()
+        self.arguments: dict[str, Any] = {
+            "width": width, "encoder": encoder, "norm": norm, "checkpointing": checkpointing,
+        }  # fmt: skip
+        self.features = DepthFeatures(**self.arguments)
+
+        def stage(*channels: int) -> list[nn.Module]:
+            return [Convolution(inputs, outputs, norm=norm) for inputs, outputs in pairwise(channels)]
+
+        def head(*modules: nn.Module) -> Stage:
+            return Stage(*modules, checkpointing=checkpointing)
+
+        half, quarter = width // 2, width // 4
+        self.shared = Convolution(4 * width, width, norm=norm)
+        self.depth = head(*stage(width, half, quarter), DepthOutput(quarter))
+        self.embedding = head(*stage(width + 3, width, width), nn.Conv2d(width, EMBEDDING_CHANNELS, 1))
+        self.variance = head(*stage(width + 1, half, quarter), SignedOutput(quarter))
+        self.target = head(*stage(width + 2, half, quarter), SignedOutput(quarter))
+        self.reliability = head(*stage(width + 2, half), SignedOutput(half))
+        initialise(self)
+
+    def forward(self, rgb: Tensor, region: Tensor | None = None) -> ClusteringOutput:
+        """Map colour to regions and depth.
+
+        Parameters
+        ----------
+        rgb
+            ImageNet-normalised colour (B, 3, H, W).
+        region
+            Labels (B, H, W) to refine by, 0 = none, as in training; left out, ``rsn.mean_shift`` finds
+            them from the embedding (on the CPU), as in use.
+        """
+        features = resized(self.shared(self.features(rgb)), rgb)
+        initial = self.depth(features)
+        embedding = self.embedding(torch.cat((features, location_map(features)), dim=1))
+        if region is None:
+            region = cluster(embedding)
+        return self._refined(features, initial, embedding, region)
+
+    def _refined(
+        self, features: Tensor, initial: Tensor, embedding: Tensor, region: Tensor
+    ) -> ClusteringOutput:
+        support = regional_mean_map(initial, region)
+        difference = features - regional_mean_map(features, region)
+        offset = self.variance(torch.cat((support, difference), dim=1))
+        correction = self.target(torch.cat((initial, support, features), dim=1))
+        varied, corrected = support + offset, initial + correction
+        reliability = torch.sigmoid(self.reliability(torch.cat((varied, corrected, features), dim=1)))
+        refined = torch.relu(reliability * varied + (1 - reliability) * corrected)
+        return ClusteringOutput(
+            embedding.float(), initial, region, support, offset, corrected, reliability, refined
+        )
+
+
+def location_map(like: Tensor) -> Tensor:
+    """Column and row from -1 to 1 and the distance from the centre: (B, 3, H, W) for (B, C, H, W)."""
+    batch, _, height, width = like.shape
+    row, column = torch.meshgrid(
+        torch.linspace(-1, 1, height, device=like.device),
+        torch.linspace(-1, 1, width, device=like.device),
+        indexing="ij",
+    )
+    location = torch.stack((column, row, torch.hypot(column, row)))
+    return location.to(like.dtype).expand(batch, -1, -1, -1)
+
+
+@torch.no_grad()
+def cluster(embedding: Tensor) -> Tensor:
+    """Regions of each image by Algorithm 2: embedding (B, 16, H, W) -> labels (B, H, W), int32 from 1."""
+    labels = [torch.from_numpy(mean_shift(image)) for image in embedding.detach().float().cpu()]
+    return torch.stack(labels).to(embedding.device)

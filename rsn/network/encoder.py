@@ -1,0 +1,194 @@
+"""Encoders: ResNet-34 with the paper's strides, and EfficientNet-Lite0 for small machines."""
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from rsgt.schema import InputError
+from rsn.network.block import BasicBlock, Convolution, Norm, Stage, normalisation, run
+
+EncoderName = Literal["resnet34", "efficientnet_lite0"]
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class Features(NamedTuple):
+    """What an encoder hands on; the second map is half the size of the first (rounded up)."""
+
+    shallow: Tensor
+    deep: Tensor
+
+
+class ResNet34(nn.Module):
+    """ResNet-34 at the paper's strides, with torchvision's parameter names.
+
+    The stem has stride 1 and no max-pool, and stages 3 and 4 have stride 1: ``shallow`` (stage 1) has
+    the input's size and ``deep`` (stage 4) half of it. Weights trained at other strides fit, as strides
+    carry none. Source: the paper, section 2.
+    """
+
+    def __init__(self, width: int, *, norm: Norm, checkpointing: bool) -> None:
+        super().__init__()
+        self.shallow_channels, self.deep_channels = width, 8 * width
+        self.conv1 = nn.Conv2d(3, width, 7, padding=3, bias=False)
+        self.bn1 = normalisation(norm, width)
+        self.relu = nn.ReLU(inplace=True)
+
+        def stage(inputs: int, outputs: int, blocks: int, stride: int) -> Stage:
+            first = BasicBlock(inputs, outputs, norm=norm, stride=stride)
+            rest = (BasicBlock(outputs, outputs, norm=norm) for _ in range(blocks - 1))
+            return Stage(first, *rest, checkpointing=checkpointing)
+
+        self.layer1 = stage(width, width, 3, stride=1)
+        self.layer2 = stage(width, 2 * width, 4, stride=2)
+        self.layer3 = stage(2 * width, 4 * width, 6, stride=1)
+        self.layer4 = stage(4 * width, 8 * width, 3, stride=1)
+
+    def forward(self, rgb: Tensor) -> Features:
+        """Map ImageNet-normalised colour (B, 3, H, W) to the two maps."""
+        shallow = self.layer1(self.relu(self.bn1(self.conv1(rgb))))
+        return Features(shallow, self.layer4(self.layer3(self.layer2(shallow))))
+
+
+class PaddedConvolution(nn.Module):
+    """Convolution with TensorFlow's "same" padding, batch normalisation (eps 1e-3) and ReLU6.
+
+    At stride 2 that padding is one less before the map than after it, for an even size; the same is
+    used at odd sizes (where TensorFlow shifts), so that the output's size is rounded up.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, *, norm: Norm, stride: int = 1, groups: int = 1,
+        activation: bool = True,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        before, after = kernel // 2 - (stride == 2), kernel // 2 + (stride == 2)
+        self.padding = (before, after, before, after)
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, groups=groups, bias=False)
+        self.norm = normalisation(norm, outputs, eps=1e-3)
+        self.activation = nn.ReLU6(inplace=True) if activation else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, inputs, h, w) to (B, outputs, h / stride, w / stride), rounded up."""
+        if self.conv.groups > 1 and x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+            # A bfloat16 depthwise convolution is slower on a CPU than a float32 one.
+            with torch.autocast("cpu", enabled=False):
+                return self._mapped(x.float())
+        return self._mapped(x)
+
+    def _mapped(self, x: Tensor) -> Tensor:
+        output: Tensor = self.activation(self.norm(self.conv(F.pad(x, self.padding))))
+        return output
+
+
+class InvertedBlock(nn.Module):
+    """MobileNet's block: expand by 1x1, filter each channel, project by 1x1; no squeeze-and-excitation."""
+
+    def __init__(
+        self, inputs: int, outputs: int, *, expansion: int, kernel: int, stride: int, norm: Norm
+    ) -> None:
+        super().__init__()
+        inner = inputs * expansion
+        self.expand: nn.Module = nn.Identity()
+        if expansion != 1:
+            self.expand = PaddedConvolution(inputs, inner, 1, norm=norm)
+        self.depthwise = PaddedConvolution(inner, inner, kernel, stride=stride, groups=inner, norm=norm)
+        self.project = PaddedConvolution(inner, outputs, 1, norm=norm, activation=False)
+        self.residual = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, inputs, h, w) to (B, outputs, h / stride, w / stride), rounded up."""
+        output: Tensor = self.project(self.depthwise(self.expand(x)))
+        return x + output if self.residual else output
+
+
+# (expansion, kernel, stride, outputs, repeats) of the seven stages: Tan and Le, 2019, "B0", as the
+# Lite variant keeps it.
+LITE0_STAGES = (
+    (1, 3, 1, 16, 1),
+    (6, 3, 2, 24, 2),
+    (6, 5, 2, 40, 2),
+    (6, 3, 2, 80, 3),
+    (6, 5, 1, 112, 3),
+    (6, 5, 2, 192, 4),
+    (6, 3, 1, 320, 1),
+)
+LITE0_TAPS = {0: 16, 2: 24, 4: 40, 10: 112, 15: 320}
+"""Blocks whose output is the last of its size (1/2, 1/4, 1/8, 1/16, 1/32), with their channels."""
+
+
+class Lite0Backbone(nn.Module):
+    """EfficientNet-Lite0 without its classifier: five maps, of 1/2 to 1/32 of the input's size."""
+
+    scale: Tensor
+    offset: Tensor
+
+    def __init__(self, *, norm: Norm, checkpointing: bool) -> None:
+        super().__init__()
+        self.checkpointing = checkpointing
+        self.stem = PaddedConvolution(3, 32, 3, stride=2, norm=norm)
+        self.blocks = nn.ModuleList()
+        inputs = 32
+        for expansion, kernel, stride, outputs, repeats in LITE0_STAGES:
+            shape = {"expansion": expansion, "kernel": kernel}
+            self.blocks.append(InvertedBlock(inputs, outputs, **shape, stride=stride, norm=norm))
+            for _ in range(repeats - 1):
+                self.blocks.append(InvertedBlock(outputs, outputs, **shape, stride=1, norm=norm))
+            inputs = outputs
+        mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
+        self.register_buffer("scale", (255 * std / 128).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("offset", ((255 * mean - 127) / 128).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, rgb: Tensor) -> list[Tensor]:
+        """Map ImageNet-normalised colour (B, 3, H, W) to five maps, largest first.
+
+        The published weights expect (x - 127) / 128 of an 8-bit x; the conversion is made here.
+        """
+        x = self.stem(rgb * self.scale + self.offset)
+        maps = []
+        for index, block in enumerate(self.blocks):
+            x = run(block, x, checkpointing=self.checkpointing)
+            if index in LITE0_TAPS:
+                maps.append(x)
+        return maps
+
+
+class EfficientNetLite0(nn.Module):
+    """EfficientNet-Lite0 at its own strides, made into the two maps that the paper's layers sit on.
+
+    The paper takes a stride-1 stem and one map of half the input's size with 8 x ``width`` channels.
+    Here the stem has stride 2 (it is most of what makes this encoder cheap), so that everything behind
+    the encoder runs one octave lower: ``shallow`` is the map of half the input's size, and ``deep``, of
+    a quarter of it, is made from the four coarser maps from the coarsest up: at each size the map
+    through a 1x1 convolution is added to the upsampled result so far and goes through a 3x3 convolution.
+    """
+
+    def __init__(self, width: int, *, norm: Norm, checkpointing: bool) -> None:
+        super().__init__()
+        shallow, *deep = LITE0_TAPS.values()
+        self.shallow_channels, self.deep_channels = shallow, 8 * width
+        self.backbone = Lite0Backbone(norm=norm, checkpointing=checkpointing)
+        self.lateral = nn.ModuleList(Convolution(inputs, 8 * width, kernel=1, norm=norm) for inputs in deep)
+        self.merged = nn.ModuleList(Convolution(8 * width, 8 * width, norm=norm) for _ in deep[:-1])
+
+    def forward(self, rgb: Tensor) -> Features:
+        """Map ImageNet-normalised colour (B, 3, H, W) to the two maps."""
+        shallow, *maps = self.backbone(rgb)
+        deep = self.lateral[-1](maps[-1])
+        for index in reversed(range(len(maps) - 1)):
+            lateral = self.lateral[index](maps[index])
+            upsampled = F.interpolate(deep, size=lateral.shape[-2:], mode="bilinear", align_corners=True)
+            deep = self.merged[index](lateral + upsampled)
+        return Features(shallow, deep)
+
+
+def build_encoder(name: str, *, width: int, norm: Norm, checkpointing: bool) -> ResNet34 | EfficientNetLite0:
+    """Build the encoder of that name: ``resnet34`` or ``efficientnet_lite0``."""
+    if name == "resnet34":
+        return ResNet34(width, norm=norm, checkpointing=checkpointing)
+    if name == "efficientnet_lite0":
+        return EfficientNetLite0(width, norm=norm, checkpointing=checkpointing)
+    raise InputError(f"encoder: got {name!r}, expected 'resnet34' or 'efficientnet_lite0'")

@@ -1,0 +1,119 @@
+"""Generation module: colour to region support, or to depth (paper, section 2)."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from rsn.network.block import Convolution, DepthOutput, Norm, Stage, check_width, initialise, normalisation
+from rsn.network.encoder import EncoderName, build_encoder
+from rsn.network.pyramid import Pyramid
+
+
+class Doubling(nn.Module):
+    """Transposed 3x3 convolution with stride 2, normalisation, ReLU, cut to the size of another map."""
+
+    def __init__(self, inputs: int, outputs: int, *, norm: Norm) -> None:
+        super().__init__()
+        self.conv = nn.ConvTranspose2d(inputs, outputs, 3, stride=2, padding=1, output_padding=1, bias=False)
+        self.norm = normalisation(norm, outputs)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor, like: Tensor) -> Tensor:
+        """Map (B, inputs, ceil(h / 2), ceil(w / 2)) to (B, outputs, h, w), the size of ``like``."""
+        # At an odd size, the last row and column are the ones that no output padding would have given.
+        doubled = self.conv(x)[:, :, : like.shape[2], : like.shape[3]]
+        output: Tensor = self.relu(self.norm(doubled))
+        return output
+
+
+class DepthFeatures(nn.Module):
+    """Encoder, skip branch, pyramid and regression layers 1 to 3: what every dense output starts from.
+
+    The features have 4 x ``width`` channels and the input's size with ``encoder="resnet34"``, half of
+    it with ``"efficientnet_lite0"`` (``rsn.network.encoder.EfficientNetLite0`` says why).
+    """
+
+    def __init__(self, *, width: int, encoder: str, norm: Norm, checkpointing: bool) -> None:
+        super().__init__()
+        check_width(width)
+        self.encoder = build_encoder(encoder, width=width, norm=norm, checkpointing=checkpointing)
+        self.skip = Stage(
+            Convolution(self.encoder.shallow_channels, 2 * width, norm=norm),
+            Convolution(2 * width, 2 * width, norm=norm),
+            checkpointing=checkpointing,
+        )
+        self.pyramid = Pyramid(self.encoder.deep_channels, stride=2, norm=norm)
+        self.regression1 = Convolution(self.pyramid.channels, 8 * width, norm=norm)
+        self.regression2 = Doubling(8 * width, 4 * width, norm=norm)
+        self.regression3 = Convolution(4 * width, 2 * width, norm=norm)
+        self.channels = 4 * width
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        """Map ImageNet-normalised colour (B, 3, H, W) to features (B, 4 x width, h, w)."""
+        shallow, deep = self.encoder(rgb)
+        pooled = self.regression1(self.pyramid(deep))
+        regressed = self.regression3(self.regression2(pooled, shallow))
+        return torch.cat((regressed, self.skip(shallow)), dim=1)
+
+
+class GenerationNetwork(nn.Module):
+    """Region support (or depth) from one colour image.
+
+    Parameters
+    ----------
+    width
+        Base channel count; every channel count is a multiple of it. 64 is the paper's.
+    encoder
+        ``"resnet34"``, the paper's, or ``"efficientnet_lite0"``, whose output is computed at half the
+        input's size and upsampled bilinearly.
+    norm
+        ``"batch"``, the paper's, or ``"group"``, which does not depend on the batch.
+    checkpointing
+        Recompute in the backward pass instead of keeping: less memory, more time, the same numbers.
+
+    Raises
+    ------
+    InputError
+        Where a value is none of these, or ``width`` is no multiple of 4.
+
+    Notes
+    -----
+    30,444,718 parameters by default. Any input size works. Source: the paper, section 2.
+    """
+
+    def __init__(
+        self,
+        *,
+        width: int = 64,
+        encoder: EncoderName = "resnet34",
+        norm: Norm = "batch",
+        checkpointing: bool = False,
+    ) -> None:
+        super().__init__()
+        self.arguments: dict[str, Any] = {
+            "width": width, "encoder": encoder, "norm": norm, "checkpointing": checkpointing,
+        }  # fmt: skip
+        self.features = DepthFeatures(**self.arguments)
+        self.regression = Stage(
+            Convolution(4 * width, 2 * width, norm=norm),
+            Convolution(2 * width, width, norm=norm),
+            Convolution(width, width // 2, norm=norm),
+            Convolution(width // 2, width // 4, norm=norm),
+            checkpointing=checkpointing,
+        )
+        self.output = DepthOutput(width // 4)
+        initialise(self)
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        """Map ImageNet-normalised colour (B, 3, H, W) to metres (B, 1, H, W), >= 0."""
+        depth = self.output(self.regression(self.features(rgb)))
+        return resized(depth, rgb)
+
+
+def resized(x: Tensor, like: Tensor) -> Tensor:
+    """Bring a map to the height and width of another bilinearly; a map of that size is left alone."""
+    if x.shape[-2:] == like.shape[-2:]:
+        return x
+    return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=True)

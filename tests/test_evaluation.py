@@ -1,0 +1,273 @@
+"""Protocols, the table of errors, and whole evaluations, against plain NumPy."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+import zarr
+from torch import nn
+
+from rsgt.schema import InputError
+from rsgt.store import open_store
+from rsn import checkpoint, experiment, model
+from rsn.config import Config, from_plain, to_plain
+from rsn.evaluation import NYU_EIGEN, PAPER, PROTOCOLS, Table, check_protocol, protocol_named, score
+from rsn.experiment import evaluate
+from rsn.inference import infer
+from rsn.metrics import DEPTH_ERRORS
+from tests.rooms import room, write_rooms
+
+SMALL = {
+    "network": {"model": "generation", "width": 8},
+    "data": {"size": [24, 32], "workers": 0, "batch_size": 2},
+}
+
+
+def write_checkpoint(path, **sections):
+    """A checkpoint of untrained weights, its batch statistics settled on noise."""
+    config = from_plain({name: SMALL.get(name, {}) | sections.get(name, {}) for name in {*SMALL, *sections}})
+    torch.manual_seed(0)
+    network = model.build(config)
+    contents = {
+        "network": {"name": model.network_name(config), "arguments": network.arguments},
+        "weights": network.state_dict(),
+        "average": None,
+        "config": to_plain(config),
+        "store": "elsewhere",
+        "epoch": 3,
+        "step": 0,
+        "training": None,
+    }
+    checkpoint.save(path, contents)
+    return path
+
+
+@pytest.fixture(scope="module")
+def store_path(tmp_path_factory):
+    return write_rooms(tmp_path_factory.mktemp("rooms") / "store.zarr", train=4, test=5)
+
+
+class Oracle(nn.Module):
+    """Says what it is told: the depth whose mean colour it sees, here a ramp that is not symmetric."""
+
+    def forward(self, rgb):
+        ramp = torch.linspace(1, 3, rgb.shape[-1]).expand(len(rgb), 1, *rgb.shape[-2:])
+        return ramp + rgb.mean(dim=1, keepdim=True).abs()
+
+
+def test_the_two_protocols_are_what_the_literature_says():
+    assert set(PROTOCOLS) == {"paper", "nyu-eigen"}
+    assert NYU_EIGEN.crop == (45, 471, 41, 601)
+    assert (NYU_EIGEN.cap_m, NYU_EIGEN.averaging, NYU_EIGEN.reference) == (10.0, "image", "filled")
+    assert (PAPER.crop, PAPER.cap_m, PAPER.averaging) == (None, None, "image")
+    assert (
+        str(NYU_EIGEN) == "nyu-eigen: rows 45:471, columns 41:601, cap 10 m, filled depth, mean over images"
+    )
+
+
+def test_options_are_in_the_name_and_in_the_text():
+    protocol = protocol_named("nyu-eigen", flip=True, median_scaling=True)
+    assert protocol.name == "nyu-eigen+flip+median-scaling"
+    assert str(protocol).endswith("flip averaging, median scaling")
+    assert protocol_named("paper", raw=True).reference == "raw"
+    assert protocol_named("paper", pooled=True).averaging == "pixel"
+    with pytest.raises(InputError, match="protocol: got 'eigen', expected one of paper, nyu-eigen"):
+        protocol_named("eigen")
+
+
+def test_the_crop_the_cap_and_the_holes_bound_what_counts():
+    depth = np.full((480, 640), 5.0, np.float32)
+    depth[100, 100], depth[101, 100], depth[102, 100] = 0, 10.5, np.nan
+    valid = NYU_EIGEN.valid(depth)
+    assert valid.sum() == (471 - 45) * (601 - 41) - 3
+    assert valid[45, 41]
+    assert valid[470, 600]
+    assert not valid[44, 41:601].any()
+    assert not valid[471, 41:601].any()
+    assert not valid[45:471, 40].any()
+    assert not valid[45:471, 601].any()
+    assert PAPER.valid(depth).sum() == 480 * 640 - 2
+
+
+def test_predictions_are_clipped_to_the_protocols_span():
+    depth = np.full((480, 640), 8.0, np.float32)
+    assert score(NYU_EIGEN, np.full_like(depth, 50), depth)["rmse"] == pytest.approx(2)
+    assert score(PAPER, np.full_like(depth, 50), depth)["rmse"] == pytest.approx(42)
+    assert score(NYU_EIGEN, np.full_like(depth, -1), depth)["rmse"] == pytest.approx(8 - 1e-3)
+
+
+def test_median_scaling_forgives_a_factor_and_nothing_else():
+    rng = np.random.default_rng(0)
+    depth = rng.uniform(1, 9, (40, 50))
+    prediction = depth + rng.normal(0, 0.1, depth.shape)
+    scaled = protocol_named("paper", median_scaling=True)
+    once = score(scaled, prediction, depth)
+    assert score(scaled, 3.7 * prediction, depth) == pytest.approx(once)
+    assert once["rmse"] > 0.05
+
+
+def test_a_protocol_must_fit_the_store():
+    check_protocol(NYU_EIGEN, (480, 640), "filled")
+    with pytest.raises(InputError, match=r"frames of 480x640, got 48x64; use 'paper'"):
+        check_protocol(NYU_EIGEN, (48, 64), "filled")
+    with pytest.raises(InputError, match="got a store of raw depth, expected filled; give --raw"):
+        check_protocol(PAPER, (48, 64), "raw")
+    with pytest.raises(InputError, match="build a store with `rsgt build --depth raw`"):
+        check_protocol(protocol_named("paper", raw=True), (48, 64), "filled")
+
+
+def test_the_table_is_the_mean_over_images_by_hand():
+    table = Table([PAPER, protocol_named("paper", pooled=True)])
+    region = np.array([[1, 1, 2, 2]])
+    support = np.array([[2.0, 2.0, 4.0, 4.0]])
+    table.add(7, np.array([[2.0, 2.0, 4.0, 4.0]]), support, support=support, region=region)
+    table.add(
+        9, np.array([[3.0, 2.0, 4.0, 8.0]]), np.array([[2.0, 2.0, 4.0, 0.0]]), support=support, region=region
+    )
+    summary = table.summary()
+    assert summary["frames"] == 2
+    # Second frame: three valid pixels, one of them off by 1 m at 2 m.
+    assert summary["metrics"]["paper"]["rmse"] == pytest.approx(np.sqrt(1 / 3) / 2)
+    assert summary["metrics"]["paper"]["abs_rel"] == pytest.approx((0.5 / 3) / 2)
+    assert summary["metrics"]["paper+pooled"]["rmse"] == pytest.approx(np.sqrt(1 / 7))
+    # Region 1 of the second frame has errors 1 and 0 against depth: rmse sqrt(1/2), variance 1/4.
+    against_depth = summary["regions"]["prediction"]["depth"]
+    assert against_depth["rmse"] == pytest.approx((0 + np.sqrt(0.5) / 2) / 2)
+    assert against_depth["variance"] == pytest.approx((0.25 / 2) / 2)
+    assert against_depth["instability"] == pytest.approx(against_depth["variance"] / against_depth["rmse"])
+    # Against the support, region 2 counts whole: errors 0 and 4, rmse sqrt(8), variance 4.
+    against_support = summary["regions"]["prediction"]["support"]
+    assert against_support["rmse"] == pytest.approx((0 + (np.sqrt(0.5) + np.sqrt(8)) / 2) / 2)
+    assert against_support["variance"] == pytest.approx(((0.25 + 4) / 2) / 2)
+    assert "paper+pooled" not in summary["intervals"]
+    low, high = summary["intervals"]["paper"]["rmse"]
+    assert (low, high) == (0, pytest.approx(np.sqrt(1 / 3)))
+
+
+def test_frames_without_truth_are_named_not_counted():
+    table = Table([PAPER])
+    empty = np.zeros((2, 2))
+    table.add(3, np.ones((2, 2)), empty, support=empty, region=empty.astype(int))
+    with pytest.raises(InputError, match="no frame has a pixel that counts"):
+        table.summary()
+    table.add(4, np.ones((2, 2)), np.ones((2, 2)), support=empty, region=empty.astype(int))
+    assert table.summary()["skipped"] == [3]
+    assert table.summary()["regions"] == {}
+
+
+def test_partitions_are_compared_where_there_are_any():
+    table = Table([PAPER])
+    truth = np.repeat([[1, 2, 3, 4]], 4, axis=0)
+    depth = truth.astype(float)
+    table.add(1, depth, depth, support=depth, region=truth, predicted_region=truth[:, ::-1])
+    assert table.summary()["partition"] == pytest.approx({"adjusted_rand": 1, "v_measure": 1, "covering": 1})
+
+
+def test_flip_averaging_is_the_mean_of_both_ways_round():
+    rgb = torch.randint(0, 255, (2, 3, 12, 16), dtype=torch.uint8)
+    network, config = Oracle().eval(), Config()
+    one, two = (infer(config, network, {"rgb": image}, (12, 16)).depth for image in (rgb, rgb.flip(-1)))
+    both = infer(config, network, {"rgb": rgb}, (12, 16), flip=True).depth
+    assert torch.allclose(both, (one + two.flip(-1)) / 2)
+    assert not torch.allclose(both, one)
+
+
+def test_predictions_come_at_the_stores_size():
+    prediction = infer(Config(), Oracle().eval(), {"rgb": torch.zeros(1, 3, 12, 16)}, (48, 61))
+    assert prediction.depth.shape == (1, 1, 48, 61)
+    assert prediction.depth.dtype == torch.float32
+
+
+def test_a_network_in_training_mode_predicts_nothing():
+    with pytest.raises(RuntimeError, match="evaluation mode"):
+        infer(Config(), Oracle().train(), {"rgb": torch.zeros(1, 3, 12, 16)}, (12, 16))
+
+
+def test_a_record_holds_all_that_shaped_it(store_path, tmp_path):
+    path = write_checkpoint(tmp_path / "a.ckpt")
+    table, save = tmp_path / "frames.csv", tmp_path / "pred.zarr"
+    protocols = [PAPER, protocol_named("paper", pooled=True)]
+    record = evaluate(path, store_path, protocols, device="cpu", table=table, save=save, stream=None)
+    record = json.loads(json.dumps(record))
+    store = open_store(store_path)
+    assert record["protocols"]["paper"]["cap_m"] is None
+    assert (record["split"], record["frames"], record["seed"]) == ("test", 5, 0)
+    assert (record["store"], record["trained_on"]) == (store.identity, "elsewhere")
+    assert record["config"]["network"]["width"] == 8
+    assert record["checkpoint"]["epoch"] == 3
+    assert set(record["metrics"]["paper"]) == set(DEPTH_ERRORS)
+    assert set(record["versions"]) == {"rsn", "torch", "numpy", "python"}
+    assert record["seconds"] > 0
+    assert record["commit"]
+
+    predictions = zarr.open_group(str(save), mode="r")
+    assert np.array_equal(predictions["frame_id"][:], store.frame_id[4:])
+    maps = predictions["prediction"][:]
+    rmse = []
+    for frame, prediction in zip(range(4, 9), maps, strict=True):
+        depth = room(frame, (48, 64))["depth"]
+        error = np.maximum(prediction, 1e-3) - depth
+        rmse.append(np.sqrt(np.mean(error[depth > 0].astype(float) ** 2)))
+    rows = list(csv.DictReader(table.read_text().splitlines()))
+    assert [int(row["frame_id"]) for row in rows] == store.frame_id[4:].tolist()
+    assert [float(row["paper.rmse"]) for row in rows] == pytest.approx(rmse, rel=1e-6)
+    assert record["metrics"]["paper"]["rmse"] == pytest.approx(np.mean(rmse), rel=1e-6)
+
+
+def test_the_batch_size_changes_no_prediction(store_path, tmp_path):
+    """In training mode, batch statistics would: the research code evaluated that way."""
+    one = evaluate(
+        write_checkpoint(tmp_path / "1.ckpt", data={"batch_size": 1}),
+        store_path,
+        [PAPER],
+        device="cpu",
+        stream=None,
+    )
+    five = evaluate(
+        write_checkpoint(tmp_path / "5.ckpt", data={"batch_size": 5}),
+        store_path,
+        [PAPER],
+        device="cpu",
+        stream=None,
+    )
+    assert one["metrics"]["paper"] == pytest.approx(five["metrics"]["paper"], rel=1e-4)
+
+
+def test_models_of_support_report_it_and_its_regions(store_path, tmp_path):
+    rsn = write_checkpoint(tmp_path / "rsn.ckpt", network={"model": "rsn"})
+    record = evaluate(rsn, store_path, [PAPER], device="cpu", stream=None)
+    assert set(record["regions"]) == {"prediction", "support"}
+    assert set(record["regions"]["support"]) == {"depth", "support"}
+    assert set(record["partition"]) == {"adjusted_rand", "v_measure", "covering"}
+    assert record["guidance"] == {
+        "guidance": "predicted region support",
+        "coarse": "predicted region support",
+    }
+    depth = evaluate(write_checkpoint(tmp_path / "g.ckpt"), store_path, [PAPER], device="cpu", stream=None)
+    assert set(depth["regions"]) == {"prediction"}
+    assert depth["partition"] == {}
+    assert depth["guidance"] is None
+
+
+def test_validation_is_what_the_run_held_out(store_path, tmp_path):
+    path = write_checkpoint(tmp_path / "a.ckpt", data={"validation": 0.4})
+    record = evaluate(path, store_path, [PAPER], split="validation", device="cpu", stream=None)
+    assert (record["split"], record["frames"]) == ("validation", 2)
+    none = write_checkpoint(tmp_path / "b.ckpt", data={"validation": 0.0})
+    with pytest.raises(InputError, match="the run held nothing out"):
+        evaluate(none, store_path, [PAPER], split="validation", device="cpu", stream=None)
+
+
+def test_what_does_not_fit_is_refused_before_any_work(store_path, tmp_path, monkeypatch):
+    monkeypatch.setattr(experiment, "predictions", None)
+    path = write_checkpoint(tmp_path / "a.ckpt")
+    with pytest.raises(InputError, match="split: got 'val'"):
+        evaluate(path, store_path, [PAPER], split="val", stream=None)
+    with pytest.raises(InputError, match="its crop is for frames of 480x640"):
+        evaluate(path, store_path, [NYU_EIGEN], stream=None)
+    with pytest.raises(InputError, match="exists; choose another path"):
+        evaluate(path, store_path, [PAPER], save=tmp_path, stream=None)
+    with pytest.raises(InputError, match="no such store"):
+        evaluate(path, tmp_path / "absent.zarr", [PAPER], stream=None)

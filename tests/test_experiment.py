@@ -1,0 +1,276 @@
+"""Whole runs on made-up rooms: the same seed, a stop, a kill, two processes; and what a run refuses."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+import torch
+
+from rsgt.schema import InputError
+from rsgt.store import open_store
+from rsn import checkpoint, model, report
+from rsn.config import from_plain, to_plain, to_toml, with_overrides
+from rsn.evaluation import PAPER
+from rsn.experiment import describe, evaluate, fit
+from tests.rooms import write_rooms
+
+ROOT = Path(__file__).parents[1]
+QUICK = {
+    "network": {"model": "refinement", "width": 8},
+    "data": {"size": [24, 32], "workers": 0, "validation": 0.2, "zoom": 1.3, "jitter": 0.2},
+    "optimizer": {"optimizer": "adamw", "lr": 3e-3, "schedule": "one-cycle"},
+    "loss": {"linear_epochs": 1},
+    "run": {"epochs": 3, "device": "cpu", "seed": 4},
+}
+
+
+def quick(**changes):
+    return from_plain(with_overrides(QUICK, changes))
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return write_rooms(tmp_path_factory.mktemp("rooms") / "store.zarr", train=12, test=2)
+
+
+def run(config, store, out, **options):
+    complete = fit(config, store, out, stream=None, **options)
+    return complete, checkpoint.load(out / "last.ckpt")
+
+
+def rows(contents):
+    return contents["training"]["progress"]["rows"]
+
+
+def log(out):
+    return list(csv.DictReader((out / "log.csv").read_text().splitlines()))
+
+
+def assert_same(a, b):
+    for part in ("weights", "average"):
+        assert (a[part] is None) == (b[part] is None)
+        for name in a[part] or {}:
+            assert torch.equal(a[part][name], b[part][name]), name
+    for left, right in zip(a["training"]["progress"]["rows"], b["training"]["progress"]["rows"], strict=True):
+        assert {**left, "seconds": 0} == {**right, "seconds": 0}
+
+
+@pytest.fixture(scope="module")
+def finished(store, tmp_path_factory):
+    out = tmp_path_factory.mktemp("run")
+    return out, run(quick(ema=0.9), store, out)[1]
+
+
+def test_a_run_leaves_what_it_promises(finished, store):
+    out, last = finished
+    assert sorted(file.name for file in out.iterdir()) == ["best.ckpt", "config.toml", "last.ckpt", "log.csv"]
+    assert from_plain(tomllib.loads((out / "config.toml").read_text())) == quick(ema=0.9)
+    assert last["config"] == to_plain(quick(ema=0.9))
+    assert last["store"] == open_store(store).identity
+    logged = log(out)
+    assert [row["epoch"] for row in logged] == ["1", "2", "3"]
+    assert list(logged[0]) == ["epoch", "loss", "lr", "rmse", "abs_rel", "delta1", "seconds"]
+    best = checkpoint.load(out / "best.ckpt")
+    assert best["training"] is None
+    assert best["epoch"] == 1 + min(range(3), key=lambda i: float(logged[i]["rmse"]))
+
+
+def test_the_same_seed_gives_the_same_weights(finished, store, tmp_path):
+    assert_same(run(quick(ema=0.9, workers=1), store, tmp_path / "again")[1], finished[1])
+    other = run(quick(ema=0.9, seed=5, epochs=1), store, tmp_path / "other")[1]
+    assert not torch.equal(
+        other["weights"]["output.conv.weight"], finished[1]["weights"]["output.conv.weight"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("stop_at", "changes"),
+    [
+        (1, {"ema": 0.9}),
+        (2, {"ema": 0.9, "cache": True}),
+        (5, {"ema": 0.9}),
+        (3, {"optimizer": "sgd", "accumulate": 2}),
+    ],
+)
+def test_stopped_and_resumed_is_uninterrupted(finished, store, tmp_path, monkeypatch, stop_at, changes):
+    config = quick(**changes)
+    whole = finished[1] if "ema" in changes else run(config, store, tmp_path / "whole")[1]
+
+    steps = iter(range(1, 100))
+    monkeypatch.setattr(
+        report.Progress,
+        "step",
+        lambda *_: os.kill(os.getpid(), signal.SIGTERM) if next(steps) == stop_at else None,
+    )
+    complete, half = run(config, store, tmp_path / "run")
+    assert not complete
+    # The signal comes while step `stop_at` is reported; the loop asks at the end of the next one.
+    assert (half["epoch"], half["step"]) == divmod(stop_at + 1, 2) or half["step"] == 2
+    complete, last = run(config, store, tmp_path / "run", resume=True)
+    assert complete
+    assert_same(last, whole)
+
+
+def test_killed_and_resumed_is_uninterrupted(finished, store, tmp_path):
+    """SIGKILL at a moment that nobody chose; what is there then is whole, and the log has each epoch once."""
+    out = tmp_path / "run"
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(to_toml(quick(ema=0.9, workers=1)), encoding="utf-8")
+    command = [sys.executable, "-m", "rsn.cli", "fit", "--store", store, "--out", out, "--recipe", recipe]
+    process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
+    while not (out / "last.ckpt").exists() and process.poll() is None:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    complete, last = run(quick(ema=0.9), store, out, resume=True)
+    assert complete
+    assert_same(last, finished[1])
+    assert [row["epoch"] for row in log(out)] == ["1", "2", "3"]
+
+
+def test_two_processes_are_one_with_the_same_batches(store, tmp_path):
+    """Two gloo processes on CPU.
+
+    Group normalisation, as batch statistics are each process's own; SGD, as the first steps of Adam take
+    the sign of a gradient, hence any rounding of it, for a step of full length.
+    """
+    config = quick(
+        norm="group", model="rsn", epochs=2, optimizer="sgd", lr=1e-3, schedule="constant", ema=0.5
+    )
+    _, alone = run(config, store, tmp_path / "one")
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(to_toml(config), encoding="utf-8")
+    command = [sys.executable, "-m", "rsn.cli", "fit", "--store", store, "--out", tmp_path / "two"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    subprocess.run([*command, "--recipe", recipe, "--devices", "2"], cwd=ROOT, check=True, env=environment)
+    both = checkpoint.load(tmp_path / "two" / "last.ckpt")
+    for one, two in zip(rows(alone), rows(both), strict=True):
+        assert two["loss"] == pytest.approx(one["loss"], rel=1e-5)
+        assert two["rmse"] == pytest.approx(one["rmse"], rel=1e-3)
+    for name, value in alone["weights"].items():
+        assert torch.allclose(both["weights"][name], value, rtol=1e-3, atol=1e-5), name
+
+
+def test_a_checkpoint_alone_rebuilds_its_network(finished):
+    _, last = finished
+    network = model.rebuild(last)
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, last["average"][name])
+    assert not network.training
+
+
+def test_resuming_a_finished_run_changes_nothing(finished, store):
+    out, last = finished
+    complete, again = run(quick(ema=0.9), store, out, resume=True)
+    assert complete
+    assert_same(again, last)
+
+
+@pytest.mark.parametrize("name", ["generation", "clustering"])
+def test_every_model_learns_something(store, tmp_path, name):
+    """On the same three batches over and over, the loss falls."""
+    config = quick(model=name, epochs=4, rotation=0, flip=False, zoom=1, jitter=0, space="log", validation=0)
+    _, last = run(config, store, tmp_path)
+    losses = [row["loss"] for row in rows(last)]
+    assert losses[-1] < 0.8 * losses[0]
+    assert not (tmp_path / "best.ckpt").exists()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"guidance": "none"},
+        {"guidance": "semantic", "coarse": "mean"},
+        {"guidance": "superpixel", "superpixels": 12},
+    ],
+)
+def test_every_guidance_trains_and_is_stated(store, tmp_path, changes):
+    run(quick(epochs=1, **changes), store, tmp_path / "run")
+    record = evaluate(tmp_path / "run" / "last.ckpt", store, [PAPER], device="cpu", stream=None)
+    assert record["guidance"]["guidance"] == changes["guidance"]
+    assert record["guidance"]["coarse"].startswith("true mean" if "coarse" in changes else "zeros")
+
+
+def test_predicted_guidance_trains_the_refinement_alone(store, tmp_path):
+    run(quick(model="generation", target="support", epochs=1), store, tmp_path / "g")
+    generation = tmp_path / "g" / "last.ckpt"
+    config = quick(guidance="predicted", generation=str(generation), epochs=1)
+    _, last = run(config, store, tmp_path / "r")
+    before = checkpoint.load(generation)["weights"]
+    after = {
+        k.removeprefix("generation."): v for k, v in last["weights"].items() if k.startswith("generation.")
+    }
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert last["network"]["name"] == "rsn"
+    record = evaluate(tmp_path / "r" / "last.ckpt", store, [PAPER], device="cpu", stream=None)
+    assert record["regions"].keys() == {"prediction", "support"}
+
+    whole = quick(model="rsn", generation=str(generation), refinement=str(tmp_path / "r" / "last.ckpt"))
+    network = model.build(whole)
+    assert all(torch.equal(value, last["weights"][name]) for name, value in network.state_dict().items())
+
+
+def test_describe_does_nothing_but_tell(store):
+    plan = describe(quick(), store)
+    assert (plan["train_frames"], plan["validation_frames"], plan["steps"]) == (8, 4, 6)
+    assert plan["arrays"] == ["rgb", "depth", "region", "support"]
+    assert plan["parameters"] == plan["trained_parameters"] > 10_000
+
+
+def test_only_what_a_model_needs_is_read():
+    def arrays(**changes):
+        return model.arrays(quick(**changes), training=True)
+
+    assert arrays(model="generation") == ("depth", "region")
+    assert arrays(model="generation", target="support") == ("depth", "region", "support")
+    assert arrays(guidance="semantic") == ("depth", "region", "semantic")
+    assert arrays(model="clustering") == ("depth", "region")
+    assert model.arrays(quick(model="rsn"), training=False) == ()
+    assert model.arrays(quick(), training=False) == ("support",)
+    assert model.arrays(quick(guidance="semantic", coarse="mean"), training=False) == ("depth", "semantic")
+
+
+def test_a_run_is_not_overwritten_nor_resumed_as_another(finished, store, tmp_path):
+    out, _ = finished
+    with pytest.raises(InputError, match="holds a run already; give --resume"):
+        run(quick(ema=0.9), store, out)
+    with pytest.raises(InputError, match="lr: got 0.5, but the run to resume has 0.003"):
+        run(quick(ema=0.9, lr=0.5), store, out, resume=True)
+    other = write_rooms(tmp_path / "other.zarr", train=10, test=2)
+    with pytest.raises(InputError, match="learnt from another store"):
+        run(quick(ema=0.9), other, out, resume=True)
+
+
+def test_resume_without_a_checkpoint_begins(store, tmp_path):
+    assert run(quick(epochs=1), store, tmp_path / "new", resume=True)[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"device": "cuda"}, "device: got 'cuda', but PyTorch finds none"),
+        ({"precision": "16-mixed"}, "'16-mixed' needs a GPU"),
+        ({"batch_size": 64}, "batch_size: got 64 with 8 frames"),
+        ({"guidance": "predicted"}, "needs a trained generation module"),
+        ({"generation": "REFINEMENT"}, "this model has no generation module"),
+        ({"model": "rsn", "generation": "REFINEMENT"}, "got a checkpoint of RefinementNetwork"),
+        ({"width": 16, "refinement": "REFINEMENT"}, "give the same --width"),
+        ({"generation": "absent.ckpt"}, "absent.ckpt: no such checkpoint"),
+        ({"imagenet": "package"}, "ImageNet weights: got a RefinementNetwork"),
+        ({"optimizer": "sgd", "lr": 1e30, "schedule": "constant"}, "the loss is not finite at epoch"),
+    ],
+)
+def test_a_run_that_cannot_be_says_why(finished, store, tmp_path, changes, message):
+    if changes.get("device") == "cuda" and torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    trained = str(finished[0] / "last.ckpt")
+    changes = {key: trained if value == "REFINEMENT" else value for key, value in changes.items()}
+    with pytest.raises(InputError, match=message):
+        run(quick(**changes), store, tmp_path / "run")

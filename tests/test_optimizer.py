@@ -1,0 +1,44 @@
+"""Parameter groups, the course of the learning rate, and the running average."""
+
+import pytest
+import torch
+from torch import nn
+
+from rsn.optimizer import build_optimizer, follow, rate
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "one-cycle"])
+def test_the_rate_peaks_at_one(schedule):
+    course = [rate(schedule, step / 1000) for step in range(1001)]
+    assert max(course) == pytest.approx(1)
+    assert min(course) >= 0
+
+
+def test_the_rates_ends_and_turns():
+    assert [rate("constant", done) for done in (0, 0.5, 1)] == [1, 1, 1]
+    assert [rate("cosine", done) for done in (0, 0.5, 1)] == pytest.approx([1, 0.5, 0])
+    assert [rate("one-cycle", done) for done in (0, 0.15, 0.3, 1)] == pytest.approx([0.04, 0.52, 1, 4e-6])
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
+def test_the_encoder_learns_at_its_own_rate_and_frozen_weights_not_at_all(name):
+    network = nn.ModuleDict({"encoder": nn.Linear(2, 2), "rest": nn.Linear(2, 2), "frozen": nn.Linear(2, 2)})
+    network["frozen"].requires_grad_(False)
+    optimizer = build_optimizer(
+        network.parameters(), network["encoder"].parameters(), name, lr=0.1, encoder_lr_scale=0.4
+    )
+    by_rate = {group["peak_lr"]: group["params"] for group in optimizer.param_groups}
+    assert list(by_rate) == pytest.approx([0.04, 0.1])
+    for parts, group in zip(("encoder", "rest"), by_rate.values(), strict=True):
+        assert all(a is b for a, b in zip(group, network[parts].parameters(), strict=True))
+
+
+def test_the_average_is_the_exponential_one_and_starts_short():
+    values = [3.0, 5.0, 11.0]
+    average, expected = {"w": torch.tensor(1.0), "n": torch.tensor(0)}, 1.0
+    for step, value in enumerate(values, 1):
+        follow(average, {"w": torch.tensor(value), "n": torch.tensor(step)}, 0.9, step)
+        decay = min(0.9, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * value
+    assert float(average["w"]) == pytest.approx(expected)
+    assert int(average["n"]) == 3
