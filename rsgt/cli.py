@@ -21,21 +21,23 @@ READABLE = click.Path(path_type=Path)
 Progress = Callable[[int, int], None]
 
 
-class _Program(click.Group):
+class Program(click.Group):
     """A command group in which a user's mistake is one line and exit code 2, never a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
         try:
             return super().invoke(ctx)
         except InputError as error:
-            _fail(str(error))
+            fail(str(error))
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             remedy = "; free some and run the same command again" if error.errno == errno.ENOSPC else ""
-            _fail(f"{where}{error.strerror or error}{remedy}")
+            fail(f"{where}{error.strerror or error}{remedy}")
 
 
-def _fail(message: str) -> None:
+def fail(message: str) -> None:
+    """Print a mistake in one line and exit with 2."""
     click.echo(f"error: {' '.join(message.split())}", err=True)
     sys.exit(2)
 
@@ -77,7 +79,7 @@ def _progress(label: str, quiet: bool) -> Iterator[Progress | None]:
     yield line
 
 
-@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="rsgt")
 def main() -> None:
     """Region-support ground truth: from NYU Depth v2 to a verified, sharded Zarr store."""

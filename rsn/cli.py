@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args, get_origin
 import click
 
 from rsgt import __version__
+from rsgt.cli import Program, fail
 from rsgt.schema import InputError
 from rsn import config as settings
 
@@ -22,26 +23,16 @@ INTERRUPTED = 130
 DEVICE = click.Choice(["auto", "cpu", "cuda", "mps"])
 
 
-class _Program(click.Group):
-    """A command group in which a user's mistake is one line and exit code 2, never a traceback."""
+class _Program(Program):
+    """As in ``rsgt``, and with a clear line where PyTorch is missing."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except InputError as error:
-            _fail(str(error))
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] not in ("torch", "lightning_fabric"):
                 raise
-            _fail("rsn needs PyTorch and Lightning Fabric: pip install 'rsgt[rsn]'")
-        except OSError as error:
-            where = f"{error.filename}: " if error.filename else ""
-            _fail(f"{where}{error.strerror or error}")
-
-
-def _fail(message: str) -> None:
-    click.echo(f"error: {' '.join(message.split())}", err=True)
-    sys.exit(2)
+            fail("rsn needs PyTorch and Lightning Fabric: pip install 'rsgt[rsn]'")
 
 
 def _as_json(value: Any) -> None:
