@@ -280,14 +280,14 @@ def test_a_damaged_frame_stops_the_build_unfinished(tmp_path):
 
 
 def test_killed_at_random_moments(tmp_path):
-    path = write_nyu(tmp_path / "a.mat", smooth_frames(40, shape=(120, 160)))
+    path = write_nyu(tmp_path / "a.mat", smooth_frames(96, shape=(120, 160)))
     whole = build(path, tmp_path / "whole.zarr", shard_frames=2)
     out = tmp_path / "s.zarr"
     command = [sys.executable, "-m", "rsgt.cli", "build", "--nyu", path, "--out", out, "--min-size", "4",
                "--shard-frames", "2", "--workers", "2"]  # fmt: skip
     rng = random.Random(3)
     unfinished = 0
-    for _ in range(4):
+    for _ in range(20):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 60
         seen = len(list(out.rglob("*.json")))
