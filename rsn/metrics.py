@@ -230,7 +230,7 @@ def region_quality(predicted: Partition, truth: Partition) -> dict[str, float]:
         Where the truth has no region, or scikit-learn is not installed.
     """
     try:
-        from sklearn.metrics import adjusted_rand_score, v_measure_score  # noqa: PLC0415
+        from sklearn.metrics import adjusted_rand_score, v_measure_score
     except ModuleNotFoundError as error:
         raise InputError("region quality needs scikit-learn: pip install 'rsgt[compare]'") from error
     counted = truth > 0
