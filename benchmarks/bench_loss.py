@@ -59,10 +59,10 @@ def test_region_loss(benchmark, loss, log):
     assert torch.isfinite(gradient).all()
 
 
-@pytest.mark.benchmark(group="discriminative loss, 50 regions an image")
+@pytest.mark.benchmark(group="discriminative loss, 100 regions an image")
 @pytest.mark.parametrize("loss", [discriminative_loss, reference.discriminative_loss], ids=["ours", "loop"])
 def test_discriminative_loss(benchmark, loss):
-    region = regions(50)
+    region = regions(100)
     embedding = 0.3 * torch.randn(IMAGES, 16, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(2))
     gradient = timed(benchmark, lambda e: torch.stack(loss(e, region)).sum(), embedding)
     assert torch.isfinite(gradient).all()

@@ -50,7 +50,9 @@ class NetworkConfig(_Section):
     norm: Literal["batch", "group"] = setting("batch", "normalisation of the layers")
     iterations: int = setting(3, "times that the refinement is applied", least=1, most=16)
     checkpointing: bool = setting(False, "recompute activations in the backward pass to save memory")
-    imagenet: str = setting("", "ImageNet weights of the encoder: file, URL or 'package'; empty = random")
+    imagenet: str = setting(
+        "", "ImageNet weights of the encoder: file, URL, 'package' or 'auto'; empty = random"
+    )
     generation: str = setting("", "checkpoint that the generation module starts from")
     refinement: str = setting("", "checkpoint that the refinement module starts from")
 

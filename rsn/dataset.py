@@ -24,15 +24,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from rsgt.schema import SPLITS, InputError
 from rsgt.store import Store, open_store, write_prediction
 from rsn.guidance import superpixels
 
 __all__ = [
-    "Batch", "EpochBatches", "Frames", "Store", "epoch_order", "hold_out", "loader", "nearest", "open_store",
-    "shrink", "split_frames", "write_prediction",
+    "Batch", "EpochBatches", "Frames", "Store", "collate", "epoch_order", "hold_out", "loader", "nearest",
+    "open_store", "shrink", "split_frames", "write_prediction",
 ]  # fmt: skip
 
 Batch = dict[str, Tensor]
@@ -79,7 +79,7 @@ class Frames(Dataset[Batch]):
         return len(self.store)
 
     def __getitem__(self, frame: int) -> Batch:
-        """One frame: the entries of a batch without their first axis."""
+        """One frame: the entries of a batch without their first axis, but ``rgb`` as stored, (H, W, 3)."""
         if self._cached is None:
             return self._decoded(frame)
         if frame not in self._cached:
@@ -87,11 +87,11 @@ class Frames(Dataset[Batch]):
         return self._cached[frame]
 
     def _decoded(self, frame: int) -> Batch:
-        rgb = torch.from_numpy(self.store.read("rgb", frame, frame + 1))  # (1, H, W, 3)
-        item = {"frame": torch.tensor(frame), "rgb": shrink(rgb.permute(0, 3, 1, 2), self.size)[0]}
+        rgb = torch.from_numpy(self.store.read("rgb", frame, frame + 1)).permute(0, 3, 1, 2)
+        item = {"frame": torch.tensor(frame), "rgb": shrink(rgb, self.size)[0].permute(1, 2, 0)}
         for name in dict.fromkeys((*self.arrays, *self.whole)):
             if name == "superpixel":
-                item[name] = superpixels(item["rgb"], self.superpixels)
+                item[name] = superpixels(item["rgb"].numpy(), self.superpixels)
                 continue
             array = self.store.read(name, frame, frame + 1)
             if array.dtype == np.uint16:
@@ -103,17 +103,24 @@ class Frames(Dataset[Batch]):
         return item
 
 
+def collate(items: list[Batch]) -> Batch:
+    """Put frames into a batch; ``rgb`` keeps its channels last in memory, as it was stored: no transpose."""
+    batch: Batch = default_collate(items)
+    batch["rgb"] = batch["rgb"].permute(0, 3, 1, 2)
+    return batch
+
+
 def shrink(rgb: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize colour (B, 3, H, W), uint8, with anti-aliasing."""
-    if tuple(rgb.shape[-2:]) == size:
-        return rgb.contiguous()
-    return F.interpolate(rgb, size, mode="bilinear", antialias=True)
+    return rgb if tuple(rgb.shape[-2:]) == size else F.interpolate(rgb, size, mode="bilinear", antialias=True)
 
 
 def nearest(array: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize an array (B, H, W) of any type by taking the pixel at the centre of each new one."""
+    if tuple(array.shape[-2:]) == size:
+        return array
     rows, columns = (_centres(old, new) for old, new in zip(array.shape[-2:], size, strict=True))
-    return array if tuple(array.shape[-2:]) == size else array[..., rows[:, None], columns]
+    return array.index_select(-2, rows).index_select(-1, columns)
 
 
 def _centres(old: int, new: int) -> Tensor:
@@ -249,6 +256,7 @@ def loader(
     return DataLoader(
         frames,
         batch_sampler=batches,
+        collate_fn=collate,
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=pin,

@@ -27,10 +27,7 @@ from rsn.dataset import (
 from rsn.evaluation import Protocol, Table, check_protocol
 from rsn.inference import Array, Predicted, make_fabric, predict_photo, predictions, support_of
 from rsn.provenance import commit, versions
-from rsn.run import Run
-
-MOVABLE = {"workers", "cache", "device", "devices", "checkpointing", "compile"}
-"""Settings of where and how it runs: a resumed run may change them."""
+from rsn.run import Run, earlier
 
 
 def fit(
@@ -71,10 +68,10 @@ def fit(
         Where settings, store and folder do not fit each other, or the loss stops being finite.
     """
     store = open_store(store_path)
-    contents = _earlier(config, store, out, resume=resume)
+    contents = earlier(config, store, out, resume=resume)
     parts = hold_out(store, config.data.validation, config.run.seed)
     fabric = make_fabric(config.run.device, config.run.devices, config.run.precision)
-    writer = report.tensorboard(out) if tensorboard else None
+    writer = report.tensorboard() if tensorboard else None
     fabric.launch()
     run = Run(fabric, config, store, *parts, out=out, writer=writer, stream=stream)
     if contents is not None:
@@ -101,31 +98,6 @@ def describe(config: Config, store_path: Path) -> dict[str, Any]:
     }
 
 
-def _earlier(config: Config, store: Store, out: Path, *, resume: bool) -> checkpoint.Contents | None:
-    """Read the checkpoint to go on from, once it is sure that it is of this run."""
-    last = out / "last.ckpt"
-    if not last.exists():
-        return None
-    if not resume:
-        raise InputError(f"{out}: holds a run already; give --resume to go on with it, or another --out")
-    contents = checkpoint.load(last)
-    if contents["store"] != store.identity:
-        raise InputError(
-            f"{out}: its run learnt from another store than {store.path}; give that one to --resume"
-        )
-    if contents["training"] is None:
-        raise InputError(f"{last}: was made for use, not for going on; it lacks the optimizer's state")
-    now, then = settings.to_plain(config), contents["config"]
-    for section, item, _ in settings.all_keys():
-        key = item.name
-        if key not in MOVABLE and now[section][key] != then[section].get(key, item.default):
-            raise InputError(
-                f"{key}: got {now[section][key]!r}, but the run to resume has {then[section][key]!r}; "
-                "leave the flag away, or give another --out"
-            )
-    return contents
-
-
 def evaluate(
     checkpoint_path: Path,
     store_path: Path,
@@ -137,14 +109,14 @@ def evaluate(
     table: Path | None = None,
     stream: TextIO | None = sys.stderr,
 ) -> dict[str, Any]:
-    """Judge a checkpoint on a split of a store: one pass over the frames, all protocols.
+    """Judge a checkpoint on a split of a store, in float32: one pass over the frames, all protocols.
 
     Parameters
     ----------
     checkpoint_path, store_path : Path
         The network, and the frames with their truth.
     protocols : sequence of Protocol
-        They agree in ``flip``.
+        At least one; they agree in ``flip``.
     split : str
         ``train``, ``test``, or ``validation``: the training frames that the run held out.
     device : str
@@ -165,6 +137,8 @@ def evaluate(
         Where checkpoint, store, split and protocols do not fit each other.
     """
     begun = time.perf_counter()
+    if len({protocol.flip for protocol in protocols}) != 1:
+        raise InputError("protocols: got some with flip averaging and some without; judge them apart")
     contents = checkpoint.load(checkpoint_path)
     config = settings.from_plain(contents["config"])
     store = open_store(store_path)
@@ -173,14 +147,14 @@ def evaluate(
         check_protocol(protocol, store.shape, store.attributes["parameters"]["depth"])
     if save is not None and save.exists():
         raise InputError(f"{save}: exists; choose another path for the predictions")
-    fabric = make_fabric(device, precision=config.run.precision)
+    fabric = make_fabric(device)
     network = fabric.to_device(model.rebuild(contents))
     result = Table(protocols)
-    flip = any(protocol.flip for protocol in protocols)
+    flip = protocols[0].flip
     maps = predictions(
         fabric, config, network, store, frames, whole=("depth", "support", "region"), flip=flip
     )
-    judged = _judged(config, store, maps, result, report.Progress(len(frames), stream=stream))
+    judged = _judged(config, store, maps, result, report.Ticker(len(frames), stream=stream))
     if save is None:
         for _ in judged:
             pass
@@ -207,7 +181,7 @@ def evaluate(
 
 
 def _judged(
-    config: Config, store: Store, maps: Iterator[Predicted], table: Table, view: report.Progress
+    config: Config, store: Store, maps: Iterator[Predicted], table: Table, ticker: report.Ticker
 ) -> Iterator[Array]:
     """Pass predicted depths on, and put each frame's errors into the table on the way."""
     for found in maps:
@@ -221,7 +195,7 @@ def _judged(
             predicted_support=found.support,
             predicted_region=region,
         )
-        view.step("frames judged")
+        ticker.step("frames judged")
         yield found.depth
 
 
@@ -281,7 +255,7 @@ def predict_photos(
     contents = checkpoint.load(checkpoint_path)
     config = settings.from_plain(contents["config"])
     model.check_needs_colour_only(config)
-    fabric = make_fabric(device, precision=config.run.precision)
+    fabric = make_fabric(device)
     network = fabric.to_device(model.rebuild(contents))
     out.mkdir(parents=True, exist_ok=True)
     for photo in photos:

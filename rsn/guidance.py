@@ -3,19 +3,20 @@
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from rsgt.schema import InputError
 
 
-def superpixels(rgb: Tensor, count: int) -> Tensor:
-    """Partition colour (3, H, W), uint8, into about so many SLIC superpixels: (1, H, W), int32, from 1."""
+def superpixels(rgb: npt.NDArray[np.uint8], count: int) -> Tensor:
+    """Partition colour (y, x, 3) into about so many SLIC superpixels: (1, y, x), int32, from 1."""
     try:
         from skimage.segmentation import slic  # an extra, and slow to import
     except ImportError as error:
         raise InputError("superpixel guidance needs scikit-image: pip install 'rsgt[compare]'") from error
-    labels = slic(rgb.permute(1, 2, 0).numpy(), n_segments=count, start_label=1)
+    labels = slic(rgb, n_segments=count, start_label=1)
     return torch.from_numpy(labels.astype(np.int32))[None]
 
 

@@ -16,6 +16,7 @@ from rsgt.schema import InputError
 from rsn.regional import count_pixels, regional_mean_map, regional_means, spread
 
 LOG_EPSILON_M = 1e-6
+REGULARISATION_WEIGHT = 0.001
 
 
 def l2_loss(prediction: Tensor, target: Tensor, valid: Tensor | None = None, *, log: bool = False) -> Tensor:
@@ -211,17 +212,10 @@ class ClusteringEnds(Protocol):
     def refined(self) -> Tensor: ...  # noqa: D102
 
 
-def clustering_loss(
-    output: ClusteringEnds,
-    target: Tensor,
-    region: Tensor,
-    *,
-    embedding_weight: float = 1.0,
-    regularisation_weight: float = 0.001,
-) -> Tensor:
+def clustering_loss(output: ClusteringEnds, target: Tensor, region: Tensor) -> Tensor:
     """Train every end of the clustering variant together: one sum of these parts, each with weight 1.
 
-    * embedding: pull + push + 0.001 regularisation over the true regions, times ``embedding_weight``;
+    * embedding: pull + push + 0.001 regularisation over the true regions;
     * initial depth and refined (blended) depth: ``l1_loss`` against depth;
     * variance refinement: the mean |offset - (depth - regional mean of depth)|, in metres;
     * target refinement: ``l1_loss`` of the corrected depth against the regional mean of depth.
@@ -244,14 +238,14 @@ def clustering_loss(
     Algorithm 2.
     """
     pull, push, regularisation = discriminative_loss(output.embedding, region)
-    embedding = pull + push + regularisation_weight * regularisation
+    embedding = pull + push + REGULARISATION_WEIGHT * regularisation
     valid = _valid(output.initial, target, None)
     used = torch.where(valid.squeeze(1), output.region, 0)
     mean = regional_mean_map(torch.where(valid, target, 0), used)
     regional = valid & (used > 0).unsqueeze(1)
     offset = torch.where(regional, output.offset.float() - (target - mean), 0).abs()
     return (
-        embedding_weight * embedding
+        embedding
         + l1_loss(output.initial, target)
         + l1_loss(output.refined, target)
         + _mean(offset, regional)

@@ -19,11 +19,12 @@ def build_optimizer(
     encoder_lr_scale: float = 1.0,
     momentum: float = 0.99,
     weight_decay: float = 5e-4,
+    fused: bool = True,
 ) -> torch.optim.Optimizer:
     """Build SGD, Adam or AdamW over the weights that are not frozen (paper, section 4).
 
     Those of ``encoder`` learn at ``lr`` times ``encoder_lr_scale``. Every group keeps its highest rate as
-    ``peak_lr``.
+    ``peak_lr``. ``fused`` takes a step in one pass over the weights.
     """
     slow = {id(weight) for weight in encoder}
     groups: dict[float, list[nn.Parameter]] = {}
@@ -33,10 +34,10 @@ def build_optimizer(
             groups.setdefault(lr * scale, []).append(weight)
     parameters = [{"params": group, "lr": peak, "peak_lr": peak} for peak, group in groups.items()]
     if name == "sgd":
-        return torch.optim.SGD(parameters, momentum=momentum, weight_decay=weight_decay)
+        return torch.optim.SGD(parameters, momentum=momentum, weight_decay=weight_decay, fused=fused)
     if name == "adam":
-        return torch.optim.Adam(parameters, weight_decay=weight_decay)
-    return torch.optim.AdamW(parameters, weight_decay=weight_decay)
+        return torch.optim.Adam(parameters, weight_decay=weight_decay, fused=fused)
+    return torch.optim.AdamW(parameters, weight_decay=weight_decay, fused=fused)
 
 
 def rate(schedule: str, done: float) -> float:

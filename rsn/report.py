@@ -24,7 +24,7 @@ def format_row(row: Row) -> str:
     return "  ".join(f"{name} {value:.4g}" for name, value in row.items())
 
 
-class Progress:
+class Ticker:
     """Counts steps down: one moving line on a terminal, nothing in between lines elsewhere.
 
     Parameters
@@ -71,8 +71,8 @@ def write_log(path: Path, rows: Sequence[Row]) -> None:
     aside.replace(path)
 
 
-def tensorboard(folder: Path) -> Any:
-    """Open a TensorBoard writer.
+def tensorboard() -> Any:
+    """Import TensorBoard's writer, which takes the folder to write to.
 
     Raises
     ------
@@ -83,4 +83,4 @@ def tensorboard(folder: Path) -> Any:
         from torch.utils.tensorboard import SummaryWriter  # asked for by its own flag
     except ImportError as error:
         raise InputError("--tensorboard needs TensorBoard: pip install tensorboard") from error
-    return SummaryWriter(str(folder))
+    return SummaryWriter

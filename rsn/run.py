@@ -12,6 +12,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
+from rsgt.schema import InputError
 from rsn import checkpoint, model, report
 from rsn import config as settings
 from rsn.augmentation import augment
@@ -24,6 +25,40 @@ from rsn.metrics import average
 from rsn.network.encoder import Lite0Backbone, ResNet34
 from rsn.optimizer import build_optimizer, follow, rate
 from rsn.trainer import Batch, Progress, Row, train
+
+MOVABLE = {"workers", "cache", "device", "devices", "checkpointing", "compile"}
+"""Settings of where and how it runs: a resumed run may change them."""
+
+
+def earlier(config: Config, store: Store, out: Path, *, resume: bool) -> checkpoint.Contents | None:
+    """Read the checkpoint of a folder to go on from; None where there is none yet.
+
+    Raises
+    ------
+    InputError
+        Where there is one and ``resume`` was not asked for, or it is of another run.
+    """
+    last = out / "last.ckpt"
+    if not last.exists():
+        return None
+    if not resume:
+        raise InputError(f"{out}: holds a run already; give --resume to go on with it, or another --out")
+    contents = checkpoint.load(last)
+    if contents["store"] != store.identity:
+        raise InputError(
+            f"{out}: its run learnt from another store than {store.path}; give that one to --resume"
+        )
+    if contents["training"] is None:
+        raise InputError(f"{last}: was made for use, not for going on; it lacks the optimizer's state")
+    now, then = settings.to_plain(config), settings.to_plain(settings.from_plain(contents["config"]))
+    for section, item, _ in settings.all_keys():
+        key = item.name
+        if key not in MOVABLE and now[section][key] != then[section][key]:
+            raise InputError(
+                f"{key}: got {now[section][key]!r}, but the run to resume has {then[section][key]!r}; "
+                "leave the flag away, or give another --out"
+            )
+    return contents
 
 
 class Run:
@@ -42,7 +77,8 @@ class Run:
         stream: TextIO | None = None,
     ) -> None:
         self.fabric, self.config, self.store, self.out = fabric, config, store, out
-        self.writer, self.stream = writer, stream
+        self.stream = stream
+        self.writer = writer(str(out)) if writer is not None and fabric.is_global_zero else None
         self.validate = validate
         self.classes = model.class_count(store)
         self.progress = Progress()
@@ -90,6 +126,8 @@ class Run:
             encoder_lr_scale=options.encoder_lr_scale,
             momentum=options.momentum,
             weight_decay=options.weight_decay,
+            # A fused step would scale float16 gradients back by itself, and leave nothing to clip before.
+            fused=run.precision != "16-mixed",
         )
         compiled: Any = torch.compile(self.network) if run.compile else self.network
         self.wrapped, self.optimizer = self.fabric.setup(compiled, optimizer)
@@ -105,7 +143,7 @@ class Run:
             self.out.mkdir(parents=True, exist_ok=True)
             (self.out / "config.toml").write_text(settings.to_toml(self.config), encoding="utf-8")
         done = self.progress.epoch * steps + self.progress.step
-        self.view = report.Progress(steps * run.epochs, done, stream=self.stream if zero else None)
+        self.ticker = report.Ticker(steps * run.epochs, done, stream=self.stream if zero else None)
         with stop_signals() as stop_asked:
             return train(
                 self.fabric,
@@ -172,7 +210,7 @@ class Run:
         self.fabric.barrier()
 
     def _tell(self, row: Row) -> None:
-        self.view.line(report.format_row(row))
+        self.ticker.line(report.format_row(row))
         if self.writer is not None:
             for name, value in row.items():
                 self.writer.add_scalar(name, value, int(row["epoch"]))
@@ -180,7 +218,7 @@ class Run:
 
     def _report(self, progress: Progress, loss: float) -> None:
         text = f"epoch {progress.epoch + 1}/{self.config.run.epochs}  loss {loss:.4g}"
-        self.view.step(text)
+        self.ticker.step(text)
 
     def contents(self) -> checkpoint.Contents:
         """Gather what a checkpoint holds."""

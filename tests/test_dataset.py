@@ -10,7 +10,17 @@ from torch.utils.data import DataLoader
 
 from rsgt.schema import TEST, InputError
 from rsgt.store import open_store
-from rsn.dataset import EpochBatches, Frames, epoch_order, hold_out, loader, nearest, shrink, split_frames
+from rsn.dataset import (
+    EpochBatches,
+    Frames,
+    collate,
+    epoch_order,
+    hold_out,
+    loader,
+    nearest,
+    shrink,
+    split_frames,
+)
 from tests.rooms import room, write_rooms
 
 ARRAYS = ("depth", "support", "region", "semantic")
@@ -25,7 +35,7 @@ def test_a_frame_is_what_the_store_holds(store):
     item = Frames(store, ARRAYS, store.shape)[5]
     expected = room(5, store.shape)
     assert int(item["frame"]) == 5
-    assert np.array_equal(item["rgb"].numpy(), expected["rgb"].transpose(2, 0, 1))
+    assert np.array_equal(item["rgb"].numpy(), expected["rgb"])
     for name in ARRAYS:
         assert item[name].shape == (1, *store.shape)
         assert np.array_equal(item[name][0].numpy(), expected[name])
@@ -37,7 +47,7 @@ def test_a_smaller_size_keeps_support_and_region_together(store):
     full = room(2, store.shape)
     pairs = set(zip(full["region"].ravel(), full["support"].ravel(), strict=True))
     assert set(zip(item["region"].numpy().ravel(), item["support"].numpy().ravel(), strict=True)) <= pairs
-    assert item["rgb"].shape == (3, 17, 23)
+    assert item["rgb"].shape == (17, 23, 3)
 
 
 def test_nearest_takes_the_pixel_at_the_centre():
@@ -143,12 +153,21 @@ def test_loader_processes_of_every_kind_give_the_same_batches(store, method):
     others = DataLoader(
         frames,
         batch_sampler=parts,
+        collate_fn=collate,
         num_workers=1,
         multiprocessing_context=multiprocessing.get_context(method),
     )
     for expected, got in zip(alone, others, strict=True):
         assert expected.keys() == got.keys()
         assert all(torch.equal(expected[name], got[name]) for name in expected)
+
+
+def test_a_batch_has_its_channels_second(store):
+    (batch,) = loader(Frames(store, ("depth",), store.shape), [[2, 9]], workers=0)
+    assert batch["rgb"].shape == (2, 3, *store.shape)
+    assert np.array_equal(batch["rgb"][1].permute(1, 2, 0).numpy(), room(9, store.shape)["rgb"])
+    assert batch["depth"].shape == (2, 1, *store.shape)
+    assert batch["frame"].tolist() == [2, 9]
 
 
 def test_loading_leaves_the_random_numbers_alone(store):

@@ -235,6 +235,13 @@ def test_the_batch_size_changes_no_prediction(store_path, tmp_path):
     assert one["metrics"]["paper"] == pytest.approx(five["metrics"]["paper"], rel=1e-4)
 
 
+def test_half_precision_training_is_judged_in_float32_anywhere(store_path, tmp_path):
+    half = write_checkpoint(tmp_path / "h.ckpt", run={"precision": "16-mixed"})
+    full = write_checkpoint(tmp_path / "f.ckpt")
+    one, two = (evaluate(path, store_path, [PAPER], device="cpu", stream=None) for path in (half, full))
+    assert one["metrics"] == two["metrics"]
+
+
 def test_models_of_support_report_it_and_its_regions(store_path, tmp_path):
     rsn = write_checkpoint(tmp_path / "rsn.ckpt", network={"model": "rsn"})
     record = evaluate(rsn, store_path, [PAPER], device="cpu", stream=None)
@@ -267,6 +274,8 @@ def test_what_does_not_fit_is_refused_before_any_work(store_path, tmp_path, monk
         evaluate(path, store_path, [PAPER], split="val", stream=None)
     with pytest.raises(InputError, match="its crop is for frames of 480x640"):
         evaluate(path, store_path, [NYU_EIGEN], stream=None)
+    with pytest.raises(InputError, match="judge them apart"):
+        evaluate(path, store_path, [PAPER, protocol_named("paper", flip=True)], stream=None)
     with pytest.raises(InputError, match="exists; choose another path"):
         evaluate(path, store_path, [PAPER], save=tmp_path, stream=None)
     with pytest.raises(InputError, match="no such store"):

@@ -52,7 +52,7 @@ def test_true_means_are_those_of_each_image_and_category(batch):
 
 
 def test_superpixels_cover_the_image_and_follow_it(batch):
-    labels = superpixels(batch["rgb"][0], 12)
+    labels = superpixels(batch["rgb"][0].permute(1, 2, 0).numpy(), 12)
     assert labels.shape == (1, 18, 24)
     assert labels.min() == 1
     assert 4 <= labels.max() <= 24

@@ -19,7 +19,7 @@ def test_a_terminal_sees_the_time_that_is_left(monkeypatch):
     clock = iter([0.0, 10.0, 20.0])
     monkeypatch.setattr(report.time, "monotonic", lambda: next(clock))
     stream = Terminal()
-    progress = report.Progress(400, done=40, stream=stream)
+    progress = report.Ticker(400, done=40, stream=stream)
     progress.step("loss 1")
     assert stream.getvalue().endswith("41/400  loss 1  0:59:50 left")
     progress.step("loss 2", steps=9)
@@ -30,11 +30,11 @@ def test_a_terminal_sees_the_time_that_is_left(monkeypatch):
 
 def test_a_file_sees_whole_lines_only():
     stream = io.StringIO()
-    progress = report.Progress(10, stream=stream)
+    progress = report.Ticker(10, stream=stream)
     progress.step("loss 1")
     progress.line("epoch 1")
     assert stream.getvalue() == "epoch 1\n"
-    silent = report.Progress(10, stream=None)
+    silent = report.Ticker(10, stream=None)
     silent.step("loss 1")
     silent.line("epoch 1")
 
@@ -48,7 +48,7 @@ def test_the_log_is_written_whole(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["log.csv"]
 
 
-def test_tensorboard_is_asked_for_by_name_where_it_is_missing(tmp_path, monkeypatch):
+def test_tensorboard_is_asked_for_by_name_where_it_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(InputError, match="pip install tensorboard"):
-        report.tensorboard(tmp_path)
+        report.tensorboard()

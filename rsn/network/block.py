@@ -92,8 +92,11 @@ class Stage(nn.Sequential):
 
 
 def run(module: nn.Module, x: Tensor, *, checkpointing: bool) -> Tensor:
-    """Map ``x`` through a module; with ``checkpointing``, training keeps only ``x``."""
-    if not (checkpointing and module.training):
+    """Map ``x`` through a module; with ``checkpointing``, training keeps only ``x``.
+
+    ``torch.compile`` cannot trace the contexts, and decides for itself what to keep: it sees a plain call.
+    """
+    if not (checkpointing and module.training) or torch.compiler.is_compiling():
         output: Tensor = module(x)
     else:
         output = checkpoint(

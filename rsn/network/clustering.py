@@ -1,5 +1,6 @@
 """Clustering variant: regions from a learned embedding, depth refined region by region (paper, section 2)."""
 
+import math
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -85,11 +86,14 @@ class ClusteringNetwork(nn.Module):
         half, quarter = width // 2, width // 4
         self.shared = Convolution(4 * width, width, norm=norm)
         self.depth = head(*stage(width, half, quarter), DepthOutput(quarter))
-        self.embedding = head(*stage(width + 3, width, width), nn.Conv2d(width, EMBEDDING_CHANNELS, 1))
+        linear = nn.Conv2d(width, EMBEDDING_CHANNELS, 1)
+        self.embedding = head(*stage(width + 3, width, width), linear)
         self.variance = head(*stage(width + 1, half, quarter), SignedOutput(quarter))
         self.target = head(*stage(width + 2, half, quarter), SignedOutput(quarter))
         self.reliability = head(*stage(width + 2, half), SignedOutput(half))
         initialise(self)
+        # Distances start near the margins of the discriminative loss, not far beyond them.
+        nn.init.normal_(linear.weight, std=0.1 / math.sqrt(half))
 
     def forward(self, rgb: Tensor, region: Tensor | None = None) -> ClusteringOutput:
         """Map colour to regions and depth.
