@@ -134,18 +134,23 @@ def test_killed_and_resumed_is_uninterrupted(finished, store, tmp_path):
     assert [row["epoch"] for row in log(out)] == ["1", "2", "3"]
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="open: the loss of the second epoch was once 0.3 % apart from one process's on a loaded machine",
-)
 def test_two_processes_are_one_with_the_same_batches(store, tmp_path):
     """Two gloo processes on CPU.
 
     Group normalisation, as batch statistics are each process's own; SGD, as the first steps of Adam take
-    the sign of a gradient, hence any rounding of it, for a step of full length.
+    the sign of a gradient, hence any rounding of it, for a step of full length. The rate is low because
+    training itself is chaotic: at the recipe's 1e-3 and momentum 0.99, one process whose initial weights
+    are 1e-7 (relative) away from another's is 2 % away in the loss of its second epoch.
     """
     config = quick(
-        norm="group", model="rsn", epochs=2, optimizer="sgd", lr=1e-3, schedule="constant", ema=0.5
+        norm="group",
+        model="rsn",
+        epochs=2,
+        optimizer="sgd",
+        lr=1e-4,
+        momentum=0.9,
+        schedule="constant",
+        ema=0.5,
     )
     _, alone = run(config, store, tmp_path / "one")
     recipe = tmp_path / "recipe.toml"
@@ -154,11 +159,12 @@ def test_two_processes_are_one_with_the_same_batches(store, tmp_path):
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     subprocess.run([*command, "--recipe", recipe, "--devices", "2"], cwd=ROOT, check=True, env=environment)
     both = checkpoint.load(tmp_path / "two" / "last.ckpt")
-    for one, two, tolerance in zip(rows(alone), rows(both), (1e-5, 1e-3), strict=True):
-        assert two["loss"] == pytest.approx(one["loss"], rel=tolerance)
-        assert two["rmse"] == pytest.approx(one["rmse"], rel=1e-3)
+    assert rows(alone)[1]["loss"] < 0.8 * rows(alone)[0]["loss"]
+    for one, two in zip(rows(alone), rows(both), strict=True):
+        assert two["loss"] == pytest.approx(one["loss"], rel=1e-4)
+        assert two["rmse"] == pytest.approx(one["rmse"], rel=1e-4)
     for name, value in alone["weights"].items():
-        assert torch.allclose(both["weights"][name], value, rtol=1e-3, atol=1e-5), name
+        assert torch.allclose(both["weights"][name], value, rtol=1e-4, atol=1e-5), name
 
 
 def test_a_checkpoint_alone_rebuilds_its_network(finished):
