@@ -18,7 +18,16 @@ from dask.callbacks import Callback
 
 import rsgt
 from rsgt import kernels, schema, store
-from rsgt.region_support import DEFAULT_BINS, DEFAULT_MIN_SIZE, Unlabelled, Variant, region_support
+from rsgt.region_support import (
+    DEFAULT_BINS,
+    DEFAULT_MIN_SIZE,
+    RegionSupport,
+    Split,
+    Unlabelled,
+    Variant,
+    check_split,
+    region_support,
+)
 from rsgt.schema import InputError, LabelSet
 from rsgt.source import DepthKind, Source
 
@@ -32,12 +41,14 @@ SPLIT_SEED = 0
 
 @dataclass(frozen=True, kw_only=True)
 class Parameters:
-    """What shapes the labels of a store; see ``rsgt.region_support.region_support`` for the first four."""
+    """What shapes the labels of a store; see ``rsgt.region_support.region_support`` for the first six."""
 
     variant: Variant = "default"
     bins: int = DEFAULT_BINS
     min_size: int = DEFAULT_MIN_SIZE
     unlabelled: Unlabelled = "cluster"
+    split: Split = "equal"
+    groups: int | None = None
     labels: LabelSet = "894"
     depth: DepthKind = "filled"
     instances: bool = False
@@ -48,6 +59,22 @@ class Parameters:
             raise InputError(f"bins {self.bins}, min-size {self.min_size}: expected bins >= 1, min-size >= 0")
         if self.variant == "published" and self.instances:
             raise InputError("--instances: the published variant knows categories only; leave it out")
+        check_split(self.variant, self.split, self.groups)
+
+
+def cluster(depth: Array, semantic: Array, instance: Array, parameters: Parameters) -> RegionSupport:
+    """Region support of one frame of (y, x) maps as ``parameters`` say."""
+    return region_support(
+        depth,
+        semantic,
+        instance if parameters.instances else None,
+        variant=parameters.variant,
+        bins=parameters.bins,
+        min_size=parameters.min_size,
+        unlabelled=parameters.unlabelled,
+        split=parameters.split,
+        groups=parameters.groups,
+    )
 
 
 def scene_split(scenes: Sequence[str], share: float = TEST_SHARE, seed: int = SPLIT_SEED) -> list[int]:
@@ -198,15 +225,7 @@ def build_shard(source: Source, path: Path, plan: store.Plan, k: int) -> int:
         region = np.empty(depth.shape, np.int32)
         support = np.empty(depth.shape, np.float32)
         for i in range(len(frames)):
-            result = region_support(
-                depth[i],
-                semantic[i],
-                instance[i] if parameters.instances else None,
-                variant=parameters.variant,
-                bins=parameters.bins,
-                min_size=parameters.min_size,
-                unlabelled=parameters.unlabelled,
-            )
+            result = cluster(depth[i], semantic[i], instance[i], parameters)
             region[i], support[i] = result.region, result.support
             table.append(region_table(region[i], depth[i], semantic[i]))
         yield "region", region
@@ -343,10 +362,8 @@ def build(
 def _compile(plan: store.Plan) -> None:
     """Compile the kernels once, before workers would do it side by side."""
     tiny = np.ones((2, 2), np.float32)
-    parameters = Parameters(**plan.parameters)
-    instance = np.ones((2, 2), np.uint16) if parameters.instances else None
-    result = region_support(tiny, np.ones((2, 2), np.uint16), instance, variant=parameters.variant)
-    region_table(result.region, tiny, np.ones((2, 2), np.uint16))
+    labels = np.ones((2, 2), np.uint16)
+    region_table(cluster(tiny, labels, labels, Parameters(**plan.parameters)).region, tiny, labels)
 
 
 def _run_threads(

@@ -89,6 +89,9 @@ def main() -> None:
 @click.option("--variant", type=click.Choice(["default", "published"]), default="default", show_default=True,
               help="Every valid pixel in a region, or the paper's code to the pixel.")
 @click.option("--bins", type=int, default=10, show_default=True, help="Depth steps over a frame's range.")
+@click.option("--split", type=click.Choice(["equal", "log", "natural"]), default="equal", show_default=True,
+              help="Depth steps of equal width, of equal ratio, or natural breaks.")
+@click.option("--groups", type=int, help="Natural breaks a frame.  [default: as many as equal steps make]")
 @click.option("--min-size", type=int, help="Smaller regions join a neighbour, pixels.  [default: 32]")
 @click.option("--unlabelled", type=click.Choice(["cluster", "ignore"]),
               help="Unlabelled pixels: a category of their own, or no region.  [default: cluster]")
@@ -106,9 +109,10 @@ def main() -> None:
 @click.option("--dry-run", is_flag=True, help="Say what would be built, and write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and no progress.")
 def build(
-    source_path: Path, out: Path, variant: Any, bins: int, min_size: int | None, unlabelled: Any, labels: Any,
-    depth: Any, instances: bool, frames: str | None, split_file: Path | None, shard_frames: int,
-    workers: int | None, scheduler: str | None, overwrite: bool, dry_run: bool, as_json: bool,
+    source_path: Path, out: Path, variant: Any, bins: int, split: Any, groups: int | None,
+    min_size: int | None, unlabelled: Any, labels: Any, depth: Any, instances: bool,
+    frames: str | None, split_file: Path | None, shard_frames: int, workers: int | None,
+    scheduler: str | None, overwrite: bool, dry_run: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Cluster frames into region support and write the store.
 
@@ -121,7 +125,8 @@ def build(
         raise InputError("--min-size and --unlabelled belong to the default variant; leave them out")
     chosen = {"min_size": min_size, "unlabelled": unlabelled}
     parameters = assembly.Parameters(
-        variant=variant, bins=bins, labels=labels, depth=depth, instances=instances,
+        variant=variant, bins=bins, split=split, groups=groups,
+        labels=labels, depth=depth, instances=instances,
         **{name: value for name, value in chosen.items() if value is not None},
     )  # fmt: skip
     source = open_source(source_path)

@@ -12,6 +12,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from rsgt import breaks
+
 Array = npt.NDArray[Any]
 
 _jit = numba.njit(nogil=True, cache=True, error_model="numpy")
@@ -168,20 +170,9 @@ def count_pieces(label: Array) -> int:
 
 
 @_jit
-def _step_of(d: float, low: float, delta: float) -> int:
-    return np.int64((d - low) / delta)
-
-
-@_jit
-def _equal_steps(
-    depth: Array, runs: tuple[Any, ...], segment: Array, n_segments: int, delta: float
-) -> tuple[Array, Array, Array]:
-    """Split each segment's depth range as the paper does, with half-open steps.
-
-    Returns ``(offset, group, low)``: the depth step k = floor((d - low) / delta) of segment s belongs to
-    group ``group[offset[s] + k]``; group numbers are distinct over the frame.
-    """
-    starts, ends, row, _, run_low, run_high, _, _, _ = runs
+def _extents(runs: tuple[Any, ...], segment: Array, n_segments: int) -> tuple[Array, Array, Array]:
+    """Smallest depth, largest depth and number of pixels of each segment."""
+    starts, ends, _, _, run_low, run_high, _, _, _ = runs
     low = np.full(n_segments, np.inf)
     high = np.full(n_segments, -np.inf)
     population = np.zeros(n_segments, np.int64)
@@ -190,23 +181,57 @@ def _equal_steps(
         low[s] = min(low[s], run_low[i])
         high[s] = max(high[s], run_high[i])
         population[s] += ends[i] - starts[i]
+    return low, high, population
 
-    offset = np.zeros(n_segments + 1, np.int64)
-    for s in range(n_segments):
-        whole = high[s] - low[s] < 2 * delta or delta == 0
-        offset[s + 1] = offset[s] + (1 if whole else _step_of(high[s], low[s], delta) + 1)
 
+@_jit
+def _step_of(d: float, low: float, width: float) -> int:
+    return np.int64((d - low) / width)
+
+
+@_jit
+def _depth_steps(
+    depth: Array, runs: tuple[Any, ...], segment: Array, offset: Array, low: Array, width: Array, log: bool,
+    step: Array,
+) -> Array:  # fmt: skip
+    """Write each pixel's step along its segment's depth, or log depth, and count the pixels of each step.
+
+    The steps of segment s begin at ``low[s]`` and are ``width[s]`` wide; ``offset[s]:offset[s + 1]`` are
+    their places in the count. Where there is a single step, nothing is written or counted.
+    """
+    starts, ends, row = runs[0], runs[1], runs[2]
     count = np.zeros(offset[-1], np.int64)
     for y in range(row.size - 1):
         for i in range(row[y], row[y + 1]):
             s = segment[i]
-            if offset[s + 1] - offset[s] > 1:
+            base, last = offset[s], offset[s + 1] - offset[s] - 1
+            if last == 0:
+                continue
+            bottom, size = low[s], width[s]
+            if log:  # a loop of its own: with the choice inside, the logarithm is taken either way
                 for x in range(starts[i], ends[i]):
-                    count[offset[s] + _step_of(np.float64(depth[y, x]), low[s], delta)] += 1
+                    k = min(_step_of(np.log(np.float64(depth[y, x])), bottom, size), last)
+                    step[y, x] = k
+                    count[base + k] += 1
+            else:
+                for x in range(starts[i], ends[i]):
+                    k = min(_step_of(np.float64(depth[y, x]), bottom, size), last)
+                    step[y, x] = k
+                    count[base + k] += 1
+    return count
 
+
+@_jit
+def _equal_groups(
+    offset: Array, count: Array, low: Array, high: Array, population: Array, delta: float
+) -> Array:
+    """Gather each segment's depth steps into groups as the paper does, with half-open steps.
+
+    Returns the group of each step; numbers are distinct over the frame.
+    """
     group = np.empty(offset[-1], np.int32)
     n = 0
-    for s in range(n_segments):
+    for s in range(low.size):
         extent = high[s] - low[s]
         average = population[s] / (extent / delta) if extent > 0 else 0.0
         gathered = 0
@@ -218,15 +243,55 @@ def _equal_steps(
                 n += 1
                 gathered = 0
         n += 1
-    return offset, group, low
+    return group
+
+
+@_jit
+def _split_by_steps(
+    depth: Array, runs: tuple[Any, ...], segment: Array, bins: int, log: bool, step: Array
+) -> tuple[Array, Array, Array]:
+    """Split each segment by equal steps of depth, or of log depth: ``(offset, step, group)``.
+
+    A pixel of step k in segment s belongs to group ``group[offset[s] + k]``; ``step`` (y, x) is written.
+    """
+    low, high, population = _extents(runs, segment, segment.max() + 1)
+    frame_low, frame_high = runs[7], runs[8]
+    if log:
+        frame_low, frame_high = np.log(frame_low), np.log(frame_high)
+        for s in range(low.size):
+            low[s], high[s] = np.log(low[s]), np.log(high[s])
+    delta = (frame_high - frame_low) / bins
+    offset = np.zeros(low.size + 1, np.int64)
+    for s in range(low.size):
+        whole = high[s] - low[s] < 2 * delta or delta == 0
+        offset[s + 1] = offset[s] + (1 if whole else _step_of(high[s], low[s], delta) + 1)
+    count = _depth_steps(depth, runs, segment, offset, low, np.full(low.size, delta), log, step)
+    return offset, step, _equal_groups(offset, count, low, high, population, delta)
+
+
+@_jit
+def _split_by_breaks(
+    depth: Array, runs: tuple[Any, ...], segment: Array, groups: int, step: Array
+) -> tuple[Array, Array, Array]:
+    """Split each segment by natural breaks, ``groups`` in all; returns as ``_split_by_steps`` does."""
+    low, high, population = _extents(runs, segment, segment.max() + 1)
+    width = (high - low) / breaks.BINS
+    offset = np.zeros(low.size + 1, np.int64)
+    for s in range(low.size):
+        offset[s + 1] = offset[s] + (breaks.BINS if width[s] > 0 else 1)
+    count = _depth_steps(depth, runs, segment, offset, low, width, False, step)
+    for s in range(low.size):
+        if width[s] == 0:
+            count[offset[s]] = population[s]
+    return offset, step, breaks.natural_groups(offset, count, width, groups)
 
 
 @_jit
 def _region_runs(
-    depth: Array, runs: tuple[Any, ...], segment: Array, split: tuple[Any, ...], delta: float
+    depth: Array, runs: tuple[Any, ...], segment: Array, split: tuple[Array, Array, Array]
 ) -> tuple[Any, ...]:
     """Cut each segment's runs where the depth group changes."""
-    offset, group, low = split
+    offset, step, group = split
     starts, ends, row, _, _, _, run_sum, _, _ = runs
     height, width = depth.shape
     new_starts = np.empty(height * width, np.int32)
@@ -246,18 +311,16 @@ def _region_runs(
                 n += 1
                 continue
             x = starts[i]
-            d = np.float64(depth[y, x])
-            g = group[base + _step_of(d, low[s], delta)]
+            g = group[base + step[y, x]]
             while x < ends[i]:
                 new_starts[n], owner[n], key[n] = x, s, g
                 here, run_total = g, 0.0
                 while g == here:
-                    run_total += d
+                    run_total += np.float64(depth[y, x])
                     x += 1
                     if x == ends[i]:
                         break
-                    d = np.float64(depth[y, x])
-                    g = group[base + _step_of(d, low[s], delta)]
+                    g = group[base + step[y, x]]
                 new_ends[n], total[n] = x, run_total
                 n += 1
         new_row[y + 1] = n
@@ -381,37 +444,14 @@ def _merged(runs: tuple[Any, ...], region: Array, min_size: int) -> tuple[Array,
 
 
 @_jit
-def default_region_support(
-    depth: Array, key: Array, skip_zero: bool, bins: int, min_size: int
-) -> tuple[Array, Array, Array]:
-    """Algorithm 1, default variant, on one frame.
-
-    Parameters
-    ----------
-    depth
-        (y, x) float32 or float64, metres; not finite or <= 0 is invalid.
-    key
-        (y, x) unsigned integer, equal where category (and instance) are equal; 0 = unlabelled.
-    skip_zero
-        Leave unlabelled pixels out instead of treating them as a category.
-    bins, min_size
-        Depth steps over the frame's range; smallest region that is kept.
-
-    Returns
-    -------
-    region (y, x) int32, support (y, x) float32 and segment (y, x) int32, each 0 where there is none.
-    """
-    region = np.zeros(depth.shape, np.int32)
-    support = np.zeros(depth.shape, np.float32)
-    segment = np.zeros(depth.shape, np.int32)
-    runs = _segment_runs(depth, key, skip_zero)
+def _label(
+    depth: Array, runs: tuple[Any, ...], component: Array, split: tuple[Array, Array, Array], min_size: int,
+    maps: tuple[Array, Array, Array],
+) -> None:  # fmt: skip
+    """Make regions of the groups of a split, merge the small ones, and write region, support and segment."""
+    region, support, segment = maps
     starts, ends, row = runs[0], runs[1], runs[2]
-    if starts.size == 0:
-        return region, support, segment
-    delta = (runs[8] - runs[7]) / bins
-    component = _connect(starts, ends, row, runs[3], starts.size)
-    split = _equal_steps(depth, runs, component, component.max() + 1, delta)
-    cut = _region_runs(depth, runs, component, split, delta)
+    cut = _region_runs(depth, runs, component, split)
     piece = _connect(cut[0], cut[1], cut[2], cut[3], cut[0].size)
     survivor, mean = _merged(cut, piece, min_size)
     label = np.zeros(survivor.size, np.int32)
@@ -426,7 +466,63 @@ def default_region_support(
                 label[r] = n
             region[y, cut[0][i] : cut[1][i]] = label[r]
             support[y, cut[0][i] : cut[1][i]] = mean[r]
-    return region, support, segment
+
+
+@_jit
+def default_region_support(
+    depth: Array, key: Array, skip_zero: bool, bins: int, min_size: int, log: bool = False
+) -> tuple[Array, Array, Array]:
+    """Algorithm 1, default variant, on one frame.
+
+    Parameters
+    ----------
+    depth
+        (y, x) float32 or float64, metres; not finite or <= 0 is invalid.
+    key
+        (y, x) unsigned integer, equal where category (and instance) are equal; 0 = unlabelled.
+    skip_zero
+        Leave unlabelled pixels out instead of treating them as a category.
+    bins, min_size
+        Depth steps over the frame's range; smallest region that is kept.
+    log
+        Take steps of equal ratio: equal steps of the logarithm of depth.
+
+    Returns
+    -------
+    region (y, x) int32, support (y, x) float32 and segment (y, x) int32, each 0 where there is none.
+    """
+    region = np.zeros(depth.shape, np.int32)
+    maps = region, np.zeros(depth.shape, np.float32), np.zeros(depth.shape, np.int32)
+    runs = _segment_runs(depth, key, skip_zero)
+    if runs[0].size == 0:
+        return maps
+    component = _connect(runs[0], runs[1], runs[2], runs[3], runs[0].size)
+    # Until regions are numbered their array holds the depth steps: another would cost as much as its pages.
+    split = _split_by_steps(depth, runs, component, bins, log, region)
+    _label(depth, runs, component, split, min_size, maps)
+    return maps
+
+
+@_jit
+def natural_region_support(
+    depth: Array, key: Array, skip_zero: bool, bins: int, min_size: int, groups: int
+) -> tuple[Array, Array, Array]:
+    """Algorithm 1, default variant, with natural breaks instead of equal steps.
+
+    ``groups`` is how many the frame gets in all, 0 = as many as ``bins`` equal steps would make of it;
+    parameters and result are those of ``default_region_support`` otherwise.
+    """
+    region = np.zeros(depth.shape, np.int32)
+    maps = region, np.zeros(depth.shape, np.float32), np.zeros(depth.shape, np.int32)
+    runs = _segment_runs(depth, key, skip_zero)
+    if runs[0].size == 0:
+        return maps
+    component = _connect(runs[0], runs[1], runs[2], runs[3], runs[0].size)
+    if groups == 0:
+        groups = _split_by_steps(depth, runs, component, bins, False, region)[2][-1] + 1
+    split = _split_by_breaks(depth, runs, component, groups, region)
+    _label(depth, runs, component, split, min_size, maps)
+    return maps
 
 
 @_jit

@@ -1,7 +1,7 @@
 """Algorithm 1 of the paper: one frame's depth and labels in, its region support out."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ from rsgt.schema import InputError
 
 Variant = Literal["default", "published"]
 Unlabelled = Literal["cluster", "ignore"]
+Split = Literal["equal", "log", "natural"]
 
 DEFAULT_BINS = 10
 DEFAULT_MIN_SIZE = 32
@@ -45,6 +46,8 @@ def region_support(
     bins: int = DEFAULT_BINS,
     min_size: int = DEFAULT_MIN_SIZE,
     unlabelled: Unlabelled = "cluster",
+    split: Split = "equal",
+    groups: int | None = None,
 ) -> RegionSupport:
     """Split a frame into regions of one category at nearly constant depth.
 
@@ -67,6 +70,13 @@ def region_support(
     unlabelled
         ``"cluster"`` treats unlabelled pixels as a category, ``"ignore"`` leaves them without region, as
         the published variant always does.
+    split
+        How a segment is split by depth. ``"equal"`` walks over equal steps (the paper), ``"log"`` over
+        steps of equal ratio; ``"natural"`` groups depths with the least squared error, and gives the
+        frame's groups to the segments that gain most. Default variant only, but for ``"equal"``.
+    groups
+        How many groups ``"natural"`` makes of the frame before connected pieces are taken apart, never
+        fewer than segments; None = as many as equal steps make of it.
 
     Returns
     -------
@@ -100,6 +110,7 @@ def region_support(
         raise InputError(f"min_size: got {min_size}, expected at least 0")
     if unlabelled not in ("cluster", "ignore"):
         raise InputError(f"unlabelled: got {unlabelled!r}, expected 'cluster' or 'ignore'")
+    check_split(variant, split, groups)
     if variant == "published":
         if instance is not None:
             raise InputError("instance: the published variant knows categories only; leave it out")
@@ -114,9 +125,22 @@ def region_support(
         key[category == 0] = 0  # what has no category has no instance either
     if depth.dtype != np.float32:
         depth = depth.astype(np.float64)
-    return RegionSupport(
-        *kernels.default_region_support(depth, key, unlabelled == "ignore", bins, min_size)
-    )
+    frame = depth, key, unlabelled == "ignore", bins, min_size
+    if split == "natural":
+        return RegionSupport(*kernels.natural_region_support(*frame, groups or 0))
+    return RegionSupport(*kernels.default_region_support(*frame, split == "log"))
+
+
+def check_split(variant: str, split: str, groups: int | None) -> None:
+    """Raise an InputError where a split does not exist or does not fit the variant or the groups."""
+    if split not in get_args(Split):
+        raise InputError(f"split: got {split!r}, expected one of {', '.join(get_args(Split))}")
+    if variant == "published" and split != "equal":
+        raise InputError(f"split: got {split!r}, but the published variant has equal steps only")
+    if groups is not None and split != "natural":
+        raise InputError(f"groups: got {groups} with split {split!r}; only 'natural' takes a number")
+    if groups is not None and groups < 1:
+        raise InputError(f"groups: got {groups}, expected at least 1")
 
 
 def _labels(name: str, values: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray[np.uint16]:
