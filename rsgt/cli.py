@@ -245,5 +245,59 @@ def synth(out: Path, frames: int, seed: int, layout: Any, workers: int | None) -
     click.echo(f"{out}: {frames} frames, seed {seed}, {out.stat().st_size / 1e6:.1f} MB")
 
 
+@main.command()
+@click.argument("path", type=READABLE)
+@click.option("--sample", type=int, help="How many frames to draw.  [default: 100]")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the draw.")
+@click.option("--frames", help="These frames instead: numbers from 1, such as 1-48,60.")
+@click.option("--workers", type=click.IntRange(1), help="Threads.  [default: one per core]")
+@click.option("--csv", "csv_path", type=READABLE, help="Also write the rows to this CSV file.")
+@click.option("--plot", "plot_path", type=READABLE, help="Also draw the curves into this PNG file.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON, and no progress.")
+def compare(
+    path: Path, sample: int | None, seed: int, frames: str | None, workers: int | None,
+    csv_path: Path | None, plot_path: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Compare region support with labels, superpixels and a grid: how well do region means explain depth?"""
+    from rsgt import compare as measures
+    from rsgt.store import open_store
+
+    if frames and sample is not None:
+        raise InputError("--frames and --sample exclude each other; leave one out")
+    store = open_store(path)
+    if frames:
+        chosen = measures.named_frames(store, parse_frames(frames))
+    else:
+        chosen = measures.sample_frames(store, measures.DEFAULT_SAMPLE if sample is None else sample, seed)
+    with _progress("frames", quiet=as_json) as progress:
+        found = measures.compare(store, chosen, workers, progress)
+    if csv_path:
+        measures.write_csv(csv_path, found.rows())
+    if plot_path:
+        measures.plot(found, plot_path)
+    document = found.document()
+    if as_json:
+        _as_json(document)
+        return
+    click.echo(f"{document['frames']} frames; errors and spreads in metres\n")
+    _measures(document["rows"])
+    for equal in document["equal_counts"]:
+        click.echo(f"\nat equal counts: {equal['regions']:.1f} regions a frame, read off the curves\n")
+        _measures(equal["rows"])
+
+
+def _measures(rows: list[dict[str, Any]]) -> None:
+    """Print rows of ``compare.MEASURES`` as a table."""
+    heads = {
+        "regions": "regions", "rmse": "RMSE", "abs_rel": "AbsRel", "delta1": "δ1", "explained_variation": "expl.",
+        "spread_median": "spread", "spread_p95": "p95", "edge_recall": "recall", "cross_share": "cross",
+        "coverage": "cover", "agreement": "agree",
+    }  # fmt: skip
+    click.echo(f"{'':<41}" + "".join(f"{head:>8}" for head in heads.values()))
+    for row in rows:
+        cells = ["-" if row[key] is None else f"{row[key]:.{1 if key == 'regions' else 3}f}" for key in heads]
+        click.echo(f"{row['name']:<25} {row['parameter']:<15}" + "".join(f"{cell:>8}" for cell in cells))
+
+
 if __name__ == "__main__":
     main()
