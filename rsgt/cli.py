@@ -3,6 +3,7 @@
 Heavy modules are imported inside the commands, so that ``rsgt --help`` answers at once.
 """
 
+import csv
 import errno
 import json
 import sys
@@ -211,22 +212,73 @@ def verify(path: Path, source_path: Path | None, sample: int, workers: int | Non
 @main.command()
 @click.argument("path", type=READABLE)
 @click.option("--split", type=click.Choice(["train", "test"]), help="Only these frames.")
+@click.option("--by", type=click.Choice(["frame", "category"]), help="Give a row to each, too.")
+@click.option("--prediction", type=READABLE,
+              help="Also judge these maps: a .zarr that rsn wrote, or .npy (frame, y, x), metres.")
+@click.option("--csv", "csv_path", type=READABLE, help="Write rows to this file, by frame or as --by says.")
+@click.option("--plot", "plot_path", type=READABLE, help="Draw the distributions into this PNG file.")
 @click.option("--workers", type=click.IntRange(1), help="Threads.  [default: one per core]")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def stats(path: Path, split: str | None, workers: int | None, as_json: bool) -> None:
-    """Measure how well the regions stand for the depth."""
-    from rsgt.stats import statistics
+def stats(
+    path: Path, split: str | None, by: str | None, prediction: Path | None, csv_path: Path | None,
+    plot_path: Path | None, workers: int | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Measure how well the regions, or predicted maps, stand for the depth."""
+    from rsgt import stats as figures
     from rsgt.store import open_store
 
-    summary = statistics(open_store(path), split, workers).summary()
+    store = open_store(path)
+    found = figures.statistics(store, split, workers, prediction)
+    rows = found.categories() if by == "category" else found.frames()
+    if csv_path:
+        _write_csv(csv_path, rows)
+    if plot_path:
+        figures.plot(found, plot_path)
+    document = found.document()
     if as_json:
-        _as_json(summary)
+        _as_json({**document, "rows": rows} if by else document)
         return
+    distributions, judged = document.pop("distributions"), document.pop("prediction", {})
+    _figures(document)
+    for name, errors in judged.items():
+        click.echo(f"\nprediction {name.replace('_', ' ')}\n")
+        _figures(errors)
+    click.echo()
+    _grid([{"": name.replace("_", " "), **values} for name, values in distributions.items()])
+    if by:
+        click.echo()
+        _grid(rows)
+
+
+def _figures(values: dict[str, Any]) -> None:
     units = {"pixel_rmse": " m", "region_rmse": " m", "region_variance": " m²", "sq_rel": " m"}
-    _table([
-        (name.replace("_", " "), (f"{value:.4f}" if isinstance(value, float) else f"{value}") + units.get(name, ""))
-        for name, value in summary.items()
-    ])  # fmt: skip
+    _table([(name.replace("_", " "), _cell(value) + units.get(name, "")) for name, value in values.items()])
+
+
+def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [*rows[0]] if rows else [])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if isinstance(value, float) else f"{value}"
+
+
+def _grid(rows: list[dict[str, Any]]) -> None:
+    """Print rows of equal keys as a table with a head, words to the left and numbers to the right."""
+    cells = [[*rows[0]], *([_cell(value) for value in row.values()] for row in rows)] if rows else []
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    left = [isinstance(value, str) for value in rows[0].values()] if rows else []
+    for line in cells:
+        padded = [
+            f"{cell:<{width}}" if at_left else f"{cell:>{width}}"
+            for cell, width, at_left in zip(line, widths, left, strict=True)
+        ]
+        click.echo("  ".join(padded).rstrip())
 
 
 @main.command()
@@ -272,7 +324,7 @@ def compare(
     with _progress("frames", quiet=as_json) as progress:
         found = measures.compare(store, chosen, workers, progress)
     if csv_path:
-        measures.write_csv(csv_path, found.rows())
+        _write_csv(csv_path, found.rows())
     if plot_path:
         measures.plot(found, plot_path)
     document = found.document()
@@ -280,23 +332,10 @@ def compare(
         _as_json(document)
         return
     click.echo(f"{document['frames']} frames; errors and spreads in metres\n")
-    _measures(document["rows"])
+    _grid(document["rows"])
     for equal in document["equal_counts"]:
         click.echo(f"\nat equal counts: {equal['regions']:.1f} regions a frame, read off the curves\n")
-        _measures(equal["rows"])
-
-
-def _measures(rows: list[dict[str, Any]]) -> None:
-    """Print rows of ``compare.MEASURES`` as a table."""
-    heads = {
-        "regions": "regions", "rmse": "RMSE", "abs_rel": "AbsRel", "delta1": "δ1", "explained_variation": "expl.",
-        "spread_median": "spread", "spread_p95": "p95", "edge_recall": "recall", "cross_share": "cross",
-        "coverage": "cover", "agreement": "agree",
-    }  # fmt: skip
-    click.echo(f"{'':<41}" + "".join(f"{head:>8}" for head in heads.values()))
-    for row in rows:
-        cells = ["-" if row[key] is None else f"{row[key]:.{1 if key == 'regions' else 3}f}" for key in heads]
-        click.echo(f"{row['name']:<25} {row['parameter']:<15}" + "".join(f"{cell:>8}" for cell in cells))
+        _grid(equal["rows"])
 
 
 if __name__ == "__main__":

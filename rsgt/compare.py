@@ -1,6 +1,5 @@
 """How well partitions explain the depth: the paper's Figure 2 in numbers."""
 
-import csv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,6 @@ from typing import Any
 import dask
 import numpy as np
 import numpy.typing as npt
-from matplotlib.figure import Figure
 from scipy import ndimage
 
 from rsgt.guidance import Frame, Partition, partitions
@@ -18,23 +16,16 @@ from rsgt.store import Store
 
 Array = npt.NDArray[Any]
 
+Progress = Callable[[int, int], None]
+
 DEFAULT_SAMPLE = 100
 COUNTS = (50, 100, 400)
 EDGE_RATIO = 1.1
 
 MEASURES = (
-    "regions",
-    "rmse",
-    "abs_rel",
-    "delta1",
-    "explained_variation",
-    "spread_median",
-    "spread_p95",
-    "edge_recall",
-    "cross_share",
-    "coverage",
-    "agreement",
-)
+    "regions", "rmse", "rmse_log", "abs_rel", "delta1", "explained_variation", "spread_median", "spread_p95",
+    "edge_recall", "cross_share", "coverage", "agreement",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -152,6 +143,8 @@ def measure(region: Array, goal: Target) -> dict[str, float]:
         Regions with valid depth.
     rmse, abs_rel, delta1
         Error of the regions' mean depths against the depth (m, 1, 1); δ1 counts ratios below 1.25.
+    rmse_log
+        Root mean square error of the natural logarithm of depth, over the pixels that have a region.
     explained_variation
         1 - squared error / squared deviation from the frame's mean depth. Source: Moore et al.,
         "Superpixel lattices", 2008.
@@ -186,6 +179,8 @@ def measure(region: Array, goal: Target) -> dict[str, float]:
     found["regions"] = float(present.size)
     if present.size:
         spread = np.sqrt(squares[present] / area[present])
+        logarithm = np.log(estimate[label > 0] / d[label > 0])
+        found["rmse_log"] = float(np.sqrt(np.mean(logarithm**2)))
         found["spread_median"] = weighted_quantile(spread, area[present], 0.5)
         found["spread_p95"] = weighted_quantile(spread, area[present], 0.95)
         found["cross_share"] = cross_share(region, goal, present)
@@ -233,27 +228,17 @@ class Comparison:
         for name, rows in self.curves().items():
             counts = [row["regions"] or 0 for row in rows]
             if len(rows) > 1 and counts[0] <= count <= counts[-1]:
-                at = {
-                    key: np.interp(np.log(count), np.log(counts), [_number(row[key]) for row in rows])
-                    for key in MEASURES[1:]
-                }
+                known = {key: np.array([row[key] for row in rows], float) for key in MEASURES[1:]}
+                at = {key: np.interp(np.log(count), np.log(counts), known[key]) for key in known}
                 found.append({"name": name, "parameter": "", "regions": float(count), **_plain(at)})
         return found
 
     def document(self) -> dict[str, Any]:
         """Return the whole comparison as plain JSON types."""
-        own = next(row["regions"] for row in self.rows() if row["name"] == "this store")
-        counts = sorted({*map(float, COUNTS), own} - {None})
-        return {
-            "frames": len(self.frame),
-            "edge_ratio": EDGE_RATIO,
-            "rows": self.rows(),
-            "equal_counts": [{"regions": count, "rows": self.at_count(count)} for count in counts],
-        }
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else value
+        rows = self.rows()
+        own = [row["regions"] for row in rows if row["name"] == "this store" and row["regions"]]
+        counts = [{"regions": n, "rows": self.at_count(n)} for n in sorted({*map(float, COUNTS), *own})]
+        return {"frames": len(self.frame), "edge_ratio": EDGE_RATIO, "rows": rows, "equal_counts": counts}
 
 
 def _plain(values: dict[str, Any]) -> dict[str, float | None]:
@@ -285,10 +270,7 @@ def named_frames(store: Store, numbers: Sequence[int]) -> Array:
 
 
 def compare(
-    store: Store,
-    frames: Array,
-    workers: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    store: Store, frames: Array, workers: int | None = None, progress: Progress | None = None
 ) -> Comparison:
     """Measure every partition of ``guidance.partitions`` on some frames of a store.
 
@@ -327,14 +309,6 @@ def compare(
     return Comparison(frames, chosen, np.array(values).transpose(1, 0, 2))
 
 
-def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write rows of equal keys as a CSV file with a header."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 PANELS = {
     "rmse": "RMSE of region means (m)",
     "explained_variation": "explained variation",
@@ -345,6 +319,8 @@ PANELS = {
 
 def plot(comparison: Comparison, path: Path) -> None:
     """Draw four measures over the number of regions: a curve a family, a point where it has no setting."""
+    from matplotlib.figure import Figure  # here, since it takes longer to import than all the rest
+
     figure = Figure(figsize=(11, 8), layout="constrained")
     panels = figure.subplots(2, 2).ravel()
     for axes, (measure_name, title) in zip(panels, PANELS.items(), strict=True):

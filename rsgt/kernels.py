@@ -12,7 +12,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from rsgt import breaks
+from rsgt import splits
 
 Array = npt.NDArray[Any]
 
@@ -167,123 +167,6 @@ def count_pieces(label: Array) -> int:
         row[y + 1] = n
     component = _connect(starts[:n], ends[:n], row, key[:n], n)
     return np.int64(component.max()) + 1 if n else 0
-
-
-@_jit
-def _extents(runs: tuple[Any, ...], segment: Array, n_segments: int) -> tuple[Array, Array, Array]:
-    """Smallest depth, largest depth and number of pixels of each segment."""
-    starts, ends, _, _, run_low, run_high, _, _, _ = runs
-    low = np.full(n_segments, np.inf)
-    high = np.full(n_segments, -np.inf)
-    population = np.zeros(n_segments, np.int64)
-    for i in range(starts.size):
-        s = segment[i]
-        low[s] = min(low[s], run_low[i])
-        high[s] = max(high[s], run_high[i])
-        population[s] += ends[i] - starts[i]
-    return low, high, population
-
-
-@_jit
-def _step_of(d: float, low: float, width: float) -> int:
-    return np.int64((d - low) / width)
-
-
-@_jit
-def _depth_steps(
-    depth: Array, runs: tuple[Any, ...], segment: Array, offset: Array, low: Array, width: Array, log: bool,
-    step: Array,
-) -> Array:  # fmt: skip
-    """Write each pixel's step along its segment's depth, or log depth, and count the pixels of each step.
-
-    The steps of segment s begin at ``low[s]`` and are ``width[s]`` wide; ``offset[s]:offset[s + 1]`` are
-    their places in the count. Where there is a single step, nothing is written or counted.
-    """
-    starts, ends, row = runs[0], runs[1], runs[2]
-    count = np.zeros(offset[-1], np.int64)
-    for y in range(row.size - 1):
-        for i in range(row[y], row[y + 1]):
-            s = segment[i]
-            base, last = offset[s], offset[s + 1] - offset[s] - 1
-            if last == 0:
-                continue
-            bottom, size = low[s], width[s]
-            if log:  # a loop of its own: with the choice inside, the logarithm is taken either way
-                for x in range(starts[i], ends[i]):
-                    k = min(_step_of(np.log(np.float64(depth[y, x])), bottom, size), last)
-                    step[y, x] = k
-                    count[base + k] += 1
-            else:
-                for x in range(starts[i], ends[i]):
-                    k = min(_step_of(np.float64(depth[y, x]), bottom, size), last)
-                    step[y, x] = k
-                    count[base + k] += 1
-    return count
-
-
-@_jit
-def _equal_groups(
-    offset: Array, count: Array, low: Array, high: Array, population: Array, delta: float
-) -> Array:
-    """Gather each segment's depth steps into groups as the paper does, with half-open steps.
-
-    Returns the group of each step; numbers are distinct over the frame.
-    """
-    group = np.empty(offset[-1], np.int32)
-    n = 0
-    for s in range(low.size):
-        extent = high[s] - low[s]
-        average = population[s] / (extent / delta) if extent > 0 else 0.0
-        gathered = 0
-        for k in range(offset[s + 1] - offset[s]):
-            group[offset[s] + k] = n
-            gathered += count[offset[s] + k]
-            # A step closes its group only where a whole further step fits below the highest depth.
-            if gathered > average and low[s] + (k + 2) * delta < high[s]:
-                n += 1
-                gathered = 0
-        n += 1
-    return group
-
-
-@_jit
-def _split_by_steps(
-    depth: Array, runs: tuple[Any, ...], segment: Array, bins: int, log: bool, step: Array
-) -> tuple[Array, Array, Array]:
-    """Split each segment by equal steps of depth, or of log depth: ``(offset, step, group)``.
-
-    A pixel of step k in segment s belongs to group ``group[offset[s] + k]``; ``step`` (y, x) is written.
-    """
-    low, high, population = _extents(runs, segment, segment.max() + 1)
-    frame_low, frame_high = runs[7], runs[8]
-    if log:
-        frame_low, frame_high = np.log(frame_low), np.log(frame_high)
-        for s in range(low.size):
-            low[s], high[s] = np.log(low[s]), np.log(high[s])
-    delta = (frame_high - frame_low) / bins
-    offset = np.zeros(low.size + 1, np.int64)
-    for s in range(low.size):
-        whole = high[s] - low[s] < 2 * delta or delta == 0
-        offset[s + 1] = offset[s] + (1 if whole else _step_of(high[s], low[s], delta) + 1)
-    count = _depth_steps(depth, runs, segment, offset, low, np.full(low.size, delta), log, step)
-    return offset, step, _equal_groups(offset, count, low, high, population, delta)
-
-
-@_jit
-def _split_by_breaks(
-    depth: Array, runs: tuple[Any, ...], segment: Array, groups: int, step: Array
-) -> tuple[Array, Array, Array]:
-    """Split each segment by natural breaks, ``groups`` in all; returns as ``_split_by_steps`` does."""
-    low, high, population = _extents(runs, segment, segment.max() + 1)
-    width = (high - low) / breaks.BINS
-    offset = np.zeros(low.size + 1, np.int64)
-    for s in range(low.size):
-        offset[s + 1] = offset[s] + (breaks.BINS if width[s] > 0 else 1)
-    count = _depth_steps(depth, runs, segment, offset, low, width, False, step)
-    for s in range(low.size):
-        if width[s] == 0:
-            count[offset[s]] = population[s]
-    return offset, step, breaks.natural_groups(offset, count, width, groups)
 
 
 @_jit
@@ -498,7 +381,7 @@ def default_region_support(
         return maps
     component = _connect(runs[0], runs[1], runs[2], runs[3], runs[0].size)
     # Until regions are numbered their array holds the depth steps: another would cost as much as its pages.
-    split = _split_by_steps(depth, runs, component, bins, log, region)
+    split = splits.by_steps(depth, runs, component, bins, log, region)
     _label(depth, runs, component, split, min_size, maps)
     return maps
 
@@ -519,16 +402,14 @@ def natural_region_support(
         return maps
     component = _connect(runs[0], runs[1], runs[2], runs[3], runs[0].size)
     if groups == 0:
-        groups = _split_by_steps(depth, runs, component, bins, False, region)[2][-1] + 1
-    split = _split_by_breaks(depth, runs, component, groups, region)
+        groups = splits.by_steps(depth, runs, component, bins, False, region)[2][-1] + 1
+    split = splits.by_breaks(depth, runs, component, groups, region)
     _label(depth, runs, component, split, min_size, maps)
     return maps
 
 
 @_jit
-def _published_groups(
-    values: Array, delta: float, group: Array, means: Array, n_groups: int
-) -> int:
+def _published_groups(values: Array, delta: float, group: Array, means: Array, n_groups: int) -> int:
     """Walk over one instance's depths; writes each value's group (-1 = none) and the groups' means.
 
     The bounds are sums of ``delta`` as the published code forms them, and the comparisons strict.
@@ -710,19 +591,54 @@ def map_errors(estimate: Array, depth: Array) -> Array:
     (7,) float64: valid pixels, squared error, absolute relative error, squared relative error, and the
     number of pixels whose ratio is below 1.25, 1.25² and 1.25³.
     """
-    sums = np.zeros(7)
+    n = squares = absolute = relative = below1 = below2 = below3 = 0.0
     flat_estimate, flat_depth = estimate.ravel(), depth.ravel()
     for i in range(flat_depth.size):
         q = np.float64(flat_depth[i])
         if q > 0 and q < np.inf:
             p = np.float64(flat_estimate[i])
-            difference = p - q
-            ratio = max(p, q) / min(p, q) if p > 0 else np.inf
-            sums[0] += 1
-            sums[1] += difference * difference
-            sums[2] += abs(difference) / q
-            sums[3] += difference * difference / q
-            sums[4] += ratio < 1.25
-            sums[5] += ratio < 1.25**2
-            sums[6] += ratio < 1.25**3
-    return sums
+            square = (p - q) * (p - q)
+            n += 1
+            squares += square
+            absolute += abs(p - q) / q
+            relative += square / q
+            low, high = min(p, q), max(p, q)
+            below1 += high < 1.25 * low
+            below2 += high < 1.25**2 * low
+            below3 += high < 1.25**3 * low
+    return np.array([n, squares, absolute, relative, below1, below2, below3])
+
+
+@_jit
+def region_errors(estimate: Array, reference: Array, region: Array, depth: Array) -> tuple[Array, Array]:
+    """Error of ``estimate`` against ``reference`` in each region of one frame that has a valid pixel.
+
+    Parameters
+    ----------
+    estimate, reference
+        (y, x) float, metres.
+    region
+        (y, x) integer, labels from 1; 0 = no region.
+    depth
+        (y, x) float, metres; where it is not > 0, pixels count in no region.
+
+    Returns
+    -------
+    Root mean square (m) and variance (m²) of the error, float64, one a region in the order of labels.
+    """
+    n = region.max() + 1 if region.size else 0
+    count, total, squares = np.zeros(n, np.int64), np.zeros(n), np.zeros(n)
+    flat_estimate, flat_reference = estimate.ravel(), reference.ravel()
+    flat_region, flat_depth = region.ravel(), depth.ravel()
+    for i in range(flat_region.size):
+        r = flat_region[i]
+        if r > 0 and flat_depth[i] > 0:
+            error = np.float64(flat_estimate[i]) - np.float64(flat_reference[i])
+            count[r] += 1
+            total[r] += error
+            squares[r] += error * error
+    present = np.flatnonzero(count)
+    mean_square = squares[present] / count[present]
+    # Rounding may leave a variance of nothing a hair below it.
+    variance = np.maximum(mean_square - (total[present] / count[present]) ** 2, 0)
+    return np.sqrt(mean_square), variance

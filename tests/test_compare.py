@@ -55,6 +55,9 @@ def test_measures_agree_with_pandas_and_scikit_learn(region, depth, reference):
         assert found["explained_variation"] == pytest.approx(r2_score(table.depth, table.estimate))
     assert found["agreement"] == pytest.approx(adjusted_rand_score(region[valid], reference[valid]))
     if len(spread):
+        covered = table[table.region > 0]
+        logarithm = root_mean_squared_error(np.log(covered.depth), np.log(covered.estimate))
+        assert found["rmse_log"] == pytest.approx(logarithm, abs=1e-7)
         for name, share in (("spread_median", 0.5), ("spread_p95", 0.95)):
             assert found[name] == pytest.approx(np.quantile(spread, share, method="inverted_cdf"), abs=1e-7)
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 
-from rsgt import breaks, store
 from rsgt import build as assembly
+from rsgt import splits, store
 from rsgt.cli import main
 from rsgt.region_support import region_support
 from rsgt.schema import InputError
@@ -29,7 +29,7 @@ widths = st.sampled_from([0.25, 0.5, 1.0, 3.0])
 def natural_groups(counts, width, groups):
     """Run the kernel and cut its answer into the segments' own group numbers."""
     offset = np.cumsum([0, *map(len, counts)])
-    group = breaks.natural_groups(offset, np.concatenate(counts), np.array(width), groups)
+    group = splits.natural_groups(offset, np.concatenate(counts), np.array(width), groups)
     return [group[a:b] for a, b in itertools.pairwise(offset)]
 
 
