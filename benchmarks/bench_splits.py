@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from benchmarks.conftest import over
 from sklearn.cluster import KMeans
 
+from benchmarks.conftest import over
 from rsgt import splits
 from rsgt.region_support import region_support
 

@@ -310,7 +310,7 @@ def compare(
     path: Path, sample: int | None, seed: int, frames: str | None, workers: int | None,
     csv_path: Path | None, plot_path: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Compare region support with labels, superpixels and a grid: how well do region means explain depth?"""
+    """Compare region support with labels, superpixels and a grid by how well region means explain depth."""
     from rsgt import compare as measures
     from rsgt.store import open_store
 

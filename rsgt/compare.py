@@ -139,8 +139,8 @@ def measure(region: Array, goal: Target) -> dict[str, float]:
     -------
     One value for each of ``MEASURES``; NaN where there is none:
 
-    regions
-        Regions with valid depth.
+    regions, coverage
+        Regions with valid depth; share of the valid pixels that have a region.
     rmse, abs_rel, delta1
         Error of the regions' mean depths against the depth (m, 1, 1); δ1 counts ratios below 1.25.
     rmse_log
@@ -152,8 +152,6 @@ def measure(region: Array, goal: Target) -> dict[str, float]:
         Standard deviation of depth in the region that a pixel lies in, over pixels (m).
     edge_recall, cross_share
         As the functions of these names say.
-    coverage
-        Share of the valid pixels that have a region.
     agreement
         Adjusted Rand index with the reference over the valid pixels.
     """
@@ -176,7 +174,7 @@ def measure(region: Array, goal: Target) -> dict[str, float]:
     found["agreement"] = rand_index(label, goal.reference)
     found["edge_recall"] = edge_recall(region, goal)
     present = np.flatnonzero(area[1:]) + 1
-    found["regions"] = float(present.size)
+    found["regions"] = present.size
     if present.size:
         spread = np.sqrt(squares[present] / area[present])
         logarithm = np.log(estimate[label > 0] / d[label > 0])
@@ -195,10 +193,8 @@ class Comparison:
     ----------
     frame : int array
         Positions in the store of the frames that were compared.
-    partitions : list
-        The partitions, in the order of the table.
-    values : float array
-        (partition, frame, measure); measures in the order of ``MEASURES``.
+    partitions, values : list, float array
+        The partitions, and (partition, frame, measure) with measures in the order of ``MEASURES``.
     """
 
     frame: Array
@@ -325,9 +321,9 @@ def plot(comparison: Comparison, path: Path) -> None:
     panels = figure.subplots(2, 2).ravel()
     for axes, (measure_name, title) in zip(panels, PANELS.items(), strict=True):
         for k, (name, rows) in enumerate(comparison.curves().items()):
-            x, y = [row["regions"] for row in rows], [row[measure_name] for row in rows]
-            line = "-" if len(rows) > 1 else ""
-            axes.plot(x, y, line, color=f"C{k % 10}", marker="os^vD"[k % 5], label=name, markersize=5)
+            x, y = ([row[key] for row in rows] for key in ("regions", measure_name))
+            look = {"color": f"C{k % 10}", "marker": "os^vD"[k % 5], "markersize": 5}
+            axes.plot(x, y, "-" if len(rows) > 1 else "", label=name, **look)
         axes.set(xscale="log", xlabel="regions per frame", title=title)
         axes.grid(alpha=0.3)
     handles, names = panels[0].get_legend_handles_labels()

@@ -71,12 +71,11 @@ def region_support(
         ``"cluster"`` treats unlabelled pixels as a category, ``"ignore"`` leaves them without region, as
         the published variant always does.
     split
-        How a segment is split by depth. ``"equal"`` walks over equal steps (the paper), ``"log"`` over
-        steps of equal ratio; ``"natural"`` groups depths with the least squared error, and gives the
-        frame's groups to the segments that gain most. Default variant only, but for ``"equal"``.
+        How segments are split by depth: in equal steps (the paper), in steps of equal ratio (``"log"``),
+        or by ``"natural"`` breaks, which leave the least squared error. ``"published"`` knows the first.
     groups
-        How many groups ``"natural"`` makes of the frame before connected pieces are taken apart, never
-        fewer than segments; None = as many as equal steps make of it.
+        How many groups natural breaks make of the frame, never fewer than it has segments; None = as many
+        as equal steps make of it. Connected pieces of a group are regions of their own.
 
     Returns
     -------
@@ -104,12 +103,7 @@ def region_support(
     category = _labels("semantic", semantic, depth.shape)
     if depth.ndim != 2 or depth.dtype.kind not in "fiu":
         raise InputError(f"depth_m: got {depth.dtype} {depth.shape}, expected floats of shape (y, x)")
-    if bins < 1:
-        raise InputError(f"bins: got {bins}, expected at least 1")
-    if min_size < 0:
-        raise InputError(f"min_size: got {min_size}, expected at least 0")
-    if unlabelled not in ("cluster", "ignore"):
-        raise InputError(f"unlabelled: got {unlabelled!r}, expected 'cluster' or 'ignore'")
+    _check_options(variant, bins, min_size, unlabelled)
     check_split(variant, split, groups)
     if variant == "published":
         if instance is not None:
@@ -117,18 +111,24 @@ def region_support(
         if not np.isfinite(depth).all():
             raise InputError("depth_m: the published variant needs finite depth; use variant='default'")
         return RegionSupport(*kernels.published_region_support(depth.astype(np.float64), category, bins))
-    if variant != "default":
-        raise InputError(f"variant: got {variant!r}, expected 'default' or 'published'")
-    key = category
-    if instance is not None:
-        key = category.astype(np.uint32) << 16 | _labels("instance", instance, depth.shape)
-        key[category == 0] = 0  # what has no category has no instance either
+    key = _segment_key(category, instance)
     if depth.dtype != np.float32:
         depth = depth.astype(np.float64)
     frame = depth, key, unlabelled == "ignore", bins, min_size
     if split == "natural":
         return RegionSupport(*kernels.natural_region_support(*frame, groups or 0))
     return RegionSupport(*kernels.default_region_support(*frame, split == "log"))
+
+
+def _check_options(variant: str, bins: int, min_size: int, unlabelled: str) -> None:
+    if variant not in get_args(Variant):
+        raise InputError(f"variant: got {variant!r}, expected 'default' or 'published'")
+    if bins < 1:
+        raise InputError(f"bins: got {bins}, expected at least 1")
+    if min_size < 0:
+        raise InputError(f"min_size: got {min_size}, expected at least 0")
+    if unlabelled not in get_args(Unlabelled):
+        raise InputError(f"unlabelled: got {unlabelled!r}, expected 'cluster' or 'ignore'")
 
 
 def check_split(variant: str, split: str, groups: int | None) -> None:
@@ -141,6 +141,15 @@ def check_split(variant: str, split: str, groups: int | None) -> None:
         raise InputError(f"groups: got {groups} with split {split!r}; only 'natural' takes a number")
     if groups is not None and groups < 1:
         raise InputError(f"groups: got {groups}, expected at least 1")
+
+
+def _segment_key(category: npt.NDArray[np.uint16], instance: npt.ArrayLike | None) -> npt.NDArray[Any]:
+    """Number that is equal where category, and instance if there is one, are equal; 0 = unlabelled."""
+    if instance is None:
+        return category
+    key = category.astype(np.uint32) << 16 | _labels("instance", instance, category.shape)
+    key[category == 0] = 0  # what has no category has no instance either
+    return key
 
 
 def _labels(name: str, values: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray[np.uint16]:
