@@ -15,7 +15,6 @@ from rsgt.schema import InputError
 from rsgt.store import Store
 
 Array = npt.NDArray[Any]
-
 Progress = Callable[[int, int], None]
 
 DEFAULT_SAMPLE = 100
