@@ -19,7 +19,16 @@ from dask.callbacks import Callback
 
 import rsgt
 from rsgt import kernels, schema, store, writer
-from rsgt.region_support import DEFAULT_BINS, DEFAULT_MIN_SIZE, Unlabelled, Variant, region_support
+from rsgt.region_support import (
+    DEFAULT_BINS,
+    DEFAULT_MIN_SIZE,
+    RegionSupport,
+    Split,
+    Unlabelled,
+    Variant,
+    check_split,
+    region_support,
+)
 from rsgt.schema import InputError, LabelSet
 from rsgt.source import DepthKind, Source
 
@@ -33,12 +42,14 @@ SPLIT_SEED = 0
 
 @dataclass(frozen=True, kw_only=True)
 class Parameters:
-    """What shapes the labels of a store; see ``rsgt.region_support.region_support`` for the first four."""
+    """What shapes the labels of a store; see ``rsgt.region_support.region_support`` for the first six."""
 
     variant: Variant = "default"
     bins: int = DEFAULT_BINS
     min_size: int = DEFAULT_MIN_SIZE
     unlabelled: Unlabelled = "cluster"
+    split: Split = "equal"
+    groups: int | None = None
     labels: LabelSet = "894"
     depth: DepthKind = "filled"
     instances: bool = False
@@ -49,6 +60,22 @@ class Parameters:
             raise InputError(f"bins {self.bins}, min-size {self.min_size}: expected bins >= 1, min-size >= 0")
         if self.variant == "published" and self.instances:
             raise InputError("--instances: the published variant knows categories only; leave it out")
+        check_split(self.variant, self.split, self.groups)
+
+
+def cluster(depth: Array, semantic: Array, instance: Array, parameters: Parameters) -> RegionSupport:
+    """Region support of one frame of (y, x) maps as ``parameters`` say."""
+    return region_support(
+        depth,
+        semantic,
+        instance if parameters.instances else None,
+        variant=parameters.variant,
+        bins=parameters.bins,
+        min_size=parameters.min_size,
+        unlabelled=parameters.unlabelled,
+        split=parameters.split,
+        groups=parameters.groups,
+    )
 
 
 def scene_split(scenes: Sequence[str], share: float = TEST_SHARE, seed: int = SPLIT_SEED) -> list[int]:
@@ -217,15 +244,7 @@ def build_shard(source: Source, path: Path, plan: writer.Plan, k: int) -> int:
         yield "semantic", semantic
         region, support = maps["region"], maps["support"]
         for i in range(len(frames)):
-            result = region_support(
-                depth[i],
-                semantic[i],
-                instance[i] if parameters.instances else None,
-                variant=parameters.variant,
-                bins=parameters.bins,
-                min_size=parameters.min_size,
-                unlabelled=parameters.unlabelled,
-            )
+            result = cluster(depth[i], semantic[i], instance[i], parameters)
             region[i], support[i] = result.region, result.support
             table.append(region_table(region[i], depth[i], semantic[i]))
         yield "region", region
@@ -364,9 +383,7 @@ def build(
 def compile_kernels(parameters: Parameters) -> None:
     """Compile what a build with these parameters runs, once, before workers would do it side by side."""
     tiny, ones = np.ones((2, 2), np.float32), np.ones((2, 2), np.uint16)
-    instance = ones if parameters.instances else None
-    result = region_support(tiny, ones, instance, variant=parameters.variant)
-    region_table(result.region, tiny, ones)
+    region_table(cluster(tiny, ones, ones, parameters).region, tiny, ones)
 
 
 def _run_threads(

@@ -3,6 +3,7 @@
 Heavy modules are imported inside the commands, so that ``rsgt --help`` answers at once.
 """
 
+import csv
 import errno
 import json
 import sys
@@ -98,6 +99,14 @@ def main() -> None:
     help="Every valid pixel in a region, or the paper's code to the pixel.",
 )
 @click.option("--bins", type=int, default=10, show_default=True, help="Depth steps over a frame's range.")
+@click.option(
+    "--split",
+    type=click.Choice(["equal", "log", "natural"]),
+    default="equal",
+    show_default=True,
+    help="Depth steps of equal width, of equal ratio, or natural breaks.",
+)
+@click.option("--groups", type=int, help="Natural breaks a frame.  [default: as many as equal steps make]")
 @click.option("--min-size", type=int, help="Smaller regions join a neighbour, pixels.  [default: 32]")
 @click.option(
     "--unlabelled",
@@ -128,9 +137,10 @@ def main() -> None:
 @click.option("--dry-run", is_flag=True, help="Say what would be built, and write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and no progress.")
 def build(
-    source_path: Path, out: Path, variant: Any, bins: int, min_size: int | None, unlabelled: Any, labels: Any,
-    depth: Any, instances: bool, frames: str | None, split_file: Path | None, shard_frames: int,
-    workers: int | None, scheduler: str | None, overwrite: bool, dry_run: bool, as_json: bool,
+    source_path: Path, out: Path, variant: Any, bins: int, split: Any, groups: int | None,
+    min_size: int | None, unlabelled: Any, labels: Any, depth: Any, instances: bool,
+    frames: str | None, split_file: Path | None, shard_frames: int, workers: int | None,
+    scheduler: str | None, overwrite: bool, dry_run: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Cluster frames into region support and write the store.
 
@@ -143,7 +153,8 @@ def build(
         raise InputError("--min-size and --unlabelled belong to the default variant; leave them out")
     chosen = {"min_size": min_size, "unlabelled": unlabelled}
     parameters = assembly.Parameters(
-        variant=variant, bins=bins, labels=labels, depth=depth, instances=instances,
+        variant=variant, bins=bins, split=split, groups=groups,
+        labels=labels, depth=depth, instances=instances,
         **{name: value for name, value in chosen.items() if value is not None},
     )  # fmt: skip
     source = open_source(source_path)
@@ -245,22 +256,76 @@ def verify(path: Path, source_path: Path | None, sample: int, workers: int | Non
 @main.command()
 @click.argument("path", type=READABLE)
 @click.option("--split", type=click.Choice(["train", "test"]), help="Only these frames.")
+@click.option("--by", type=click.Choice(["frame", "category"]), help="Give a row to each, too.")
+@click.option(
+    "--prediction",
+    type=READABLE,
+    help="Also judge these maps: a .zarr that rsn wrote, or .npy (frame, y, x), metres.",
+)
+@click.option("--csv", "csv_path", type=READABLE, help="Write rows to this file, by frame or as --by says.")
+@click.option("--plot", "plot_path", type=READABLE, help="Draw the distributions into this PNG file.")
 @click.option("--workers", type=click.IntRange(1), help="Threads.  [default: one per core]")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def stats(path: Path, split: str | None, workers: int | None, as_json: bool) -> None:
-    """Measure how well the regions stand for the depth."""
-    from rsgt.stats import statistics
+def stats(
+    path: Path, split: str | None, by: str | None, prediction: Path | None, csv_path: Path | None,
+    plot_path: Path | None, workers: int | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Measure how well the regions, or predicted maps, stand for the depth."""
+    from rsgt import stats as figures
     from rsgt.store import open_store
 
-    summary = statistics(open_store(path), split, workers).summary()
+    store = open_store(path)
+    found = figures.statistics(store, split, workers, prediction)
+    rows = found.categories() if by == "category" else found.frames()
+    if csv_path:
+        _write_csv(csv_path, rows)
+    if plot_path:
+        figures.plot(found, plot_path)
+    document = found.document()
     if as_json:
-        _as_json(summary)
+        _as_json({**document, "rows": rows} if by else document)
         return
+    distributions, judged = document.pop("distributions"), document.pop("prediction", {})
+    _figures(document)
+    for name, errors in judged.items():
+        click.echo(f"\nprediction {name.replace('_', ' ')}\n")
+        _figures(errors)
+    click.echo()
+    _grid([{"": name.replace("_", " "), **values} for name, values in distributions.items()])
+    if by:
+        click.echo()
+        _grid(rows)
+
+
+def _figures(values: dict[str, Any]) -> None:
     units = {"pixel_rmse": " m", "region_rmse": " m", "region_variance": " m²", "sq_rel": " m"}
-    shown = {
-        name: f"{value:.4f}" if isinstance(value, float) else f"{value}" for name, value in summary.items()
-    }
-    _table([(name.replace("_", " "), value + units.get(name, "")) for name, value in shown.items()])
+    _table([(name.replace("_", " "), _cell(value) + units.get(name, "")) for name, value in values.items()])
+
+
+def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [*rows[0]] if rows else [])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if isinstance(value, float) else f"{value}"
+
+
+def _grid(rows: list[dict[str, Any]]) -> None:
+    """Print rows of equal keys as a table with a head, words to the left and numbers to the right."""
+    cells = [[*rows[0]], *([_cell(value) for value in row.values()] for row in rows)] if rows else []
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    left = [isinstance(value, str) for value in rows[0].values()] if rows else []
+    for line in cells:
+        padded = [
+            f"{cell:<{width}}" if at_left else f"{cell:>{width}}"
+            for cell, width, at_left in zip(line, widths, left, strict=True)
+        ]
+        click.echo("  ".join(padded).rstrip())
 
 
 @main.command()
@@ -296,6 +361,47 @@ def show(path: Path, frames: tuple[int, ...], out: Path | None) -> None:
     out = out or Path(f"{path.stem}-{'-'.join(map(str, frames[:4]))}.png")
     figure.save(figure.panel(open_store(path), frames), out)
     click.echo(out)
+
+
+@main.command()
+@click.argument("path", type=READABLE)
+@click.option("--sample", type=int, help="How many frames to draw.  [default: 100]")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the draw.")
+@click.option("--frames", help="These frames instead: numbers from 1, such as 1-48,60.")
+@click.option("--workers", type=click.IntRange(1), help="Threads.  [default: one per core]")
+@click.option("--csv", "csv_path", type=READABLE, help="Also write the rows to this CSV file.")
+@click.option("--plot", "plot_path", type=READABLE, help="Also draw the curves into this PNG file.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON, and no progress.")
+def compare(
+    path: Path, sample: int | None, seed: int, frames: str | None, workers: int | None,
+    csv_path: Path | None, plot_path: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Compare region support with labels, superpixels and a grid by how well region means explain depth."""
+    from rsgt import compare as measures
+    from rsgt.store import open_store
+
+    if frames and sample is not None:
+        raise InputError("--frames and --sample exclude each other; leave one out")
+    store = open_store(path)
+    if frames:
+        chosen = measures.named_frames(store, parse_frames(frames))
+    else:
+        chosen = measures.sample_frames(store, measures.DEFAULT_SAMPLE if sample is None else sample, seed)
+    with _progress("frames", quiet=as_json) as progress:
+        found = measures.compare(store, chosen, workers, progress)
+    if csv_path:
+        _write_csv(csv_path, found.rows())
+    if plot_path:
+        measures.plot(found, plot_path)
+    document = found.document()
+    if as_json:
+        _as_json(document)
+        return
+    click.echo(f"{document['frames']} frames; errors and spreads in metres\n")
+    _grid(document["rows"])
+    for equal in document["equal_counts"]:
+        click.echo(f"\nat equal counts: {equal['regions']:.1f} regions a frame, read off the curves\n")
+        _grid(equal["rows"])
 
 
 if __name__ == "__main__":

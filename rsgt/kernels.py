@@ -12,6 +12,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from rsgt import splits
+
 Array = npt.NDArray[Any]
 
 _jit = numba.njit(nogil=True, cache=True, error_model="numpy")
@@ -133,65 +135,11 @@ def count_pieces(label: Array) -> int:
 
 
 @_jit
-def _step_of(d: float, low: float, delta: float) -> int:
-    return int((d - low) / delta)
-
-
-@_jit
-def _equal_steps(
-    depth: Array, runs: tuple[Any, ...], segment: Array, n_segments: int, delta: float
-) -> tuple[Array, Array, Array]:
-    """Split each segment's depth range as the paper does, with half-open steps.
-
-    Returns ``(offset, group, low)``: the depth step k = floor((d - low) / delta) of segment s belongs to
-    group ``group[offset[s] + k]``; group numbers are distinct over the frame.
-    """
-    starts, ends, row, _, run_low, run_high, _, _, _ = runs
-    low = np.full(n_segments, np.inf)
-    high = np.full(n_segments, -np.inf)
-    population = np.zeros(n_segments, np.int64)
-    for i in range(starts.size):
-        s = segment[i]
-        low[s] = min(low[s], run_low[i])
-        high[s] = max(high[s], run_high[i])
-        population[s] += ends[i] - starts[i]
-
-    offset = np.zeros(n_segments + 1, np.int64)
-    for s in range(n_segments):
-        whole = high[s] - low[s] < 2 * delta or delta == 0
-        offset[s + 1] = offset[s] + (1 if whole else _step_of(high[s], low[s], delta) + 1)
-
-    count = np.zeros(offset[-1], np.int64)
-    for y in range(row.size - 1):
-        for i in range(row[y], row[y + 1]):
-            s = segment[i]
-            if offset[s + 1] - offset[s] > 1:
-                for x in range(starts[i], ends[i]):
-                    count[offset[s] + _step_of(np.float64(depth[y, x]), low[s], delta)] += 1
-
-    group = np.empty(offset[-1], np.int32)
-    n = 0
-    for s in range(n_segments):
-        extent = high[s] - low[s]
-        average = population[s] / (extent / delta) if extent > 0 else 0.0
-        gathered = 0
-        for k in range(offset[s + 1] - offset[s]):
-            group[offset[s] + k] = n
-            gathered += count[offset[s] + k]
-            # A step closes its group only where a whole further step fits below the highest depth.
-            if gathered > average and low[s] + (k + 2) * delta < high[s]:
-                n += 1
-                gathered = 0
-        n += 1
-    return offset, group, low
-
-
-@_jit
 def _region_runs(
-    depth: Array, runs: tuple[Any, ...], segment: Array, split: tuple[Any, ...], delta: float
+    depth: Array, runs: tuple[Any, ...], segment: Array, split: tuple[Array, Array, Array]
 ) -> tuple[Any, ...]:
     """Cut each segment's runs where the depth group changes."""
-    offset, group, low = split
+    offset, step, group = split
     starts, ends, row, _, _, _, run_sum, _, _ = runs
     height, width = depth.shape
     new_starts = np.empty(height * width, np.int32)
@@ -211,18 +159,16 @@ def _region_runs(
                 n += 1
                 continue
             x = starts[i]
-            d = np.float64(depth[y, x])
-            g = group[base + _step_of(d, low[s], delta)]
+            g = group[base + step[y, x]]
             while x < ends[i]:
                 new_starts[n], owner[n], key[n] = x, s, g
                 here, run_total = g, 0.0
                 while g == here:
-                    run_total += d
+                    run_total += np.float64(depth[y, x])
                     x += 1
                     if x == ends[i]:
                         break
-                    d = np.float64(depth[y, x])
-                    g = group[base + _step_of(d, low[s], delta)]
+                    g = group[base + step[y, x]]
                 new_ends[n], total[n] = x, run_total
                 n += 1
         new_row[y + 1] = n
@@ -346,37 +292,14 @@ def _merged(runs: tuple[Any, ...], region: Array, min_size: int) -> tuple[Array,
 
 
 @_jit
-def default_region_support(
-    depth: Array, key: Array, skip_zero: bool, bins: int, min_size: int
-) -> tuple[Array, Array, Array]:
-    """Algorithm 1, default variant, on one frame.
-
-    Parameters
-    ----------
-    depth
-        (y, x) float32 or float64, metres; not finite or <= 0 is invalid.
-    key
-        (y, x) unsigned integer, equal where category (and instance) are equal; 0 = unlabelled.
-    skip_zero
-        Leave unlabelled pixels out instead of treating them as a category.
-    bins, min_size
-        Depth steps over the frame's range; smallest region that is kept.
-
-    Returns
-    -------
-    region (y, x) int32, support (y, x) float32 and segment (y, x) int32, each 0 where there is none.
-    """
-    region = np.zeros(depth.shape, np.int32)
-    support = np.zeros(depth.shape, np.float32)
-    segment = np.zeros(depth.shape, np.int32)
-    runs = _segment_runs(depth, key, skip_zero)
+def _label(
+    depth: Array, runs: tuple[Any, ...], component: Array, split: tuple[Array, Array, Array], min_size: int,
+    maps: tuple[Array, Array, Array],
+) -> None:  # fmt: skip
+    """Make regions of the groups of a split, merge the small ones, and write region, support and segment."""
+    region, support, segment = maps
     starts, ends, row = runs[0], runs[1], runs[2]
-    if starts.size == 0:
-        return region, support, segment
-    delta = (runs[8] - runs[7]) / bins
-    component = _connect(starts, ends, row, runs[3], starts.size)
-    split = _equal_steps(depth, runs, component, component.max() + 1, delta)
-    cut = _region_runs(depth, runs, component, split, delta)
+    cut = _region_runs(depth, runs, component, split)
     piece = _connect(cut[0], cut[1], cut[2], cut[3], cut[0].size)
     survivor, mean = _merged(cut, piece, min_size)
     label = np.zeros(survivor.size, np.int32)
@@ -391,7 +314,63 @@ def default_region_support(
                 label[r] = n
             region[y, cut[0][i] : cut[1][i]] = label[r]
             support[y, cut[0][i] : cut[1][i]] = mean[r]
-    return region, support, segment
+
+
+@_jit
+def default_region_support(
+    depth: Array, key: Array, skip_zero: bool, bins: int, min_size: int, log: bool = False
+) -> tuple[Array, Array, Array]:
+    """Algorithm 1, default variant, on one frame.
+
+    Parameters
+    ----------
+    depth
+        (y, x) float32 or float64, metres; not finite or <= 0 is invalid.
+    key
+        (y, x) unsigned integer, equal where category (and instance) are equal; 0 = unlabelled.
+    skip_zero
+        Leave unlabelled pixels out instead of treating them as a category.
+    bins, min_size
+        Depth steps over the frame's range; smallest region that is kept.
+    log
+        Take steps of equal ratio: equal steps of the logarithm of depth.
+
+    Returns
+    -------
+    region (y, x) int32, support (y, x) float32 and segment (y, x) int32, each 0 where there is none.
+    """
+    region = np.zeros(depth.shape, np.int32)
+    maps = region, np.zeros(depth.shape, np.float32), np.zeros(depth.shape, np.int32)
+    runs = _segment_runs(depth, key, skip_zero)
+    if runs[0].size == 0:
+        return maps
+    component = _connect(runs[0], runs[1], runs[2], runs[3], runs[0].size)
+    # Until regions are numbered their array holds the depth steps: another would cost as much as its pages.
+    split = splits.by_steps(depth, runs, component, bins, log, region)
+    _label(depth, runs, component, split, min_size, maps)
+    return maps
+
+
+@_jit
+def natural_region_support(
+    depth: Array, key: Array, skip_zero: bool, bins: int, min_size: int, groups: int
+) -> tuple[Array, Array, Array]:
+    """Algorithm 1, default variant, with natural breaks instead of equal steps.
+
+    ``groups`` is how many the frame gets in all, 0 = as many as ``bins`` equal steps would make of it;
+    parameters and result are those of ``default_region_support`` otherwise.
+    """
+    region = np.zeros(depth.shape, np.int32)
+    maps = region, np.zeros(depth.shape, np.float32), np.zeros(depth.shape, np.int32)
+    runs = _segment_runs(depth, key, skip_zero)
+    if runs[0].size == 0:
+        return maps
+    component = _connect(runs[0], runs[1], runs[2], runs[3], runs[0].size)
+    if groups == 0:
+        groups = splits.by_steps(depth, runs, component, bins, False, region)[2][-1] + 1
+    split = splits.by_breaks(depth, runs, component, groups, region)
+    _label(depth, runs, component, split, min_size, maps)
+    return maps
 
 
 @_jit
@@ -582,19 +561,54 @@ def map_errors(estimate: Array, depth: Array) -> Array:
     (7,) float64: valid pixels, squared error, absolute relative error, squared relative error, and the
     number of pixels whose ratio is below 1.25, 1.25² and 1.25³.
     """
-    sums = np.zeros(7)
+    n = squares = absolute = relative = below1 = below2 = below3 = 0.0
     flat_estimate, flat_depth = estimate.ravel(), depth.ravel()
     for i in range(flat_depth.size):
         q = np.float64(flat_depth[i])
         if q > 0 and q < np.inf:
             p = np.float64(flat_estimate[i])
-            difference = p - q
-            ratio = max(p, q) / min(p, q) if p > 0 else np.inf
-            sums[0] += 1
-            sums[1] += difference * difference
-            sums[2] += abs(difference) / q
-            sums[3] += difference * difference / q
-            sums[4] += ratio < 1.25
-            sums[5] += ratio < 1.25**2
-            sums[6] += ratio < 1.25**3
-    return sums
+            square = (p - q) * (p - q)
+            n += 1
+            squares += square
+            absolute += abs(p - q) / q
+            relative += square / q
+            low, high = min(p, q), max(p, q)
+            below1 += high < 1.25 * low
+            below2 += high < 1.25**2 * low
+            below3 += high < 1.25**3 * low
+    return np.array([n, squares, absolute, relative, below1, below2, below3])
+
+
+@_jit
+def region_errors(estimate: Array, reference: Array, region: Array, depth: Array) -> tuple[Array, Array]:
+    """Error of ``estimate`` against ``reference`` in each region of one frame that has a valid pixel.
+
+    Parameters
+    ----------
+    estimate, reference
+        (y, x) float, metres.
+    region
+        (y, x) integer, labels from 1; 0 = no region.
+    depth
+        (y, x) float, metres; where it is not > 0, pixels count in no region.
+
+    Returns
+    -------
+    Root mean square (m) and variance (m²) of the error, float64, one a region in the order of labels.
+    """
+    n = region.max() + 1 if region.size else 0
+    count, total, squares = np.zeros(n, np.int64), np.zeros(n), np.zeros(n)
+    flat_estimate, flat_reference = estimate.ravel(), reference.ravel()
+    flat_region, flat_depth = region.ravel(), depth.ravel()
+    for i in range(flat_region.size):
+        r = flat_region[i]
+        if r > 0 and flat_depth[i] > 0:
+            error = np.float64(flat_estimate[i]) - np.float64(flat_reference[i])
+            count[r] += 1
+            total[r] += error
+            squares[r] += error * error
+    present = np.flatnonzero(count)
+    mean_square = squares[present] / count[present]
+    # Rounding may leave a variance of nothing a hair below it.
+    variance = np.maximum(mean_square - (total[present] / count[present]) ** 2, 0)
+    return np.sqrt(mean_square), variance

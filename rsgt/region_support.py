@@ -1,7 +1,7 @@
 """Algorithm 1 of the paper: one frame's depth and labels in, its region support out."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ from rsgt.schema import InputError
 
 Variant = Literal["default", "published"]
 Unlabelled = Literal["cluster", "ignore"]
+Split = Literal["equal", "log", "natural"]
 
 DEFAULT_BINS = 10
 DEFAULT_MIN_SIZE = 32
@@ -45,6 +46,8 @@ def region_support(
     bins: int = DEFAULT_BINS,
     min_size: int = DEFAULT_MIN_SIZE,
     unlabelled: Unlabelled = "cluster",
+    split: Split = "equal",
+    groups: int | None = None,
 ) -> RegionSupport:
     """Split a frame into regions of one category at nearly constant depth.
 
@@ -67,6 +70,12 @@ def region_support(
     unlabelled
         ``"cluster"`` treats unlabelled pixels as a category, ``"ignore"`` leaves them without region, as
         the published variant always does.
+    split
+        How segments are split by depth: in equal steps (the paper), in steps of equal ratio (``"log"``),
+        or by ``"natural"`` breaks, which leave the least squared error. ``"published"`` knows the first.
+    groups
+        How many groups natural breaks make of the frame, never fewer than it has segments; None = as many
+        as equal steps make of it. Connected pieces of a group are regions of their own.
 
     Returns
     -------
@@ -94,27 +103,53 @@ def region_support(
     category = _labels("semantic", semantic, depth.shape)
     if depth.ndim != 2 or depth.dtype.kind not in "fiu":
         raise InputError(f"depth_m: got {depth.dtype} {depth.shape}, expected floats of shape (y, x)")
-    if bins < 1:
-        raise InputError(f"bins: got {bins}, expected at least 1")
-    if min_size < 0:
-        raise InputError(f"min_size: got {min_size}, expected at least 0")
-    if unlabelled not in ("cluster", "ignore"):
-        raise InputError(f"unlabelled: got {unlabelled!r}, expected 'cluster' or 'ignore'")
+    _check_options(variant, bins, min_size, unlabelled)
+    check_split(variant, split, groups)
     if variant == "published":
         if instance is not None:
             raise InputError("instance: the published variant knows categories only; leave it out")
         if not np.isfinite(depth).all():
             raise InputError("depth_m: the published variant needs finite depth; use variant='default'")
         return RegionSupport(*kernels.published_region_support(depth.astype(np.float64), category, bins))
-    if variant != "default":
-        raise InputError(f"variant: got {variant!r}, expected 'default' or 'published'")
-    key: npt.NDArray[Any] = category
-    if instance is not None:
-        key = category.astype(np.uint32) << 16 | _labels("instance", instance, depth.shape)
-        key[category == 0] = 0  # what has no category has no instance either
+    key = _segment_key(category, instance)
     if depth.dtype != np.float32:
         depth = depth.astype(np.float64)
-    return RegionSupport(*kernels.default_region_support(depth, key, unlabelled == "ignore", bins, min_size))
+    frame = depth, key, unlabelled == "ignore", bins, min_size
+    if split == "natural":
+        return RegionSupport(*kernels.natural_region_support(*frame, groups or 0))
+    return RegionSupport(*kernels.default_region_support(*frame, split == "log"))
+
+
+def _check_options(variant: str, bins: int, min_size: int, unlabelled: str) -> None:
+    if variant not in get_args(Variant):
+        raise InputError(f"variant: got {variant!r}, expected 'default' or 'published'")
+    if bins < 1:
+        raise InputError(f"bins: got {bins}, expected at least 1")
+    if min_size < 0:
+        raise InputError(f"min_size: got {min_size}, expected at least 0")
+    if unlabelled not in get_args(Unlabelled):
+        raise InputError(f"unlabelled: got {unlabelled!r}, expected 'cluster' or 'ignore'")
+
+
+def check_split(variant: str, split: str, groups: int | None) -> None:
+    """Raise an InputError where a split does not exist or does not fit the variant or the groups."""
+    if split not in get_args(Split):
+        raise InputError(f"split: got {split!r}, expected one of {', '.join(get_args(Split))}")
+    if variant == "published" and split != "equal":
+        raise InputError(f"split: got {split!r}, but the published variant has equal steps only")
+    if groups is not None and split != "natural":
+        raise InputError(f"groups: got {groups} with split {split!r}; only 'natural' takes a number")
+    if groups is not None and groups < 1:
+        raise InputError(f"groups: got {groups}, expected at least 1")
+
+
+def _segment_key(category: npt.NDArray[np.uint16], instance: npt.ArrayLike | None) -> npt.NDArray[Any]:
+    """Number that is equal where category, and instance if there is one, are equal; 0 = unlabelled."""
+    if instance is None:
+        return category
+    key = category.astype(np.uint32) << 16 | _labels("instance", instance, category.shape)
+    key[category == 0] = 0  # what has no category has no instance either
+    return key
 
 
 def _labels(name: str, values: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray[np.uint16]:

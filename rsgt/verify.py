@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rsgt import kernels, schema, store
-from rsgt.build import Parameters, region_table
-from rsgt.region_support import region_support
+from rsgt.build import Parameters, cluster, region_table
 from rsgt.schema import InputError
 from rsgt.source import Source
 from rsgt.store import Store
@@ -82,15 +81,7 @@ def frame_problems(maps: dict[str, Array], table: dict[str, Array], parameters: 
     apart = np.abs(support - mean[region]).max(initial=0)
     if apart > 1e-5:
         yield f"support is up to {apart:.3g} m off the mean depth of its region"
-    again = region_support(
-        depth,
-        maps["semantic"],
-        maps["instance"] if parameters.instances else None,
-        variant=parameters.variant,
-        bins=parameters.bins,
-        min_size=parameters.min_size,
-        unlabelled=parameters.unlabelled,
-    )
+    again = cluster(depth, maps["semantic"], maps["instance"], parameters)
     for name, values in (("region", again.region), ("support", again.support.astype(np.float32))):
         differing = np.count_nonzero(values != maps[name])
         if differing:

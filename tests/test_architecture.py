@@ -18,8 +18,8 @@ DOORS = {
     "deflate": {"rsgt.chunks"},
     "embreex": {"rsgt.rooms.tracing"},
     "zarr": {"rsgt.store", "rsgt.writer"},
-    "numba": {"rsgt.kernels", "rsn.mean_shift"},
-    "dask": {"rsgt.build", "rsgt.stats", "rsgt.verify"},
+    "numba": {"rsgt.kernels", "rsgt.splits", "rsn.mean_shift"},
+    "dask": {"rsgt.build", "rsgt.compare", "rsgt.stats", "rsgt.verify"},
     "distributed": {"rsgt.build"},
     "click": {"rsgt.cli", "rsn.cli"},
 }
@@ -91,7 +91,7 @@ def test_sizes_and_names(path):
             assert node.end_lineno - node.lineno <= 80, f"{path}: {node.name}"
 
 
-LONG = {"rsgt/kernels.py": 640, "rsgt/build.py": 420, "rsgt/store.py": 340}
+LONG = {"rsgt/cli.py": 410, "rsgt/kernels.py": 640, "rsgt/build.py": 420, "rsgt/store.py": 340}
 """One library, one door, makes these longer than the rest."""
 
 
