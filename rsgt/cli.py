@@ -3,13 +3,9 @@
 Heavy modules are imported inside the commands, so that ``rsgt --help`` answers at once.
 """
 
-import csv
-import errno
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,67 +13,17 @@ import click
 
 from rsgt import __version__
 from rsgt.schema import InputError, parse_frames
+from rsgt.terminal import (
+    Program,
+    cell,
+    print_json,
+    print_pairs,
+    print_table,
+    progress_bar,
+    write_csv,
+)
 
 READABLE = click.Path(path_type=Path)
-Progress = Callable[[int, int], None]
-
-
-class Program(click.Group):
-    """A command group in which a user's mistake is one line and exit code 2, never a traceback."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run a command."""
-        try:
-            return super().invoke(ctx)
-        except InputError as error:
-            fail(str(error))
-        except OSError as error:
-            where = f"{error.filename}: " if error.filename else ""
-            remedy = "; free some and run the same command again" if error.errno == errno.ENOSPC else ""
-            fail(f"{where}{error.strerror or error}{remedy}")
-
-
-def fail(message: str) -> None:
-    """Print a mistake in one line and exit with 2."""
-    click.echo(f"error: {' '.join(message.split())}", err=True)
-    sys.exit(2)
-
-
-def _as_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=2, default=str))
-
-
-def _table(rows: list[tuple[str, str]]) -> None:
-    width = max(len(name) for name, _ in rows)
-    for name, value in rows:
-        click.echo(f"{name:<{width}}  {value}")
-
-
-@contextmanager
-def _progress(label: str, quiet: bool) -> Iterator[Progress | None]:
-    """Show a bar with the time left on a terminal, a line at each tenth elsewhere, nothing if quiet."""
-    if quiet:
-        yield None
-        return
-    started = time.monotonic()
-    if sys.stderr.isatty():
-        with click.progressbar(length=1, label=label, file=sys.stderr, show_pos=True) as bar:
-
-            def draw(done: int, total: int) -> None:
-                bar.length = total
-                bar.update(done - bar.pos)
-
-            yield draw
-        return
-    shown = -1
-
-    def line(done: int, total: int) -> None:
-        nonlocal shown
-        if done and (tenth := 10 * done // max(1, total)) > shown:
-            shown = tenth
-            click.echo(f"{label}: {done}/{total} after {time.monotonic() - started:.1f} s", err=True)
-
-    yield line
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -164,10 +110,12 @@ def build(
     )  # fmt: skip
     if dry_run:
         summary = assembly.summary(plan)
-        _as_json(summary) if as_json else _table([(name, str(value)) for name, value in summary.items()])
+        print_json(summary) if as_json else print_pairs(
+            [(name, str(value)) for name, value in summary.items()]
+        )
         return
     started = time.monotonic()
-    with _progress("shards", quiet=as_json) as progress:
+    with progress_bar("shards", quiet=as_json) as progress:
         try:
             result = assembly.build(
                 source,
@@ -183,7 +131,7 @@ def build(
             sys.exit(130)
     seconds = time.monotonic() - started
     if as_json:
-        _as_json({**assembly.summary(plan), "built_shards": result.built, "identity": result.identity,
+        print_json({**assembly.summary(plan), "built_shards": result.built, "identity": result.identity,
                   "seconds": round(seconds, 2)})  # fmt: skip
     elif result.built:
         click.echo(
@@ -203,10 +151,10 @@ def info(path: Path, as_json: bool) -> None:
 
     found = store.open_store(path).describe() if path.is_dir() else open_source(path).describe()
     if as_json:
-        _as_json(found)
+        print_json(found)
         return
     arrays = found.pop("arrays")
-    _table(
+    print_pairs(
         [
             (name, json.dumps(value) if isinstance(value, dict) else str(value))
             for name, value in found.items()
@@ -235,10 +183,10 @@ def verify(path: Path, source_path: Path | None, sample: int, workers: int | Non
     from rsgt.source import open_source
 
     source = open_source(source_path) if source_path else None
-    with _progress("shards", quiet=as_json) as progress:
+    with progress_bar("shards", quiet=as_json) as progress:
         found = checks.verify(path, source=source, sample=sample, workers=workers, progress=progress)
     if as_json:
-        _as_json({
+        print_json({
             "frames": found.frames, "shards": found.shards, "regions": found.regions,
             "compared_with_source": found.compared_with_source,
             "problems": [{"frame": p.frame, "message": p.message} for p in found.problems],
@@ -278,12 +226,12 @@ def stats(
     found = figures.statistics(store, split, workers, prediction)
     rows = found.categories() if by == "category" else found.frames()
     if csv_path:
-        _write_csv(csv_path, rows)
+        write_csv(csv_path, rows)
     if plot_path:
         figures.plot(found, plot_path)
     document = found.document()
     if as_json:
-        _as_json({**document, "rows": rows} if by else document)
+        print_json({**document, "rows": rows} if by else document)
         return
     distributions, judged = document.pop("distributions"), document.pop("prediction", {})
     _figures(document)
@@ -291,41 +239,17 @@ def stats(
         click.echo(f"\nprediction {name.replace('_', ' ')}\n")
         _figures(errors)
     click.echo()
-    _grid([{"": name.replace("_", " "), **values} for name, values in distributions.items()])
+    print_table([{"": name.replace("_", " "), **values} for name, values in distributions.items()])
     if by:
         click.echo()
-        _grid(rows)
+        print_table(rows)
 
 
 def _figures(values: dict[str, Any]) -> None:
     units = {"pixel_rmse": " m", "region_rmse": " m", "region_variance": " m²", "sq_rel": " m"}
-    _table([(name.replace("_", " "), _cell(value) + units.get(name, "")) for name, value in values.items()])
-
-
-def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [*rows[0]] if rows else [])
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.4f}" if isinstance(value, float) else f"{value}"
-
-
-def _grid(rows: list[dict[str, Any]]) -> None:
-    """Print rows of equal keys as a table with a head, words to the left and numbers to the right."""
-    cells = [[*rows[0]], *([_cell(value) for value in row.values()] for row in rows)] if rows else []
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    left = [isinstance(value, str) for value in rows[0].values()] if rows else []
-    for line in cells:
-        padded = [
-            f"{cell:<{width}}" if at_left else f"{cell:>{width}}"
-            for cell, width, at_left in zip(line, widths, left, strict=True)
-        ]
-        click.echo("  ".join(padded).rstrip())
+    print_pairs(
+        [(name.replace("_", " "), cell(value) + units.get(name, "")) for name, value in values.items()]
+    )
 
 
 @main.command()
@@ -344,7 +268,7 @@ def synth(out: Path, frames: int, seed: int, layout: Any, workers: int | None) -
     """Render rooms into a .mat of NYU's layout, for trying things without the data set."""
     from rsgt.synthetic import write_rooms
 
-    with _progress("frames", quiet=False) as progress:
+    with progress_bar("frames", quiet=False) as progress:
         write_rooms(out, frames=frames, seed=seed, layout=layout, workers=workers, progress=progress)
     click.echo(f"{out}: {frames} frames, seed {seed}, {out.stat().st_size / 1e6:.1f} MB")
 
@@ -387,21 +311,40 @@ def compare(
         chosen = measures.named_frames(store, parse_frames(frames))
     else:
         chosen = measures.sample_frames(store, measures.DEFAULT_SAMPLE if sample is None else sample, seed)
-    with _progress("frames", quiet=as_json) as progress:
+    with progress_bar("frames", quiet=as_json) as progress:
         found = measures.compare(store, chosen, workers, progress)
     if csv_path:
-        _write_csv(csv_path, found.rows())
+        write_csv(csv_path, found.rows())
     if plot_path:
         measures.plot(found, plot_path)
     document = found.document()
     if as_json:
-        _as_json(document)
+        print_json(document)
         return
     click.echo(f"{document['frames']} frames; errors and spreads in metres\n")
-    _grid(document["rows"])
+    print_table(document["rows"])
     for equal in document["equal_counts"]:
         click.echo(f"\nat equal counts: {equal['regions']:.1f} regions a frame, read off the curves\n")
-        _grid(equal["rows"])
+        print_table(equal["rows"])
+
+
+@main.command()
+@click.argument("path", metavar="STORE", type=READABLE)
+@click.option("--out", type=READABLE, default="report.html", show_default=True, help="The page.")
+@click.option("--frames", help="Frames to look into, such as 1-6,60.  [default: twelve, by error]")
+@click.option("--comparison", type=READABLE, help="What `rsgt compare STORE --json` wrote.")
+@click.option("--workers", type=click.IntRange(1), help="Threads.  [default: one per core]")
+def report(path: Path, out: Path, frames: str | None, comparison: Path | None, workers: int | None) -> None:
+    """Write one HTML page about a store: figures, distributions, frames to look into."""
+    from rsgt import report as pages
+    from rsgt.store import open_store
+
+    text = pages.page(
+        open_store(path), comparison=pages.read_comparison(comparison) if comparison else None,
+        frame_ids=parse_frames(frames) if frames else None, workers=workers,
+    )  # fmt: skip
+    out.write_text(text, encoding="utf-8")
+    click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

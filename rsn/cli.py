@@ -14,8 +14,8 @@ from typing import Any, Literal, get_args, get_origin
 import click
 
 from rsgt import __version__
-from rsgt.cli import Program, fail
 from rsgt.schema import InputError
+from rsgt.terminal import Program, fail
 from rsn import config as settings
 
 PATH = click.Path(path_type=Path)

@@ -21,7 +21,7 @@ DOORS = {
     "numba": {"rsgt.kernels", "rsgt.splits", "rsn.mean_shift"},
     "dask": {"rsgt.build", "rsgt.compare", "rsgt.stats", "rsgt.verify"},
     "distributed": {"rsgt.build"},
-    "click": {"rsgt.cli", "rsn.cli"},
+    "click": {"rsgt.cli", "rsgt.terminal", "rsn.cli"},
 }
 ASSEMBLIES = {"rsgt.build", "rsgt.verify", "rsn.experiment"}
 """May know several stages; ``verify`` recomputes what ``build`` made."""
@@ -58,7 +58,7 @@ def test_rsgt_knows_nothing_of_training():
         assert not {name for name in users_of(package) if name.startswith("rsgt")}
 
 
-EXTRA = {"rsn.inference": {"rsgt.region_support"}, "rsn.cli": {"rsgt.cli"}}
+EXTRA = {"rsn.inference": {"rsgt.region_support"}, "rsn.cli": {"rsgt.terminal"}}
 """A predicted map becomes regions by Algorithm 1 itself; both programs report mistakes alike."""
 
 
@@ -91,7 +91,7 @@ def test_sizes_and_names(path):
             assert node.end_lineno - node.lineno <= 80, f"{path}: {node.name}"
 
 
-LONG = {"rsgt/cli.py": 410, "rsgt/kernels.py": 640, "rsgt/build.py": 420, "rsgt/store.py": 340}
+LONG = {"rsgt/cli.py": 360, "rsgt/kernels.py": 640, "rsgt/build.py": 420, "rsgt/store.py": 340}
 """One library, one door, makes these longer than the rest."""
 
 
