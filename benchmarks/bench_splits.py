@@ -1,12 +1,22 @@
-"""What the splits cost and bring: one pass over the frames, with the error of the support beside the time."""
+"""What the splits cost and bring: one pass over the frames, with the error of the support beside the time.
 
+``python -m benchmarks.bench_splits STORE`` prints the errors over all frames of a store: of the groups
+themselves, at equal numbers, and of the regions that their connected pieces are.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numba
 import numpy as np
 import pytest
 from sklearn.cluster import KMeans
 
 from benchmarks.conftest import over
-from rsgt import splits
-from rsgt.region_support import region_support
+from rsgt import kernels, splits
+from rsgt.region_support import DEFAULT_BINS, region_support
+from rsgt.store import open_store
 
 SPLITS = ("equal", "log", "natural")
 
@@ -61,3 +71,59 @@ def test_breaks(benchmark, peer):
     group = benchmark.pedantic(method, rounds=10, iterations=1)
     mean = np.bincount(group, count * centres) / np.bincount(group, count)
     benchmark.extra_info["squared_error"] = float(count @ (centres - mean[group]) ** 2)
+
+
+@numba.njit
+def group_map(depth, semantic, split):
+    """Group of each pixel, before groups fall into pieces: split 0 = equal, 1 = log, 2 = natural."""
+    runs = kernels._segment_runs(depth, semantic, False)
+    starts, ends, row = runs[0], runs[1], runs[2]
+    segment = kernels._connect(starts, ends, row, runs[3], starts.size)
+    step = np.zeros(depth.shape, np.int32)
+    offset, step, group = splits.by_steps(depth, runs, segment, DEFAULT_BINS, split == 1, step)
+    if split == 2:
+        offset, step, group = splits.by_breaks(depth, runs, segment, group[-1] + 1, step)
+    found = np.full(depth.shape, -1, np.int32)
+    for y in range(row.size - 1):
+        for i in range(row[y], row[y + 1]):
+            first, last = offset[segment[i]], offset[segment[i] + 1] - 1
+            for x in range(starts[i], ends[i]):
+                found[y, x] = group[first + step[y, x]] if last > first else group[first]
+    return found
+
+
+def errors(label, depth):
+    """Number of labels, RMSE (m), RMSE of log depth and AbsRel of the labels' mean depths, over pixels."""
+    label, depth = label[depth > 0], depth[depth > 0].astype(np.float64)
+    count = np.bincount(label)
+    mean = (np.bincount(label, depth) / np.maximum(count, 1))[label]
+    logarithm = np.log(mean / depth)
+    return (
+        np.count_nonzero(count), np.sqrt(np.mean((mean - depth) ** 2)), np.sqrt(np.mean(logarithm**2)),
+        np.mean(np.abs(mean - depth) / depth),
+    )  # fmt: skip
+
+
+def main(path):
+    store = open_store(path)
+    rows = {}
+    for first in range(0, len(store), store.shard_frames):
+        last = min(first + store.shard_frames, len(store))
+        for depth, semantic in zip(
+            store.read("depth", first, last), store.read("semantic", first, last), strict=True
+        ):
+            for k, split in enumerate(SPLITS):
+                rows.setdefault(("groups", split), []).append(errors(group_map(depth, semantic, k), depth))
+                for size in (0, 32):
+                    region = region_support(depth, semantic, split=split, min_size=size).region
+                    rows.setdefault((f"regions, min-size {size}", split), []).append(errors(region, depth))
+    for (what, split), values in rows.items():
+        mean, equal = np.mean(values, axis=0), np.mean(rows[what, "equal"], axis=0)
+        figures = dict(zip(("count", "rmse", "rmse_log", "abs_rel"), mean.round(5).tolist(), strict=True))
+        to_equal = {f"{name}_to_equal": round(float(m / e), 4) for name, m, e in
+                    zip(("count", "rmse", "rmse_log"), mean, equal, strict=False)}  # fmt: skip
+        print(json.dumps({"of": what, "split": split, "frames": len(values), **figures, **to_equal}))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
