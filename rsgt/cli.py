@@ -14,6 +14,8 @@ import click
 from rsgt import __version__
 from rsgt.schema import InputError, parse_frames
 from rsgt.terminal import (
+    INPUT,
+    OUTPUT,
     Program,
     cell,
     print_json,
@@ -22,8 +24,6 @@ from rsgt.terminal import (
     progress_bar,
     write_csv,
 )
-
-READABLE = click.Path(path_type=Path)
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -34,9 +34,9 @@ def main() -> None:
 
 @main.command()
 @click.option(
-    "--nyu", "source_path", type=READABLE, required=True, help="nyu_depth_v2_labeled.mat, or its like."
+    "--nyu", "source_path", type=INPUT, required=True, help="nyu_depth_v2_labeled.mat, or its like."
 )
-@click.option("--out", type=READABLE, required=True, help="Folder of the store, by custom *.zarr.")
+@click.option("--out", type=INPUT, required=True, help="Folder of the store, by custom *.zarr.")
 @click.option(
     "--variant",
     type=click.Choice(["default", "published"]),
@@ -75,7 +75,7 @@ def main() -> None:
 )
 @click.option("--instances", is_flag=True, help="Split between objects of one category, too.")
 @click.option("--frames", help="Numbers from 1, such as 1-48,60.  [default: all]")
-@click.option("--split-file", type=READABLE, help="splits.mat, or JSON {train: [ids], test: [ids]}.")
+@click.option("--split-file", type=INPUT, help="splits.mat, or JSON {train: [ids], test: [ids]}.")
 @click.option("--shard-frames", type=int, default=32, show_default=True, help="Frames in one shard file.")
 @click.option("--workers", type=click.IntRange(0), help="Threads; 0 = in this one.  [default: one per core]")
 @click.option("--scheduler", metavar="ADDRESS", help="A dask.distributed scheduler instead of threads.")
@@ -142,7 +142,7 @@ def build(
 
 
 @main.command()
-@click.argument("path", type=READABLE)
+@click.argument("path", type=INPUT)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def info(path: Path, as_json: bool) -> None:
     """Show what a .mat file or a store holds."""
@@ -170,9 +170,9 @@ def info(path: Path, as_json: bool) -> None:
 
 
 @main.command()
-@click.argument("path", type=READABLE)
+@click.argument("path", type=INPUT)
 @click.option(
-    "--source", "source_path", type=READABLE, help="Also compare frames with this .mat, value by value."
+    "--source", "source_path", type=INPUT, help="Also compare frames with this .mat, value by value."
 )
 @click.option("--sample", type=int, default=16, show_default=True, help="Frames to compare with --source.")
 @click.option("--workers", type=click.IntRange(1), help="Threads.  [default: one per core]")
@@ -202,16 +202,16 @@ def verify(path: Path, source_path: Path | None, sample: int, workers: int | Non
 
 
 @main.command()
-@click.argument("path", type=READABLE)
+@click.argument("path", type=INPUT)
 @click.option("--split", type=click.Choice(["train", "test"]), help="Only these frames.")
 @click.option("--by", type=click.Choice(["frame", "category"]), help="Give a row to each, too.")
 @click.option(
     "--prediction",
-    type=READABLE,
+    type=INPUT,
     help="Also judge these maps: a .zarr that rsn wrote, or .npy (frame, y, x), metres.",
 )
-@click.option("--csv", "csv_path", type=READABLE, help="Write rows to this file, by frame or as --by says.")
-@click.option("--plot", "plot_path", type=READABLE, help="Draw the distributions into this PNG file.")
+@click.option("--csv", "csv_path", type=OUTPUT, help="Write rows to this file, by frame or as --by says.")
+@click.option("--plot", "plot_path", type=OUTPUT, help="Draw the distributions into this PNG file.")
 @click.option("--workers", type=click.IntRange(1), help="Threads.  [default: one per core]")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def stats(
@@ -253,7 +253,7 @@ def _figures(values: dict[str, Any]) -> None:
 
 
 @main.command()
-@click.argument("out", type=READABLE)
+@click.argument("out", type=OUTPUT)
 @click.option("--frames", type=click.IntRange(1), default=64, show_default=True, help="How many.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(
@@ -274,9 +274,9 @@ def synth(out: Path, frames: int, seed: int, layout: Any, workers: int | None) -
 
 
 @main.command()
-@click.argument("path", metavar="STORE", type=READABLE)
+@click.argument("path", metavar="STORE", type=INPUT)
 @click.argument("frames", metavar="FRAME...", nargs=-1, required=True, type=int)
-@click.option("--out", type=READABLE, help="PNG, PDF or SVG.  [default: STORE's name-frames.png, here]")
+@click.option("--out", type=OUTPUT, help="PNG, PDF or SVG.  [default: STORE's name-frames.png, here]")
 def show(path: Path, frames: tuple[int, ...], out: Path | None) -> None:
     """Draw frames, by their numbers in the source, with their region support and its error."""
     from rsgt import figure
@@ -288,13 +288,13 @@ def show(path: Path, frames: tuple[int, ...], out: Path | None) -> None:
 
 
 @main.command()
-@click.argument("path", type=READABLE)
+@click.argument("path", type=INPUT)
 @click.option("--sample", type=int, help="How many frames to draw.  [default: 100]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the draw.")
 @click.option("--frames", help="These frames instead: numbers from 1, such as 1-48,60.")
 @click.option("--workers", type=click.IntRange(1), help="Threads.  [default: one per core]")
-@click.option("--csv", "csv_path", type=READABLE, help="Also write the rows to this CSV file.")
-@click.option("--plot", "plot_path", type=READABLE, help="Also draw the curves into this PNG file.")
+@click.option("--csv", "csv_path", type=OUTPUT, help="Also write the rows to this CSV file.")
+@click.option("--plot", "plot_path", type=OUTPUT, help="Also draw the curves into this PNG file.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON, and no progress.")
 def compare(
     path: Path, sample: int | None, seed: int, frames: str | None, workers: int | None,
@@ -329,10 +329,10 @@ def compare(
 
 
 @main.command()
-@click.argument("path", metavar="STORE", type=READABLE)
-@click.option("--out", type=READABLE, default="report.html", show_default=True, help="The page.")
+@click.argument("path", metavar="STORE", type=INPUT)
+@click.option("--out", type=OUTPUT, default="report.html", show_default=True, help="The page.")
 @click.option("--frames", help="Frames to look into, such as 1-6,60.  [default: twelve, by error]")
-@click.option("--comparison", type=READABLE, help="What `rsgt compare STORE --json` wrote.")
+@click.option("--comparison", type=INPUT, help="What `rsgt compare STORE --json` wrote.")
 @click.option("--workers", type=click.IntRange(1), help="Threads.  [default: one per core]")
 def report(path: Path, out: Path, frames: str | None, comparison: Path | None, workers: int | None) -> None:
     """Write one HTML page about a store: figures, distributions, frames to look into."""

@@ -3,6 +3,7 @@
 import csv
 import errno
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -30,6 +31,23 @@ class Program(click.Group):
             where = f"{error.filename}: " if error.filename else ""
             remedy = "; free some and run the same command again" if error.errno == errno.ENOSPC else ""
             fail(f"{where}{error.strerror or error}{remedy}")
+
+
+class _Output(click.Path):
+    """A path to write to, refused before the work and not after it where that cannot succeed."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Turn the text of an option into a Path."""
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        if path.is_dir():
+            self.fail(f"{path} is a folder; give the name of a file", param, ctx)
+        if not os.access(path.parent, os.W_OK):
+            self.fail(f"{path}: there is no folder {path.parent} to write to; make it first", param, ctx)
+        return path
+
+
+INPUT = click.Path(path_type=Path)
+OUTPUT = _Output(path_type=Path)
 
 
 def fail(message: str) -> None:

@@ -15,10 +15,9 @@ import click
 
 from rsgt import __version__
 from rsgt.schema import InputError
-from rsgt.terminal import Program, fail
+from rsgt.terminal import INPUT, OUTPUT, Program, fail, print_json
 from rsn import config as settings
 
-PATH = click.Path(path_type=Path)
 INTERRUPTED = 130
 DEVICE = click.Choice(["auto", "cpu", "cuda", "mps"])
 
@@ -33,10 +32,6 @@ class _Program(Program):
             if (error.name or "").partition(".")[0] not in ("torch", "lightning_fabric"):
                 raise
             fail("rsn needs PyTorch and Lightning Fabric: pip install 'rsgt[rsn]'")
-
-
-def _as_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=2))
 
 
 def _setting_flags(command: Callable[..., None]) -> Callable[..., None]:
@@ -72,9 +67,9 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--store", type=PATH, required=True, help="Store that `rsgt build` made.")
-@click.option("--out", type=PATH, required=True, help="Folder of the run.")
-@click.option("--recipe", type=PATH, help="TOML file of settings; flags lie over it.")
+@click.option("--store", type=INPUT, required=True, help="Store that `rsgt build` made.")
+@click.option("--out", type=INPUT, required=True, help="Folder of the run.")
+@click.option("--recipe", type=INPUT, help="TOML file of settings; flags lie over it.")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out, with its own settings.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and stop.")
 @click.option("--tensorboard", is_flag=True, help="Write the log for TensorBoard too.")
@@ -95,7 +90,7 @@ def fit(
     if dry_run:
         plan = experiment.describe(config, store)
         if as_json:
-            _as_json(plan)
+            print_json(plan)
             return
         for name, value in plan.items():
             if name != "config":
@@ -111,7 +106,7 @@ def fit(
     best = out / "best.ckpt"
     result = {"complete": complete, "checkpoint": str(best if best.exists() else out / "last.ckpt")}
     if as_json:
-        _as_json(result)
+        print_json(result)
     elif complete:
         click.echo(f"done: {result['checkpoint']}")
     else:
@@ -132,8 +127,8 @@ def _config(recipe: Path | None, flags: dict[str, Any], *, run: Path | None) -> 
 
 
 @main.command()
-@click.option("--store", type=PATH, required=True, help="Store that `rsgt build` made.")
-@click.option("--checkpoint", type=PATH, required=True, help="best.ckpt or last.ckpt of a run.")
+@click.option("--store", type=INPUT, required=True, help="Store that `rsgt build` made.")
+@click.option("--checkpoint", type=INPUT, required=True, help="best.ckpt or last.ckpt of a run.")
 @click.option("--split", default="test", show_default=True, help="train, test or validation.")
 @click.option(
     "--protocol",
@@ -148,9 +143,9 @@ def _config(recipe: Path | None, flags: dict[str, Any], *, run: Path | None) -> 
     "--pooled", is_flag=True, help="Pool the pixels of all images instead of averaging over images."
 )
 @click.option("--device", type=DEVICE, default="auto", show_default=True)
-@click.option("--out", type=PATH, help="Write the record, as JSON.")
-@click.option("--csv", "table", type=PATH, help="Write the errors of every frame.")
-@click.option("--save", type=PATH, help="Write the predictions, for `rsgt stats --prediction`.")
+@click.option("--out", type=OUTPUT, help="Write the record, as JSON.")
+@click.option("--csv", "table", type=OUTPUT, help="Write the errors of every frame.")
+@click.option("--save", type=INPUT, help="Write the predictions, for `rsgt stats --prediction`.")
 @click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
 def evaluate(
     *, store: Path, checkpoint: Path, split: str, names: tuple[str, ...], flip: bool, raw: bool,
@@ -170,7 +165,7 @@ def evaluate(
     if out is not None:
         out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     if as_json:
-        _as_json(record)
+        print_json(record)
         return
     for protocol in protocols:
         click.echo(str(protocol))
@@ -187,9 +182,9 @@ def evaluate(
 
 
 @main.command()
-@click.argument("photos", type=PATH, nargs=-1, required=True, metavar="IMAGE...")
-@click.option("--checkpoint", type=PATH, required=True, help="best.ckpt or last.ckpt of a run.")
-@click.option("--out", type=PATH, required=True, help="Folder to write to.")
+@click.argument("photos", type=INPUT, nargs=-1, required=True, metavar="IMAGE...")
+@click.option("--checkpoint", type=INPUT, required=True, help="best.ckpt or last.ckpt of a run.")
+@click.option("--out", type=INPUT, required=True, help="Folder to write to.")
 @click.option("--fx", type=float, help="Focal length in pixels of the photo; --fy, --cx and --cy likewise.")
 @click.option("--fy", type=float, help="[default: fx]")
 @click.option("--cx", type=float, help="[default: the middle]")
@@ -238,12 +233,12 @@ def predict(
                 f"{result['median_m']:.2f} m, {result['regions']} regions -> {result['out']}.*"
             )
     if as_json:
-        _as_json(results)
+        print_json(results)
 
 
 @main.command()
-@click.option("--checkpoint", type=PATH, required=True, help="best.ckpt or last.ckpt of a run.")
-@click.option("--out", type=PATH, required=True, help="The .onnx file to write.")
+@click.option("--checkpoint", type=INPUT, required=True, help="best.ckpt or last.ckpt of a run.")
+@click.option("--out", type=OUTPUT, required=True, help="The .onnx file to write.")
 def export(checkpoint: Path, out: Path) -> None:
     """Write a network as ONNX, for images of any height and width, and check it against PyTorch."""
     from rsn import experiment

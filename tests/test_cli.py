@@ -103,6 +103,16 @@ def test_mistakes_are_one_line(nyu_file, built, tmp_path):
         assert message in one_line(rsgt(*arguments)), arguments
 
 
+@pytest.mark.parametrize(
+    "command", [("stats", "--csv"), ("stats", "--plot"), ("compare", "--csv"), ("report", "--out")]
+)
+def test_what_cannot_be_written_is_refused_before_the_work(tmp_path, command):
+    """The store is not even there: the path of the result is looked at first."""
+    for path, message in ((tmp_path / "no" / "x.png", "no folder"), (tmp_path, "is a folder")):
+        done = rsgt(command[0], tmp_path / "none.zarr", command[1], path, check=2)
+        assert message in done.stderr
+
+
 def test_interrupt_from_the_keyboard(tmp_path):
     path = write_nyu(tmp_path / "a.mat", smooth_frames(60, shape=(240, 320)))
     out = tmp_path / "s.zarr"
