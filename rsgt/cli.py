@@ -292,27 +292,37 @@ def show(path: Path, frames: tuple[int, ...], out: Path | None) -> None:
 @click.option("--sample", type=int, help="How many frames to draw.  [default: 100]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the draw.")
 @click.option("--frames", help="These frames instead: numbers from 1, such as 1-48,60.")
+@click.option(
+    "--prediction", type=INPUT, help="Also compare the regions that `rsn evaluate --save` wrote here."
+)
 @click.option("--workers", type=click.IntRange(1), help="Threads.  [default: one per core]")
 @click.option("--csv", "csv_path", type=OUTPUT, help="Also write the rows to this CSV file.")
 @click.option("--plot", "plot_path", type=OUTPUT, help="Also draw the curves into this PNG file.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON, and no progress.")
 def compare(
-    path: Path, sample: int | None, seed: int, frames: str | None, workers: int | None,
-    csv_path: Path | None, plot_path: Path | None, as_json: bool,
+    path: Path, sample: int | None, seed: int, frames: str | None, prediction: Path | None,
+    workers: int | None, csv_path: Path | None, plot_path: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Compare region support with labels, superpixels and a grid by how well region means explain depth."""
+    import numpy as np
+
     from rsgt import compare as measures
+    from rsgt.prediction import open_prediction
     from rsgt.store import open_store
 
     if frames and sample is not None:
         raise InputError("--frames and --sample exclude each other; leave one out")
     store = open_store(path)
+    available, predicted = np.arange(len(store)), None
+    if prediction:
+        available, predicted = open_prediction(prediction, store, available, "region")
     if frames:
-        chosen = measures.named_frames(store, parse_frames(frames))
+        chosen = measures.named_frames(store, parse_frames(frames), available)
     else:
-        chosen = measures.sample_frames(store, measures.DEFAULT_SAMPLE if sample is None else sample, seed)
+        size = measures.DEFAULT_SAMPLE if sample is None else sample
+        chosen = measures.sample_frames(available, size, seed)
     with progress_bar("frames", quiet=as_json) as progress:
-        found = measures.compare(store, chosen, workers, progress)
+        found = measures.compare(store, chosen, workers, progress, predicted)
     if csv_path:
         write_csv(csv_path, found.rows())
     if plot_path:

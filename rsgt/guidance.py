@@ -24,13 +24,17 @@ FELZENSZWALB_MIN_SIZE = 32
 
 @dataclass(frozen=True)
 class Frame:
-    """Maps of one frame, (y, x): colour (and channel), depth in metres (0 = none), labels and its regions."""
+    """Maps of one frame, (y, x): colour (and channel), depth in metres (0 = none), labels and its regions.
+
+    ``predicted`` are a network's regions, where they are compared too.
+    """
 
     rgb: Array
     depth: Array
     semantic: Array
     instance: Array
     region: Array
+    predicted: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,11 @@ def _by_category(table: Array | None) -> Callable[[Frame], Labels]:
     return lambda frame: category_regions(frame.semantic if table is None else table[frame.semantic])
 
 
-def partitions(class_names: list[str]) -> list[Partition]:
+def _predicted(frame: Frame) -> Labels:
+    return np.asarray(frame.predicted, np.int32)
+
+
+def partitions(class_names: list[str], *, predicted: bool = False) -> list[Partition]:
     """List the partitions of the comparison, families with several settings from few regions to many.
 
     Superpixels cost a hundred times as much as the rest and have three settings, which make about 50, 110
@@ -145,10 +153,14 @@ def partitions(class_names: list[str]) -> list[Partition]:
     ----------
     class_names
         Names of the store's categories 1, 2, …, which tell its label set.
+    predicted
+        Add the frames' ``predicted`` regions, and SLIC at two more settings, for networks find few.
     """
     bins = (3, 5, 10, 20, 45)
+    slic = (12, 30, 65, 140, 540) if predicted else (65, 140, 540)
     return [
         Partition("this store", "", lambda frame: frame.region),
+        *([Partition("prediction", "", _predicted)] if predicted else []),
         *_family("region support", "bins", bins, _by_depth("equal")),
         *_family("region support, natural", "bins", bins, _by_depth("natural")),
         *_family("region support, log", "bins", bins, _by_depth("log")),
@@ -156,7 +168,7 @@ def partitions(class_names: list[str]) -> list[Partition]:
         *[Partition(name, "", _by_category(table)) for name, table in _semantic_maps(class_names).items()],
         Partition("segments", "", lambda f: region_support(f.depth, f.semantic, bins=1).segment),
         Partition("instances", "", lambda f: instance_regions(f.semantic, f.instance)),
-        *_family("SLIC", "n_segments", (65, 140, 540), lambda f, n: slic_regions(f.rgb, n)),
+        *_family("SLIC", "n_segments", slic, lambda f, n: slic_regions(f.rgb, n)),
         *_family("Felzenszwalb", "scale", (3600, 1000, 140), lambda f, k: felzenszwalb_regions(f.rgb, k)),
         *_family(
             "Felzenszwalb on depth", "scale", (80, 29, 4), lambda f, k: felzenszwalb_regions(f.depth, k)

@@ -7,14 +7,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rsgt import schema
 from rsgt.schema import InputError
 from rsgt.store import Store, read_prediction
 
 Array = npt.NDArray[Any]
 
 
-def open_prediction(path: Path, store: Store, frames: Array) -> tuple[Array, Callable[[int], Array]]:
-    """Open predicted maps in metres and match them with frames of a store.
+def open_prediction(
+    path: Path, store: Store, frames: Array, name: str = "prediction"
+) -> tuple[Array, Callable[[int], Array]]:
+    """Open predicted maps and match them with frames of a store.
 
     Parameters
     ----------
@@ -25,6 +28,8 @@ def open_prediction(path: Path, store: Store, frames: Array) -> tuple[Array, Cal
         The store, whose height and width the maps have.
     frames
         Positions of the frames asked for.
+    name
+        Which of ``schema.PREDICTIONS`` to take.
 
     Returns
     -------
@@ -47,7 +52,7 @@ def open_prediction(path: Path, store: Store, frames: Array) -> tuple[Array, Cal
             )
         place = {int(k): i for i, k in enumerate(known[maps.shape[0]])}
     else:
-        maps, numbers = read_prediction(path)
+        maps, numbers = read_prediction(path, name)
         of_number = {int(number): i for i, number in enumerate(numbers)}
         place = {k: of_number[int(n)] for k, n in enumerate(store.frame_id) if int(n) in of_number}
     if maps.shape[1:] != store.shape:
@@ -59,4 +64,4 @@ def open_prediction(path: Path, store: Store, frames: Array) -> tuple[Array, Cal
         raise InputError(
             f"{path}: none of its {maps.shape[0]} frames is among the {len(frames)} of {store.path}"
         )
-    return matched, lambda k: np.asarray(maps[place[k]], np.float32)
+    return matched, lambda k: np.asarray(maps[place[k]], schema.PREDICTIONS[name].dtype)

@@ -82,7 +82,13 @@ REGION_START = ArraySpec("start", ("frame_bound",), "int64", None,
                          "rows of frame i are start[i]:start[i + 1]", False)  # fmt: skip
 
 
-PREDICTION = ArraySpec("prediction", ("frame", "y", "x"), "float32", "m", "predicted depth or support")
+PREDICTIONS = {
+    spec.name: spec
+    for spec in (
+        ArraySpec("prediction", ("frame", "y", "x"), "float32", "m", "predicted depth or support"),
+        ArraySpec("region", ("frame", "y", "x"), "int32", "", "predicted region; 0 = none"),
+    )
+}
 
 
 class NyuFacts(TypedDict):

@@ -292,17 +292,18 @@ def content_hash_of(opened: Store) -> str:
 
 
 def write_prediction(
-    path: Path, predictions: Iterable[Array], frame_id: Array, shape: tuple[int, int],
+    path: Path, predictions: Iterable[Mapping[str, Array]], frame_id: Array, shape: tuple[int, int],
     attributes: Mapping[str, Any] | None = None,
 ) -> None:  # fmt: skip
-    """Write predicted maps as a small Zarr v3 store: ``prediction`` (frame, y, x) and ``frame_id``.
+    """Write predicted maps as a small Zarr v3 store: arrays (frame, y, x) and ``frame_id``.
 
     Parameters
     ----------
     path
         Where to write; must not exist.
     predictions
-        One (y, x) map in metres a frame, in the order of ``frame_id``.
+        The (y, x) maps of one frame after another, in the order of ``frame_id``, under the same names of
+        ``schema.PREDICTIONS`` in each.
     frame_id
         (frame,) numbers (from 1) of the frames in their source.
     shape
@@ -313,20 +314,27 @@ def write_prediction(
     if path.exists():
         raise InputError(f"{path}: exists; choose another path for the predictions")
     shard = min(64, max(1, len(frame_id)))
-    array = create_array(path / "prediction", schema.PREDICTION, (len(frame_id), *shape), shard=shard)
     maps = iter(predictions)
+    arrays: dict[str, Any] = {}
     for first in range(0, len(frame_id), shard):
         block = list(islice(maps, shard))
-        array[first : first + len(block)] = np.stack(block)
+        for name in block[0]:
+            if name not in arrays:
+                spec = schema.PREDICTIONS[name]
+                arrays[name] = create_array(path / name, spec, (len(frame_id), *shape), shard=shard)
+            arrays[name][first : first + len(block)] = np.stack([frame[name] for frame in block])
     create_array(path / "frame_id", schema.INDEX_ARRAYS[0], frame_id.shape)[:] = frame_id
     zarr.create_group(str(path), attributes={**(attributes or {})})
 
 
-def read_prediction(path: Path) -> tuple[zarr.Array[Any], Array]:
-    """Open what ``write_prediction`` wrote: the array of maps, (frame, y, x) metres, and their frame ids."""
+def read_prediction(path: Path, name: str = "prediction") -> tuple[zarr.Array[Any], Array]:
+    """Open one array that ``write_prediction`` wrote, (frame, y, x), and its frames' numbers."""
     try:
-        return zarr.open_array(str(path / "prediction"), mode="r"), np.asarray(
+        return zarr.open_array(str(path / name), mode="r"), np.asarray(
             zarr.open_array(str(path / "frame_id"), mode="r")[:]
         )
     except (FileNotFoundError, ValueError) as error:
-        raise InputError(f"{path}: no predictions here; expected arrays prediction and frame_id") from error
+        raise InputError(
+            f"{path}: got no array {name!r}, expected {name!r} and 'frame_id', as `rsn evaluate --save` "
+            "writes them of a model that predicts both"
+        ) from error

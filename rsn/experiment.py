@@ -182,8 +182,8 @@ def evaluate(
 
 def _judged(
     config: Config, store: Store, maps: Iterator[Predicted], table: Table, ticker: report.Ticker
-) -> Iterator[Array]:
-    """Pass predicted depths on, and put each frame's errors into the table on the way."""
+) -> Iterator[dict[str, Array]]:
+    """Pass predicted depths and regions on, and put each frame's errors into the table on the way."""
     for found in maps:
         region = found.region
         if region is None and model.makes_support(config):
@@ -196,7 +196,7 @@ def _judged(
             predicted_region=region,
         )
         ticker.step("frames judged")
-        yield found.depth
+        yield {"prediction": found.depth} | ({} if region is None else {"region": region})
 
 
 def _frames(config: Config, store: Store, split: str) -> list[int]:

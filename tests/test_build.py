@@ -337,11 +337,18 @@ def test_no_scheduler_there(nyu_file, tmp_path, monkeypatch):
 def test_predictions_round_trip(tmp_path):
     maps = np.random.default_rng(0).random((70, 6, 8), np.float32)
     ids = np.arange(3, 73, dtype=np.int32)
-    store.write_prediction(tmp_path / "p.zarr", iter(maps), ids, (6, 8), {"checkpoint": "x"})
+    region = np.random.default_rng(1).integers(0, 9, maps.shape, np.int32)
+
+    def write(path):
+        found = ({"prediction": a, "region": b} for a, b in zip(maps, region, strict=True))
+        store.write_prediction(path, found, ids, (6, 8), {"checkpoint": "x"})
+
+    write(tmp_path / "p.zarr")
     array, frame_id = store.read_prediction(tmp_path / "p.zarr")
     assert np.array_equal(array[:], maps)
     assert np.array_equal(frame_id, ids)
+    assert np.array_equal(store.read_prediction(tmp_path / "p.zarr", "region")[0][:], region)
     with pytest.raises(InputError, match="exists"):
-        store.write_prediction(tmp_path / "p.zarr", iter(maps), ids, (6, 8))
-    with pytest.raises(InputError, match="no predictions"):
+        write(tmp_path / "p.zarr")
+    with pytest.raises(InputError, match="no array 'prediction'"):
         store.read_prediction(tmp_path)

@@ -15,7 +15,7 @@ from scipy import ndimage
 from sklearn.metrics import adjusted_rand_score, r2_score, root_mean_squared_error
 
 from rsgt import build as assembly
-from rsgt import compare, guidance, schema, store
+from rsgt import compare, guidance, partition, schema, store
 from rsgt.cli import main
 from rsgt.region_support import region_support
 from rsgt.schema import InputError
@@ -29,7 +29,7 @@ depth_maps = hnp.arrays(np.int64, (9, 11), elements=st.integers(0, 300)).map(
 
 
 def measure(region, depth, reference=None):
-    return compare.measure(region, compare.target(depth, region if reference is None else reference))
+    return partition.measure(region, partition.target(depth, region if reference is None else reference))
 
 
 @given(label_maps, depth_maps, label_maps)
@@ -115,7 +115,7 @@ def test_hand_computed_measures():
 def test_weighted_quantile_is_that_of_the_repeated_values(values, share):
     weights = np.arange(1, len(values) + 1)
     expected = np.quantile(np.repeat(values, weights), share, method="inverted_cdf")
-    assert compare.weighted_quantile(np.array(values), weights, share) == pytest.approx(expected)
+    assert partition.weighted_quantile(np.array(values), weights, share) == pytest.approx(expected)
 
 
 def test_partitions_by_label():
@@ -207,7 +207,7 @@ def test_two_threads_measure_what_one_does(room_store, comparison):
 def test_figures_at_equal_counts_lie_on_the_curve(comparison):
     settings_of_grid = [guidance.Partition("grid", f"side={n}", None) for n in (2, 1)]
     point = guidance.Partition("this store", "", None)
-    values = np.full((3, 2, len(compare.MEASURES)), np.nan)
+    values = np.full((3, 2, len(partition.MEASURES)), np.nan)
     values[:, :, :2] = [[[90, 0.3], [110, 0.5]], [[8, 2.0], [12, 4.0]], [[50, 1], [60, 1]]]
     made = compare.Comparison(np.arange(2), [*settings_of_grid, point], values)
     assert made.curves()["grid"][0] == made.rows()[1], "from few regions to many"
@@ -220,14 +220,13 @@ def test_figures_at_equal_counts_lie_on_the_curve(comparison):
     assert "segments" not in names, "a single setting is a point, not a curve"
 
 
-def test_sample_is_seeded_and_bounded(room_store):
-    opened = store.open_store(room_store)
-    assert compare.sample_frames(opened, 100).tolist() == [0, 1, 2, 3, 4, 5]
-    drawn = compare.sample_frames(opened, 3, seed=4)
-    assert np.array_equal(drawn, compare.sample_frames(opened, 3, seed=4))
+def test_sample_is_seeded_and_bounded():
+    assert compare.sample_frames(np.arange(6), 100).tolist() == [0, 1, 2, 3, 4, 5]
+    drawn = compare.sample_frames(np.arange(6), 3, seed=4)
+    assert np.array_equal(drawn, compare.sample_frames(np.arange(6), 3, seed=4))
     assert np.unique(drawn).size == 3
     with pytest.raises(InputError, match="sample: got 0"):
-        compare.sample_frames(opened, 0)
+        compare.sample_frames(np.arange(6), 0)
 
 
 def test_command(room_store, tmp_path):
@@ -237,7 +236,7 @@ def test_command(room_store, tmp_path):
     assert result.exit_code == 0, result.output
     document = json.loads(result.stdout)
     assert document["frames"] == 2
-    keys = {"name", "parameter", *compare.MEASURES}
+    keys = {"name", "parameter", *partition.MEASURES}
     assert all(set(row) == keys for row in document["rows"])
     with table.open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -249,6 +248,26 @@ def test_command(room_store, tmp_path):
     assert text.exit_code == 0
     assert "region support, natural" in text.stdout
     assert "at equal counts" in text.stdout
+
+
+def test_predicted_regions_are_compared_where_there_are_any(room_store, tmp_path):
+    opened, path = store.open_store(room_store), tmp_path / "p.zarr"
+    some = [4, 1]
+    grid = guidance.grid_regions(opened.shape, 20)
+    found = [{"prediction": np.ones(opened.shape, np.float32), "region": grid} for _ in some]
+    store.write_prediction(path, found, opened.frame_id[some], opened.shape)
+    options = ["compare", str(room_store), "--prediction", str(path), "--workers", "1"]
+    document = json.loads(CliRunner().invoke(main, [*options, "--json"]).stdout)
+    assert document["frames"] == 2
+    rows = {row["name"]: row for row in document["rows"] if not row["parameter"]}
+    assert rows["prediction"]["regions"] == 12
+    depth = opened.read("depth", 0, 6)[some].astype(float).reshape(2, 3, 20, 4, 20)
+    away = depth - depth.mean(axis=(2, 4), keepdims=True)
+    assert rows["prediction"]["rmse"] == pytest.approx(np.sqrt((away**2).mean(axis=(1, 2, 3, 4))).mean())
+    assert 12 in [equal["regions"] for equal in document["equal_counts"]]
+    done = CliRunner().invoke(main, [*options, "--frames", "1"])
+    assert done.exit_code == 2
+    assert "frame 1 is not in the prediction" in done.stderr
 
 
 def test_mistakes_are_named(room_store, monkeypatch):

@@ -13,11 +13,12 @@ import pytest
 import torch
 
 from rsgt.schema import InputError
-from rsgt.store import open_store
+from rsgt.store import open_store, read_prediction
 from rsn import checkpoint, model, report
 from rsn.config import from_plain, to_plain, to_toml, with_overrides
 from rsn.evaluation import PAPER
 from rsn.experiment import describe, evaluate, fit
+from rsn.metrics import region_quality
 from tests.rooms import write_rooms
 
 ROOT = Path(__file__).parents[1]
@@ -184,12 +185,22 @@ def test_resuming_a_finished_run_changes_nothing(finished, store):
 
 @pytest.mark.parametrize("name", ["generation", "clustering"])
 def test_every_model_learns_something(store, tmp_path, name):
-    """On the same three batches over and over, the loss falls."""
+    """On the same three batches over and over, the loss falls; what finds regions also saves them."""
     config = quick(model=name, epochs=4, rotation=0, flip=False, zoom=1, jitter=0, space="log", validation=0)
     _, last = run(config, store, tmp_path)
     losses = [row["loss"] for row in rows(last)]
     assert losses[-1] < 0.8 * losses[0]
     assert not (tmp_path / "best.ckpt").exists()
+    save = tmp_path / "p.zarr"
+    record = evaluate(tmp_path / "last.ckpt", store, [PAPER], device="cpu", save=save, stream=None)
+    assert (save / "region").exists() == (name == "clustering")
+    if name == "clustering":
+        region, numbers = read_prediction(save, "region")
+        opened = open_store(store)
+        first = opened.frame_id.tolist().index(numbers[0])
+        truth = opened.read("region", first, first + 1)[0]
+        assert region[0].min() > 0
+        assert set(record["partition"]) == set(region_quality(region[0], truth))
 
 
 @pytest.mark.parametrize(

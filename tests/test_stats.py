@@ -178,6 +178,10 @@ def test_rows_a_frame(opened):
     assert rows.region_variance.mean() == pytest.approx(found.summary()["region_variance"])
 
 
+def as_frames(maps):
+    return [{"prediction": values} for values in maps]
+
+
 def predictions(opened, seed=0):
     """A smooth map for each frame: the depth with its bumps worn off, and noise."""
     depth = opened.read("depth", 0, len(opened))
@@ -190,7 +194,7 @@ def test_prediction_agrees_with_pandas(opened, tmp_path, form):
     maps = predictions(opened)
     if form == "zarr":
         path = tmp_path / "p.zarr"
-        store.write_prediction(path, maps[::-1], opened.frame_id[::-1], opened.shape)
+        store.write_prediction(path, as_frames(maps[::-1]), opened.frame_id[::-1], opened.shape)
     else:
         path = tmp_path / "p.npy"
         np.save(path, maps)
@@ -226,7 +230,7 @@ def test_the_support_itself_as_prediction(opened, tmp_path):
 def test_a_prediction_of_some_frames_decides_which_are_judged(opened, tmp_path):
     maps = predictions(opened)
     some = [7, 2, 4]
-    store.write_prediction(tmp_path / "p.zarr", maps[some], opened.frame_id[some], opened.shape)
+    store.write_prediction(tmp_path / "p.zarr", as_frames(maps[some]), opened.frame_id[some], opened.shape)
     found = statistics(opened, prediction=tmp_path / "p.zarr")
     assert found.frame.tolist() == [2, 4, 7]
     whole = statistics(opened)
@@ -311,7 +315,9 @@ def test_mistakes_are_named(opened, tmp_path):
     maps[4, 2, 2] = np.nan
     np.save(tmp_path / "nan.npy", maps)
     (tmp_path / "text.npy").write_text("depth")
-    store.write_prediction(tmp_path / "other.zarr", maps[:1], np.array([4711], np.int32), opened.shape)
+    store.write_prediction(
+        tmp_path / "other.zarr", as_frames(maps[:1]), np.array([4711], np.int32), opened.shape
+    )
     for name, message in (
         ("short.npy", r"got \(3, 24, 32\), expected \(frame, y, x\) of 10 frames"),
         ("small.npy", r"maps are \(12, 16\), expected the store's \(24, 32\)"),
@@ -319,7 +325,7 @@ def test_mistakes_are_named(opened, tmp_path):
         ("text.npy", "no array here"),
         ("missing.npy", "no array here"),
         ("other.zarr", "none of its 1 frames"),
-        ("missing.zarr", "no predictions here"),
+        ("missing.zarr", "no array 'prediction'"),
     ):
         with pytest.raises(InputError, match=message):
             statistics(opened, prediction=tmp_path / name)
