@@ -18,8 +18,8 @@ from rsgt.schema import InputError
 Progress = Callable[[int, int], None]
 
 
-class Program(click.Group):
-    """A command group in which a user's mistake is one line and exit code 2, never a traceback."""
+class Script(click.Command):
+    """A command in which a user's mistake is one line and exit code 2, never a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
@@ -31,6 +31,10 @@ class Program(click.Group):
             where = f"{error.filename}: " if error.filename else ""
             remedy = "; free some and run the same command again" if error.errno == errno.ENOSPC else ""
             fail(f"{where}{error.strerror or error}{remedy}")
+
+
+class Program(Script, click.Group):
+    """A group of commands with the same manners."""
 
 
 class _Output(click.Path):

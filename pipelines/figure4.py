@@ -1,0 +1,84 @@
+"""Figure 4 of the paper: colour, truth and the four predictions of Table 2's networks, frame by frame."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+from rows import HERE, Place, best
+
+from rsgt.colour import NEUTRAL
+from rsgt.figure import DEPTH_MAP, positions, save
+from rsgt.schema import InputError, parse_frames
+from rsgt.store import open_store
+from rsgt.terminal import INPUT, Script
+from rsn import checkpoint, model
+from rsn import config as settings
+from rsn.inference import make_fabric, predictions
+
+COLUMNS = {
+    "rsn": "Region support network",
+    "refinement-ground-truth": "Refinement,\ntrue region support",
+    "generation-depth": "Generation module",
+    "refinement-semantic": "Refinement,\nsemantic labels",
+}
+FRAMES = "21,199,433,1013"
+
+
+def draw(place: Place, frame_ids: Sequence[int], seed: int, path: Path) -> None:
+    """Draw a row a frame; depths of one row share one scale, in metres."""
+    store = open_store(place.store)
+    rows = positions(store, frame_ids)
+    shown = {}
+    for name in COLUMNS:
+        weights = best(place.run("table2", name, seed))
+        if not weights.exists():
+            raise InputError(f"{name}: no weights in {weights.parent}; run table2.py --rows {name} first")
+        contents = checkpoint.load(weights)
+        config = settings.from_plain(contents["config"])
+        fabric = make_fabric()
+        network = fabric.to_device(model.rebuild(contents))
+        shown[name] = [found.depth for found in predictions(fabric, config, network, store, rows, whole=())]
+    width = 1.5
+    height = width * store.shape[0] / store.shape[1]
+    figure = Figure(figsize=(6 * width + 0.9, len(rows) * height + 0.5), dpi=220, layout="constrained")
+    panels = figure.subplots(len(rows), 6, squeeze=False)
+    cmap = colormaps[DEPTH_MAP].with_extremes(bad=NEUTRAL)
+    for k, row in enumerate(rows):
+        rgb, depth = (store.read(name, row, row + 1)[0] for name in ("rgb", "depth"))
+        known = depth[depth > 0]
+        low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
+        panels[k, 0].imshow(rgb)
+        panels[k, 0].set_ylabel(f"frame {store.frame_id[row]}", fontsize=7)
+        maps = [np.ma.masked_where(depth <= 0, depth), *(shown[name][k] for name in COLUMNS)]
+        for axes, values in zip(panels[k, 1:], maps, strict=True):
+            image = axes.imshow(values, cmap=cmap, vmin=low, vmax=high)
+        bar = figure.colorbar(image, ax=panels[k, -1], fraction=0.08, pad=0.03)
+        bar.ax.tick_params(labelsize=6)
+        bar.ax.set_title("m", fontsize=6)
+        bar.outline.set_visible(False)
+    for axes, title in zip(panels[0], ["Colour", "Depth", *COLUMNS.values()], strict=True):
+        axes.set_title(title, fontsize=7)
+    for axes in panels.flat:
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save(figure, path)
+
+
+@click.command(cls=Script)
+@click.option("--store", type=INPUT, required=True)
+@click.option("--recipe-set", type=click.Choice(["cpu", "paper"]), default="cpu", show_default=True)
+@click.option("--out", type=INPUT, default=HERE, help="Where runs and results are.  [default: pipelines]")
+@click.option("--frames", default=FRAMES, show_default=True, help="Numbers of the frames, from 1.")
+@click.option("--seed", type=int, default=0, show_default=True)
+def run(store: Path, recipe_set: str, out: Path, frames: str, seed: int) -> None:
+    """Draw Figure 4 from the networks that table2.py trained."""
+    place = Place(store=store, published_store=None, recipe_set=recipe_set, out=out)
+    draw(place, parse_frames(frames), seed, out / "results" / "figure4.png")
+
+
+if __name__ == "__main__":
+    run()

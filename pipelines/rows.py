@@ -1,0 +1,178 @@
+"""One row of a table: train it where it has no record yet, judge it, and write the record.
+
+The scripts beside this file list the rows. A run that was stopped goes on where it was; a row whose record
+is there is left alone, so that deleting one record and running the script again makes that one anew.
+"""
+
+import json
+import sys
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rsgt.schema import InputError
+from rsgt.store import open_store
+from rsgt.terminal import INPUT, Script
+from rsn import config as settings
+from rsn import experiment
+from rsn.evaluation import Protocol, protocol_named
+
+HERE = Path(__file__).parent
+PUBLISHED = tomllib.loads((HERE / "paper.toml").read_text(encoding="utf-8"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One experiment of a table.
+
+    Attributes
+    ----------
+    name
+        Of its record, and of its entry in ``paper.toml``.
+    recipe
+        File of the recipe set, without its suffix.
+    changes
+        What differs from the recipe: key to value.
+    starts
+        Module to the row whose checkpoint it starts from; that row is trained first.
+    published_support
+        Learn from the store of the published variant.
+    """
+
+    name: str
+    recipe: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    starts: Mapping[str, str] = field(default_factory=dict)
+    published_support: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where rows come from and go to.
+
+    ``out/runs/SET/TABLE/ROW-SEED`` are runs of ``rsn fit``, ``out/results/TABLE/ROW-SEED.json`` records.
+    """
+
+    store: Path
+    published_store: Path | None
+    recipe_set: str
+    out: Path
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+    def record(self, table: str, name: str, seed: int) -> Path:
+        """Path of a row's record."""
+        return self.out / "results" / table / f"{name}-{seed}.json"
+
+    def run(self, table: str, name: str, seed: int) -> Path:
+        """Folder of a row's run."""
+        return self.out / "runs" / self.recipe_set / table / f"{name}-{seed}"
+
+
+def best(run: Path) -> Path:
+    """Checkpoint of a finished run that counts: the best on held-out frames, or the last."""
+    found = run / "best.ckpt"
+    return found if found.exists() else run / "last.ckpt"
+
+
+def protocols(flip: bool) -> list[Protocol]:
+    """What every row is judged by; frames that are predicted with flip averaging are predicted apart."""
+    return [protocol_named(name, flip=flip) for name in ("paper", "nyu-eigen")]
+
+
+def make(place: Place, table: str, rows: Sequence[Row], names: Sequence[str], seeds: Sequence[int]) -> None:
+    """Make the records of some rows of a table, and of what they start from."""
+    by_name = {row.name: row for row in rows}
+    for name in names:
+        if name not in by_name:
+            raise InputError(f"rows: got {name!r}, expected some of {', '.join(by_name)}")
+    for seed in seeds:
+        for name in names:
+            _make(place, table, by_name, name, seed)
+
+
+def _make(place: Place, table: str, rows: Mapping[str, Row], name: str, seed: int) -> None:
+    row, path, out = rows[name], place.record(table, name, seed), place.run(table, name, seed)
+    if path.exists():
+        return
+    store = place.store
+    if row.published_support:
+        if place.published_store is None:
+            raise InputError(
+                f"{name}: needs a store of the published variant; build it with `rsgt build --variant "
+                "published` and give --published-store"
+            )
+        store = place.published_store
+        if open_store(store).attributes["parameters"]["variant"] != "published":
+            raise InputError(f"{store}: got the default variant, expected a store of the published one")
+    for start in row.starts.values():
+        _make(place, table, rows, start, seed)
+    starts = {module: str(best(place.run(table, start, seed))) for module, start in row.starts.items()}
+    for module, start in starts.items():
+        if not Path(start).exists():
+            raise InputError(
+                f"{name}: starts from {row.starts[module]}, whose weights are not in {Path(start).parent}; "
+                f"delete the record {place.record(table, row.starts[module], seed)} to train them again"
+            )
+    recipe = HERE / "recipes" / place.recipe_set / f"{row.recipe}.toml"
+    plain = settings.with_overrides(
+        settings.read_recipe(recipe), {**row.changes, **place.overrides, **starts, "seed": seed}
+    )
+    click.echo(f"{table} {name}, seed {seed}", err=True)
+    if not experiment.fit(settings.from_plain(plain), store, out, resume=True):
+        click.echo("stopped; run the same command to go on", err=True)
+        sys.exit(130)
+    checkpoint = best(out)
+    record = experiment.evaluate(checkpoint, store, protocols(flip=False))
+    flipped = experiment.evaluate(checkpoint, store, protocols(flip=True))
+    for key in ("protocols", "metrics", "intervals"):
+        record[key] |= flipped[key]
+    with (out / "log.csv").open(encoding="utf-8") as log:
+        head, *lines = (line.strip().split(",") for line in log)
+    minutes = sum(float(line[head.index("seconds")]) for line in lines) / 60
+    whole = {
+        "row": name,
+        "published": PUBLISHED[table].get(name),
+        "recipe": f"{place.recipe_set}/{row.recipe}",
+        "changes": dict(row.changes) | dict(place.overrides),
+        "starts": dict(row.starts),
+        "seed": seed,
+        "commit": record["commit"],
+        "store": record["store"],
+        "frames": record["frames"],
+        "minutes": round(minutes, 2),
+        "metrics": record["metrics"],
+    }
+    write_record(path, whole | {key: value for key, value in record.items() if key not in whole})
+
+
+def write_record(path: Path, record: Mapping[str, Any]) -> None:
+    """Write a record in one move."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(path.name + ".tmp")
+    aside.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    aside.replace(path)
+
+
+def command(table: str, rows: Sequence[Row], text: str) -> click.Command:
+    """Make the command of a table's script."""
+    every = [row.name for row in rows]
+
+    @click.command(cls=Script, help=text)
+    @click.option("--store", type=INPUT, required=True, help="Store of the default variant.")
+    @click.option("--published-store", type=INPUT, help="Store of the published variant, for its row.")
+    @click.option("--recipe-set", type=click.Choice(["cpu", "paper"]), default="cpu", show_default=True)
+    @click.option("--out", type=INPUT, default=HERE, help="Where runs and results go.  [default: pipelines]")
+    @click.option("--rows", "names", help=f"Some of {', '.join(every)}.  [default: all]")
+    @click.option("--seeds", default="0", show_default=True, help="One record each, such as 0,1,2.")
+    def run(
+        store: Path, published_store: Path | None, recipe_set: str, out: Path, names: str | None, seeds: str
+    ) -> None:
+        place = Place(store=store, published_store=published_store, recipe_set=recipe_set, out=out)
+        chosen = names.split(",") if names else every
+        make(place, table, rows, chosen, [int(seed) for seed in seeds.split(",")])
+
+    return run

@@ -1,0 +1,62 @@
+"""Every table and figure on a few rendered rooms, as small as it goes: that all of it runs, not a result."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import figure2
+import figure4
+import report
+import table1
+import table2
+from rows import Place, make
+
+from rsgt import build as assembly
+from rsgt.region_support import Variant
+from rsgt.source import open_source
+from rsgt.synthetic import write_rooms
+from rsgt.terminal import INPUT, Script
+
+FRAMES = 12
+TINY = {
+    "size": [48, 64], "width": 8, "epochs": 1, "batch_size": 2, "workers": 0, "validation": 0.2,
+    "linear_epochs": 0, "superpixels": 20, "zoom": 1.0,
+}  # fmt: skip
+
+
+def build(source: Path, out: Path, variant: Variant) -> Path:
+    """Build a store, or finish one, and return its path."""
+    frames = open_source(source)
+    assembly.build(frames, out, assembly.plan_build(frames, assembly.Parameters(variant=variant)))
+    return out
+
+
+@click.command(cls=Script)
+@click.option("--out", type=INPUT, required=True, help="Folder for all of it; a second run goes on there.")
+def run(out: Path) -> None:
+    """Run every pipeline on rendered rooms, in about two minutes."""
+    out.mkdir(parents=True, exist_ok=True)
+    rooms = out / "rooms.mat"
+    if not rooms.exists():
+        write_rooms(rooms, frames=FRAMES, seed=0)
+    place = Place(
+        store=build(rooms, out / "default.zarr", "default"),
+        published_store=build(rooms, out / "published.zarr", "published"),
+        recipe_set="cpu",
+        out=out,
+        overrides=TINY,
+    )
+    for table, rows in (("table1", table1.ROWS), ("table2", table2.ROWS)):
+        make(place, table, rows, [row.name for row in rows], seeds=[0])
+    figure2.make(place.store, out, frames=1)
+    figure4.draw(place, [1, 2], 0, out / "results" / "figure4.png")
+    page = out / "README.md"
+    page.write_text(f"{report.BEGIN}\n{report.END}\n", encoding="utf-8")
+    script = Path(report.__file__)
+    subprocess.run([sys.executable, script, "--out", out, "--readme", page], check=True)
+    click.echo(page.read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,22 @@
+"""Table 2 of the paper: what guidance is worth, and the whole network."""
+
+from rows import Row, command
+
+ROWS = (
+    Row(name="generation-depth", recipe="generation"),
+    Row(name="generation-support", recipe="generation", changes={"target": "support"}),
+    Row(name="refinement-ground-truth", recipe="refinement"),
+    Row(name="refinement-ground-truth-published", recipe="refinement", published_support=True),
+    Row(name="refinement-semantic", recipe="refinement", changes={"guidance": "semantic"}),
+    Row(name="refinement-superpixel", recipe="refinement", changes={"guidance": "superpixel"}),
+    Row(name="refinement-none", recipe="refinement", changes={"guidance": "none"}),
+    Row(
+        name="rsn",
+        recipe="rsn",
+        starts={"generation": "generation-support", "refinement": "refinement-ground-truth"},
+    ),
+    Row(name="clustering", recipe="clustering"),
+)
+
+if __name__ == "__main__":
+    command("table2", ROWS, "Make the records of Table 2: guidance, and the whole network.")()

@@ -1,0 +1,75 @@
+"""The pipelines, whole and tiny: records, resumed and remade; tables made from records alone."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+KEYS = {
+    "row", "published", "recipe", "seed", "commit", "store", "frames", "minutes", "metrics", "protocols",
+    "intervals", "config", "versions",
+}  # fmt: skip
+
+
+def script(name, *arguments):
+    command = [sys.executable, ROOT / "pipelines" / name, *map(str, arguments)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, capture_output=True, text=True, env=environment)
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("smoke")
+    done = script("smoke.py", "--out", folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.slow
+def test_every_row_has_a_record_and_its_line(out):
+    records = [*out.glob("results/table?/*.json")]
+    assert len(records) == 17
+    page = (out / "README.md").read_text()
+    for path in records:
+        record = json.loads(path.read_text())
+        assert set(record) >= KEYS
+        assert set(record["metrics"]) == {"paper", "nyu-eigen", "paper+flip", "nyu-eigen+flip"}
+        assert f"| `{record['row']}` |" in page
+        assert f"{record['metrics']['paper']['rmse']:.3f}" in page
+    published = json.loads((out / "results/table2/refinement-ground-truth-published-0.json").read_text())
+    assert published["published"]["rmse"] == 0.2917
+    assert published["store"] != json.loads((out / "results/table2/rsn-0.json").read_text())["store"]
+    assert json.loads((out / "results/figure2/comparison.json").read_text())["rows"]
+    with Image.open(out / "results" / "figure4.png") as image:
+        assert image.size[0] > 1500
+
+
+@pytest.mark.slow
+def test_a_deleted_record_is_made_again_with_the_same_number(out):
+    path = out / "results" / "table2" / "refinement-none-0.json"
+    before = path.read_text()
+    path.unlink()
+    missing = script("report.py", "--out", out, "--readme", out / "README.md")
+    assert missing.returncode == 2
+    assert "no record of refinement-none" in missing.stderr
+    assert script("smoke.py", "--out", out).returncode == 0
+    first, again = json.loads(before), json.loads(path.read_text())
+    assert again["metrics"] == first["metrics"]
+
+
+@pytest.mark.slow
+def test_mistakes_are_one_line(out, tmp_path):
+    for arguments, message in (
+        (("table2.py", "--store", out / "default.zarr", "--rows", "x", "--out", tmp_path), "rows: got 'x'"),
+        (("table2.py", "--store", tmp_path / "no.zarr", "--out", tmp_path), "no.zarr"),
+        (("figure4.py", "--store", out / "default.zarr", "--out", tmp_path, "--frames", "1"), "no weights"),
+    ):
+        done = script(*arguments)
+        assert done.returncode == 2, done.stderr
+        assert message in done.stderr
+        assert "Traceback" not in done.stderr
