@@ -125,7 +125,7 @@ class Store:
     @property
     def identity(self) -> str:
         """Hash of the store's content, equal for equal arrays."""
-        return str(self.attributes["contentsha256"])
+        return str(self.attributes["content_sha256"])
 
     @cached_property
     def _arrays(self) -> dict[str, zarr.Array[Any]]:

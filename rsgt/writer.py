@@ -216,7 +216,7 @@ def finish(path: Path, plan: Plan) -> None:
             name: document[name]
             for name in ("parameters", "source", "split_origin", "intrinsics", "versions")
         },
-        "contentsha256": content_hash(shards, {**index, **table}),
+        "content_sha256": content_hash(shards, {**index, **table}),
         "shards": shards,
     }
     zarr.create_group(str(path), attributes=attributes, overwrite=False)
