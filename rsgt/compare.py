@@ -152,26 +152,59 @@ def compare(
 
 
 PANELS = {
-    "rmse": "RMSE of region means (m)",
-    "explained_variation": "explained variation",
-    "edge_recall": "recall of depth edges",
-    "cross_share": "regions across a depth edge",
+    "rmse": "RMSE of the region means (m)",
+    "spread_p95": "Spread of depth in a region, 95th percentile (m)",
+    "edge_recall": "Depth edges on a border of regions",
+    "cross_share": "Regions on both sides of a depth edge",
 }
+_METRES = ("rmse", "spread_p95")
+_OURS = ("#0f766e", "#14a89b", "#5b8c2a", "#0b4f6c")
+_OTHERS = ("#b4533c", "#e08a1e", "#7a56a8", "#2f6fae", "#a8487f", "#8a6d1d", "#6b7280")
+
+
+def _looks(names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Give each family a colour and a mark of its own: ours thick and green, what was found alone black."""
+    ours, others, looks = iter(_OURS * 2), iter(_OTHERS * 2), {}
+    for k, name in enumerate(names):
+        mark: dict[str, Any] = {"marker": "osD^vPXph8<>"[k % 12], "markersize": 5, "linewidth": 1.2}
+        if name.startswith("region support"):
+            mark |= {"color": next(ours), "linewidth": 2.4}
+        elif name in ("this store", "prediction"):
+            mark |= {"color": "black", "marker": "*", "markersize": 11, "zorder": 3}
+            mark |= {} if name == "this store" else {"markerfacecolor": "white"}
+        else:
+            mark["color"] = next(others)
+        looks[name] = mark
+    return looks
 
 
 def plot(comparison: Comparison, path: Path) -> None:
     """Draw four measures over the number of regions: a curve a family, a point where it has no setting."""
     from matplotlib.figure import Figure  # here, since it takes longer to import than all the rest
+    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
-    figure = Figure(figsize=(11, 8), layout="constrained")
+    figure = Figure(figsize=(11, 8.6), layout="constrained")
     panels = figure.subplots(2, 2).ravel()
+    curves = comparison.curves()
+    looks = _looks([*curves])
     for axes, (measure_name, title) in zip(panels, PANELS.items(), strict=True):
-        for k, (name, rows) in enumerate(comparison.curves().items()):
+        for name, rows in curves.items():
             x, y = ([row[key] for row in rows] for key in ("regions", measure_name))
-            look = {"color": f"C{k % 10}", "marker": "os^vD"[k % 5], "markersize": 5}
-            axes.plot(x, y, "-" if len(rows) > 1 else "", label=name, **look)
-        axes.set(xscale="log", xlabel="regions per frame", title=title)
-        axes.grid(alpha=0.3)
+            axes.plot(x, y, linestyle="-" if len(rows) > 1 else "none", label=name, **looks[name])
+        axes.set_title(title, loc="left", fontsize=11)
+        axes.set(xscale="log", xlabel="regions per frame")
+        scales = [axes.xaxis]
+        if measure_name in _METRES:
+            axes.set_yscale("log")
+            scales.append(axes.yaxis)
+        else:
+            axes.set_ylim(0, 1.02)
+        for axis in scales:
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter(ScalarFormatter())
+            axis.set_minor_formatter(NullFormatter())
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
     handles, names = panels[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=4)
+    figure.legend(handles, names, loc="outside lower center", ncols=4, frameon=False)
     figure.savefig(path, dpi=120)

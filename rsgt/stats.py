@@ -316,11 +316,15 @@ def plot(found: Statistics, path: Path) -> None:
     figure = Figure(figsize=(11, 8), layout="constrained")
     panels = figure.subplots(2, 2).ravel()
     for axes, (name, values) in zip(panels, found.distributions().items(), strict=False):
-        positive = values[values > 0]
-        log = name != "regions_per_frame" and positive.size > 0
-        axes.hist(positive, np.geomspace(positive.min(), positive.max(), 60) if log else 40, color="C0")
+        # Below a millimetre of spread there is only rounding.
+        shown = np.maximum(values, 1e-3) if name == "region_spread" else values
+        log = name != "regions_per_frame" and values.size > 0
+        bars = np.geomspace(shown.min(), 1.001 * shown.max(), 60) if log else 40
+        axes.hist(shown, bars, color="#0f766e")
         axes.set(xscale="log" if log else "linear", xlabel=DISTRIBUTIONS[name])
         axes.set_ylabel("frames" if name == "regions_per_frame" else "regions")
-    panels[3].scatter(found.regions, found.errors["rmse"], s=8, alpha=0.5)
+    panels[3].scatter(found.regions, found.errors["rmse"], s=8, alpha=0.4, color="#0f766e")
     panels[3].set(xlabel="regions of the frame", ylabel="RMSE of the support (m)")
+    for axes in panels:
+        axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=120)

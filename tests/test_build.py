@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -332,6 +333,19 @@ def test_no_scheduler_there(nyu_file, tmp_path, monkeypatch):
     pytest.importorskip("distributed")
     with pytest.raises(InputError, match="no Dask scheduler answers"):
         build(nyu_file[0], tmp_path / "s.zarr", scheduler="tcp://127.0.0.1:9")
+
+
+def test_attributes_are_those_of_the_documentation(nyu_file, tmp_path):
+    text = (Path(__file__).parents[1] / "docs" / "format.md").read_text()
+    section = text.partition("## Attributes of the root group")[2].partition("## ")[0]
+    rows = [line.split("|") for line in section.splitlines() if line.startswith("| `")]
+    documented = {name for row in rows for name in re.findall(r"`(\w+)`", row[1])}
+    attributes = json.loads((build(nyu_file[0], tmp_path / "s.zarr").path / "zarr.json").read_text())
+    assert set(attributes["attributes"]) == documented
+    parameters = next(row[2] for row in rows if "parameters" in row[1])
+    assert set(attributes["attributes"]["parameters"]) == set(
+        parameters.partition(":")[0].strip().split(", ")
+    )
 
 
 def test_predictions_round_trip(tmp_path):
