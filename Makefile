@@ -16,7 +16,7 @@ $(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
 
-## Render rooms, build their region support, check it, measure it and draw it.
+## Render rooms, build their region support, check it, measure it, draw it and write its page.
 demo: $(VENV)/.demo
 	mkdir -p $(DEMO)
 	test -f $(DEMO)/rooms.mat || $(BIN)/rsgt synth $(DEMO)/rooms.mat --frames 12 --seed 0
@@ -24,6 +24,7 @@ demo: $(VENV)/.demo
 	$(BIN)/rsgt verify $(DEMO)/rooms.zarr --source $(DEMO)/rooms.mat
 	$(BIN)/rsgt stats $(DEMO)/rooms.zarr
 	$(BIN)/rsgt show $(DEMO)/rooms.zarr 1 4 7 --out $(DEMO)/rooms.png
+	$(BIN)/rsgt report $(DEMO)/rooms.zarr --out $(DEMO)/report.html
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto

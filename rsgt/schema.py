@@ -15,6 +15,12 @@ import numpy.typing as npt
 
 FORMAT = "region-support"
 FORMAT_VERSION = 1
+ATTRIBUTES = (
+    "format", "format_version", "parameters", "source", "split_origin", "intrinsics", "versions", "shards",
+    "content_sha256",
+)  # fmt: skip
+"""What the root group of a store says of itself."""
+
 
 TRAIN, TEST = 0, 1
 SPLITS = {"train": TRAIN, "test": TEST}

@@ -268,6 +268,9 @@ def open_store(path: str | Path) -> Store:
             f"{path}: got format {found[0]!r} version {found[1]!r}, expected {schema.FORMAT!r} "
             f"version {schema.FORMAT_VERSION}; build it again"
         )
+    lacking = [name for name in schema.ATTRIBUTES if name not in attributes]
+    if lacking:
+        raise InputError(f"{path}: the root group lacks {', '.join(lacking)}; build it again")
     return Store(path)
 
 

@@ -341,7 +341,7 @@ def test_attributes_are_those_of_the_documentation(nyu_file, tmp_path):
     rows = [line.split("|") for line in section.splitlines() if line.startswith("| `")]
     documented = {name for row in rows for name in re.findall(r"`(\w+)`", row[1])}
     attributes = json.loads((build(nyu_file[0], tmp_path / "s.zarr").path / "zarr.json").read_text())
-    assert set(attributes["attributes"]) == documented
+    assert set(attributes["attributes"]) == documented == set(schema.ATTRIBUTES)
     parameters = next(row[2] for row in rows if "parameters" in row[1])
     assert set(attributes["attributes"]["parameters"]) == set(
         parameters.partition(":")[0].strip().split(", ")
