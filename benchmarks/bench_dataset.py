@@ -8,20 +8,37 @@ from functools import cache
 import pytest
 import torch
 
+from rsgt import build as assembly
+from rsgt.source import open_source
 from rsgt.store import open_store
 from rsn.dataset import Frames, loader
-from tests.rooms import write_rooms
 
 ARRAYS = ("depth", "region", "support")
-COUNT, BATCH = 32, 4
-BATCHES = [list(range(first, first + BATCH)) for first in range(0, COUNT, BATCH)]
+SIZES = pytest.mark.parametrize("share", [1, 2], ids=["whole", "half"])
 opened = cache(open_store)
 
 
 @pytest.fixture(scope="module")
-def path(tmp_path_factory):
-    path = tmp_path_factory.mktemp("rooms") / "store.zarr"
-    return write_rooms(path, train=COUNT, test=0, shape=(480, 640), shard_frames=16)
+def path(mat, tmp_path_factory):
+    source, path = open_source(mat), tmp_path_factory.mktemp("store") / "store.zarr"
+    assembly.build(source, path, assembly.plan_build(source, assembly.Parameters(), shard_frames=16))
+    return path
+
+
+@pytest.fixture
+def batches(path):
+    """Frames of the store, four at a time."""
+    count = len(opened(path))
+    return [list(range(first, min(first + 4, count))) for first in range(0, count, 4)]
+
+
+def size_of(path, share):
+    height, width = opened(path).shape
+    return height // share, width // share
+
+
+def pixels(path):
+    return len(opened(path)) * opened(path).shape[0] * opened(path).shape[1]
 
 
 @pytest.fixture(autouse=True)
@@ -42,59 +59,61 @@ def load(batches):
     return sum(len(batch["frame"]) for batch in batches)
 
 
-@pytest.mark.benchmark(group="32 frames of 480x640, one process")
-def test_one_process_decodes(benchmark, path):
+@pytest.mark.benchmark(group="all frames, one process")
+def test_one_process_decodes(benchmark, path, batches):
     total = benchmark.pedantic(
-        lambda: sum(decode(path, batch) for batch in BATCHES), rounds=5, warmup_rounds=1
+        lambda: sum(decode(path, batch) for batch in batches), rounds=5, warmup_rounds=1
     )
-    assert total == COUNT * 480 * 640 * 15
+    assert total == pixels(path) * 15
 
 
-@pytest.mark.benchmark(group="32 frames of 480x640, one process")
-@pytest.mark.parametrize("size", [(480, 640), (240, 320)], ids=["whole", "half"])
-def test_one_process_loads(benchmark, path, size):
-    batches = loader(Frames(open_store(path), ARRAYS, size), BATCHES, workers=0)
-    assert benchmark.pedantic(load, (batches,), rounds=5, warmup_rounds=1) == COUNT
+@pytest.mark.benchmark(group="all frames, one process")
+@SIZES
+def test_one_process_loads(benchmark, path, batches, share):
+    feed = loader(Frames(open_store(path), ARRAYS, size_of(path, share)), batches, workers=0)
+    assert benchmark.pedantic(load, (feed,), rounds=5, warmup_rounds=1) == len(opened(path))
 
 
 @pytest.mark.benchmark(group="share of the bare decode rate, batch against batch")
-@pytest.mark.parametrize("size", [(480, 640), (240, 320)], ids=["whole", "half"])
-def test_share_of_the_bare_decode_rate(benchmark, path, size):
+@SIZES
+def test_share_of_the_bare_decode_rate(benchmark, path, batches, share):
     """Decode and load each batch one right after the other: both see the same load of the machine."""
-    batches = iter(loader(Frames(open_store(path), ARRAYS, size), BATCHES * 5, workers=0))
+    frames = Frames(open_store(path), ARRAYS, size_of(path, share))
+    feed = iter(loader(frames, batches * 5, workers=0))
     bare, loaded = [], []
 
     def alternate():
-        for frames in BATCHES * 5:
+        for batch in batches * 5:
             begun = time.perf_counter()
-            decode(path, frames)
+            decode(path, batch)
             between = time.perf_counter()
-            next(batches)
+            next(feed)
             bare.append(between - begun)
             loaded.append(time.perf_counter() - between)
 
     benchmark.pedantic(alternate, rounds=1)
     benchmark.extra_info["share"] = statistics.median(bare) / statistics.median(loaded)
+    print(f"\nloading at {benchmark.extra_info['share']:.0%} of the bare decode rate")
 
 
-@pytest.mark.benchmark(group="32 frames of 480x640, two processes")
-def test_two_processes_decode(benchmark, path):
+@pytest.mark.benchmark(group="all frames, two processes")
+def test_two_processes_decode(benchmark, path, batches):
     with multiprocessing.get_context("forkserver").Pool(2) as pool:
-        work = [(path, batch) for batch in BATCHES]
+        work = [(path, batch) for batch in batches]
         total = benchmark.pedantic(
             lambda: sum(pool.starmap(decode, work, chunksize=1)), rounds=5, warmup_rounds=1
         )
-    assert total == COUNT * 480 * 640 * 15
+    assert total == pixels(path) * 15
 
 
-@pytest.mark.benchmark(group="32 frames of 480x640, two processes")
-@pytest.mark.parametrize("size", [(480, 640), (240, 320)], ids=["whole", "half"])
-def test_two_processes_load(benchmark, path, size):
-    batches = loader(Frames(open_store(path), ARRAYS, size), BATCHES, workers=2)
-    assert benchmark.pedantic(load, (batches,), rounds=5, warmup_rounds=1) == COUNT
+@pytest.mark.benchmark(group="all frames, two processes")
+@SIZES
+def test_two_processes_load(benchmark, path, batches, share):
+    feed = loader(Frames(open_store(path), ARRAYS, size_of(path, share)), batches, workers=2)
+    assert benchmark.pedantic(load, (feed,), rounds=5, warmup_rounds=1) == len(opened(path))
 
 
-@pytest.mark.benchmark(group="32 frames of 480x640, one process")
-def test_the_cache_loads(benchmark, path):
-    batches = loader(Frames(open_store(path), ARRAYS, (240, 320), cache=True), BATCHES, workers=0)
-    assert benchmark.pedantic(load, (batches,), rounds=5, warmup_rounds=1) == COUNT
+@pytest.mark.benchmark(group="all frames, one process")
+def test_the_cache_loads(benchmark, path, batches):
+    feed = loader(Frames(open_store(path), ARRAYS, size_of(path, 2), cache=True), batches, workers=0)
+    assert benchmark.pedantic(load, (feed,), rounds=5, warmup_rounds=1) == len(opened(path))
