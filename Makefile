@@ -26,8 +26,9 @@ demo: $(VENV)/.demo
 	$(BIN)/rsgt show $(DEMO)/rooms.zarr 1 4 7 --out $(DEMO)/rooms.png
 	$(BIN)/rsgt report $(DEMO)/rooms.zarr --out $(DEMO)/report.html
 
+# One pytest process a core; more threads in each would only wait for each other, spinning.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n auto
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -17,8 +17,13 @@ REAL = Path(__file__).parents[2] / "shared" / "nyu"
 def pytest_sessionstart(session):
     """Compile the kernels once, before several pytest workers would do it side by side."""
     if session.config.getoption("numprocesses", None) and not hasattr(session.config, "workerinput"):
-        for instances, variant in ((False, "default"), (True, "default"), (False, "published")):
-            compile_kernels(Parameters(instances=instances, variant=variant))
+        for parameters in (
+            Parameters(),
+            Parameters(instances=True),
+            Parameters(split="natural"),
+            Parameters(variant="published"),
+        ):
+            compile_kernels(parameters)
 
 
 def smooth_frames(n, shape=(24, 32), seed=0, raw_holes=True):
