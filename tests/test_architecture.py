@@ -54,7 +54,7 @@ def test_one_door_per_library(package):
 
 
 def test_rsgt_knows_nothing_of_training():
-    for package in ("torch", "rsn", "lightning_fabric", "kornia"):
+    for package in ("torch", "rsn", "lightning_fabric"):
         assert not {name for name in users_of(package) if name.startswith("rsgt")}
 
 
