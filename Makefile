@@ -28,7 +28,7 @@ demo: $(VENV)/.demo
 
 # One pytest process a core; more threads in each would only wait for each other, spinning.
 test: $(VENV)/.dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadgroup
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -26,6 +26,11 @@ def pytest_sessionstart(session):
             compile_kernels(parameters)
 
 
+def pytest_collection_modifyitems(items):
+    """Begin with the slow ones, so that no worker waits for another at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 def smooth_frames(n, shape=(24, 32), seed=0, raw_holes=True):
     """Known arrays in the store's axes: slanted planes per category, with 64ths of a metre as noise."""
     rng = np.random.default_rng(seed)

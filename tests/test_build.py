@@ -285,6 +285,7 @@ def _json_files(folder):
     return sum(name.endswith(".json") for _, _, names in os.walk(folder) for name in names)
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments(tmp_path):
     path = write_nyu(tmp_path / "a.mat", smooth_frames(96, shape=(120, 160)))
     whole = build(path, tmp_path / "whole.zarr", shard_frames=2)

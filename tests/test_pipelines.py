@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipelines")]  # one run of smoke.py serves all
 KEYS = {
     "row", "published", "recipe", "seed", "commit", "store", "frames", "minutes", "metrics", "protocols",
     "intervals", "config", "versions",
@@ -30,7 +31,6 @@ def out(tmp_path_factory):
     return folder
 
 
-@pytest.mark.slow
 def test_every_row_has_a_record_and_its_line(out):
     records = [*out.glob("results/table?/*.json")]
     assert len(records) == 17
@@ -49,7 +49,6 @@ def test_every_row_has_a_record_and_its_line(out):
         assert image.size[0] > 1500
 
 
-@pytest.mark.slow
 def test_a_deleted_record_is_made_again_with_the_same_number(out):
     path = out / "results" / "table2" / "refinement-none-0.json"
     before = path.read_text()
@@ -62,7 +61,6 @@ def test_a_deleted_record_is_made_again_with_the_same_number(out):
     assert again["metrics"] == first["metrics"]
 
 
-@pytest.mark.slow
 def test_mistakes_are_one_line(out, tmp_path):
     for arguments, message in (
         (("table2.py", "--store", out / "default.zarr", "--rows", "x", "--out", tmp_path), "rows: got 'x'"),
