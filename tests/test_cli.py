@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -118,12 +117,11 @@ def test_interrupt_from_the_keyboard(tmp_path):
     out = tmp_path / "s.zarr"
     arguments = ["build", "--nyu", path, "--out", out, "--shard-frames", "2"]
     command = [sys.executable, "-m", "rsgt.cli", *map(str, arguments)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 100
-    while not list(out.rglob("0*.json")) and time.monotonic() < deadline:
-        time.sleep(0.005)
-    process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        stderr = process.stderr.readline()  # the first of thirty shards is there
+        process.send_signal(signal.SIGINT)
+        stderr += process.communicate(timeout=60)[1]
+    assert stderr.startswith("shards: 1/30")
     assert process.returncode == 130, stderr
     assert "run the same command to finish" in stderr
     assert "Traceback" not in stderr

@@ -176,4 +176,5 @@ def test_every_shipped_recipe_is_valid(store, tmp_path):
     for recipe in recipes:
         plan = json.loads(call("fit", "--recipe", recipe, "--dry-run", "--json", *flags).stdout)
         assert plan["steps"] > 0
-        assert plan["config"]["network"]["model"] == recipe.stem.partition("-")[0]
+        model = {"ablation": "generation"}.get(recipe.stem, recipe.stem)
+        assert plan["config"]["network"]["model"] == model
