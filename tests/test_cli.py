@@ -117,7 +117,10 @@ def test_interrupt_from_the_keyboard(tmp_path):
     out = tmp_path / "s.zarr"
     arguments = ["build", "--nyu", path, "--out", out, "--shard-frames", "2"]
     command = [sys.executable, "-m", "rsgt.cli", *map(str, arguments)]
+    # Where this runs deaf to interrupts, as a shell's background job does, the child would be too.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        signal.signal(signal.SIGINT, before)
         stderr = process.stderr.readline()  # the first of thirty shards is there
         process.send_signal(signal.SIGINT)
         stderr += process.communicate(timeout=60)[1]
