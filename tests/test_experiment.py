@@ -1,12 +1,14 @@
 """Whole runs on made-up rooms: the same seed, a stop, a kill, two processes; and what a run refuses."""
 
 import csv
+import math
 import os
 import signal
 import subprocess
 import sys
 import time
 import tomllib
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -166,6 +168,39 @@ def test_two_processes_are_one_with_the_same_batches(store, tmp_path):
         assert two["rmse"] == pytest.approx(one["rmse"], rel=1e-4)
     for name, value in alone["weights"].items():
         assert torch.allclose(both["weights"][name], value, rtol=1e-4, atol=1e-5), name
+
+
+def test_a_compiled_network_is_the_same_network(store, tmp_path, monkeypatch):
+    """Traced, and run as it was traced: generating code takes minutes, and is PyTorch's own affair."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    _, plain = run(quick(epochs=1, ema=0.5), store, tmp_path / "plain")
+    _, compiled = run(quick(epochs=1, ema=0.5, compile=True), store, tmp_path / "compiled")
+    assert_same(plain, compiled)
+
+
+NEEDS_CUDA = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
+
+
+@pytest.mark.parametrize(
+    ("device", "precision"),
+    [
+        ("cpu", "32"),
+        pytest.param("cuda", "32", marks=NEEDS_CUDA),
+        pytest.param("cuda", "bf16-mixed", marks=NEEDS_CUDA),
+        pytest.param("cuda", "16-mixed", marks=NEEDS_CUDA),
+    ],
+)
+@pytest.mark.parametrize("name", ["rsn", "clustering"])
+def test_a_device_trains_judges_and_hands_its_network_on(store, tmp_path, name, device, precision):
+    """The checkpoint of any device is judged on the CPU, to the same figures as where it was trained."""
+    config = quick(model=name, device=device, precision=precision, epochs=1, validation=0)
+    _, last = run(config, store, tmp_path / "run")
+    assert math.isfinite(rows(last)[0]["loss"])
+    path = tmp_path / "run" / "last.ckpt"
+    there, here = (evaluate(path, store, [PAPER], device=d, stream=None)["metrics"]["paper"]
+                   for d in (device, "cpu"))  # fmt: skip
+    # The clustering network finds its regions by a search, which rounding can lead elsewhere.
+    assert there["rmse"] == pytest.approx(here["rmse"], rel=1e-3 if name == "rsn" else 0.05)
 
 
 def test_a_checkpoint_alone_rebuilds_its_network(finished):
