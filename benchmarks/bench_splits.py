@@ -19,17 +19,13 @@ from rsgt.region_support import DEFAULT_BINS, region_support
 from rsgt.store import open_store
 
 SPLITS = ("equal", "log", "natural")
+ERRORS = ("count", "rmse", "rmse_log", "abs_rel")
 
 
 def figures(frames, results):
-    """Per-image means over all valid pixels: RMSE (m), RMSE of the natural logarithm, and regions."""
-    rows = []
-    for (depth, *_), result in zip(frames, results, strict=True):
-        valid = depth > 0
-        truth, support = depth[valid].astype(float), result.support[valid].astype(float)
-        error, logarithm = support - truth, np.log(support / truth)
-        rows.append((np.sqrt(np.mean(error**2)), np.sqrt(np.mean(logarithm**2)), result.region.max()))
-    return dict(zip(("rmse", "rmse_log", "regions"), np.mean(rows, axis=0).tolist(), strict=True))
+    """``errors`` of each frame's regions, averaged over the frames."""
+    rows = [errors(result.region, depth) for (depth, *_), result in zip(frames, results, strict=True)]
+    return dict(zip(ERRORS, np.mean(rows, axis=0).tolist(), strict=True))
 
 
 @pytest.mark.benchmark(group="splits of the frames")
@@ -119,9 +115,9 @@ def main(path):
                     rows.setdefault((f"regions, min-size {size}", split), []).append(errors(region, depth))
     for (what, split), values in rows.items():
         mean, equal = np.mean(values, axis=0), np.mean(rows[what, "equal"], axis=0)
-        figures = dict(zip(("count", "rmse", "rmse_log", "abs_rel"), mean.round(5).tolist(), strict=True))
+        figures = dict(zip(ERRORS, mean.round(5).tolist(), strict=True))
         to_equal = {f"{name}_to_equal": round(float(m / e), 4) for name, m, e in
-                    zip(("count", "rmse", "rmse_log"), mean, equal, strict=False)}  # fmt: skip
+                    zip(ERRORS[:3], mean, equal, strict=False)}  # fmt: skip
         print(json.dumps({"of": what, "split": split, "frames": len(values), **figures, **to_equal}))
 
 

@@ -96,6 +96,11 @@ def tables(results: Path) -> str:
 @click.option("--readme", type=INPUT, default=HERE / "README.md", help="Page to put the tables into.")
 def run(out: Path, readme: Path) -> None:
     """Put the tables, made from the records, into the page between its two marks."""
+    write(out, readme)
+
+
+def write(out: Path, readme: Path) -> None:
+    """Write the tables of ``out/results`` into a page, between its two marks."""
     text = readme.read_text(encoding="utf-8")
     if BEGIN not in text or END not in text:
         raise InputError(f"{readme}: expected the marks {BEGIN} and {END} around the tables")

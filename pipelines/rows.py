@@ -4,6 +4,7 @@ The scripts beside this file list the rows. A run that was stopped goes on where
 is there is left alone, so that deleting one record and running the script again makes that one anew.
 """
 
+import csv
 import json
 import sys
 import tomllib
@@ -131,8 +132,7 @@ def _make(place: Place, table: str, rows: Mapping[str, Row], name: str, seed: in
     for key in ("protocols", "metrics", "intervals"):
         record[key] |= flipped[key]
     with (out / "log.csv").open(encoding="utf-8") as log:
-        head, *lines = (line.strip().split(",") for line in log)
-    minutes = sum(float(line[head.index("seconds")]) for line in lines) / 60
+        minutes = sum(float(epoch["seconds"]) for epoch in csv.DictReader(log)) / 60
     whole = {
         "row": name,
         "published": PUBLISHED[table].get(name),

@@ -1,7 +1,5 @@
 """Every table and figure on a few rendered rooms, as small as it goes: that all of it runs, not a result."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import click
@@ -53,8 +51,7 @@ def run(out: Path) -> None:
     figure4.draw(place, [1, 2], 0, out / "results" / "figure4.png")
     page = out / "README.md"
     page.write_text(f"{report.BEGIN}\n{report.END}\n", encoding="utf-8")
-    script = Path(report.__file__)
-    subprocess.run([sys.executable, script, "--out", out, "--readme", page], check=True)
+    report.write(out, page)
     click.echo(page.read_text(encoding="utf-8"))
 
 

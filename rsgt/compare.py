@@ -131,8 +131,7 @@ def compare(
     InputError
         Where scikit-image is missing.
     """
-    names: Any = store.array("semantic").attrs["class_names"]
-    chosen = partitions(list(names), predicted=predicted is not None)
+    chosen = partitions(store.class_names, predicted=predicted is not None)
     done = iter(range(1, len(frames) + 1))
 
     def work(k: int) -> list[list[float]]:

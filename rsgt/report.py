@@ -70,7 +70,7 @@ class _Figures:
 
     def __init__(self, store: Store, workers: int | None) -> None:
         found = statistics(store, None, workers)
-        self.summary = found.summary()
+        self.summary, self.distributions = found.summary(), found.distributions()
         self.regions, self.rmse = found.regions, found.errors["rmse"]
         self.abs_rel, self.delta1 = found.errors["abs_rel"], found.errors["delta1"]
         self.region_rmse = found.region_rmse
@@ -125,7 +125,7 @@ def page(
         "name": escape(store.path.name),
         "lead": _lead(store, figures),
         "tiles": _tiles(figures),
-        "distributions": _distributions(store, figures),
+        "distributions": _distributions(figures),
         "extremes": _extremes(store, figures),
         "comparison": _comparison(comparison) if comparison else "",
         "frames": _frame_table(store, figures),
@@ -176,15 +176,15 @@ def _tiles(figures: _Figures) -> str:
     return "".join(f"<div><dt>{name}</dt><dd><b>{value}</b> {note}</dd></div>" for name, value, note in shown)
 
 
-def _distributions(store: Store, figures: _Figures) -> str:
-    table = store.whole_region_table()
-    spread = np.sqrt(table["depth_variance"])
+def _distributions(figures: _Figures) -> str:
+    found = figures.distributions
     charts = [
-        ("Regions per frame", "", figures.regions, "", False),
+        ("Regions per frame", "", found["regions_per_frame"], "", False),
         ("Error per frame", "RMSE of the support", figures.rmse[figures.ranked], "m", False),
-        ("Region size", "", table["area"], "px", True),
+        ("Region size", "", found["region_area"], "px", True),
         # Below a millimetre there is only rounding.
-        ("Depth within a region", "standard deviation, 1 mm or more", np.maximum(spread, 1e-3), "m", True),
+        ("Depth within a region", "standard deviation, 1 mm or more",
+         np.maximum(found["region_spread"], 1e-3), "m", True),
     ]  # fmt: skip
     return "".join(
         f"<figure><figcaption><b>{title}</b> {note}</figcaption>"

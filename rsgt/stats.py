@@ -279,7 +279,6 @@ def statistics(
     parts = dask.compute(*tasks, scheduler="threads", num_workers=workers, optimize_graph=False)
     figures = np.concatenate(parts)
 
-    names: Any = store.array("semantic").attrs["class_names"]
     table = _region_rows(store, frames)
     count = np.bincount(table["owner"], minlength=len(frames))
     with np.errstate(invalid="ignore"):
@@ -296,7 +295,7 @@ def statistics(
         valid=figures[:, 0].astype(np.int64),
         covered=figures[:, 7].astype(np.int64),
         table=table,
-        class_names=list(names),
+        class_names=store.class_names,
         prediction={
             name: MapErrors(
                 errors=_pixel_errors(figures[:, at : at + 7]),
