@@ -53,6 +53,9 @@ class NetworkConfig(_Section):
     imagenet: str = setting(
         "", "ImageNet weights of the encoder: file, URL, 'package' or 'auto'; empty = random"
     )
+    frozen_stages: int = setting(
+        0, "stages of the encoder, from its stem on, that keep their weights as they start", least=0, most=8
+    )
     generation: str = setting("", "checkpoint that the generation module starts from")
     refinement: str = setting("", "checkpoint that the refinement module starts from")
 
@@ -157,6 +160,11 @@ class Config:
             raise InputError(
                 f"batch_size: got {self.data.batch_size}, expected a multiple of "
                 f"devices x accumulate = {share}; change one of them"
+            )
+        if self.network.frozen_stages and not (self.network.imagenet or self.network.generation):
+            raise InputError(
+                f"frozen_stages: got {self.network.frozen_stages} for an encoder of random weights, expected "
+                "trained ones to keep; give --imagenet or --generation"
             )
         refines = self.network.model in ("refinement", "rsn")
         if refines and len(self.loss.iteration_weights) != self.network.iterations:

@@ -28,7 +28,7 @@ from rsn.network import (
     load_imagenet_weights,
     refinement_from_generation,
 )
-from rsn.network.encoder import IMAGENET_MEAN, IMAGENET_STD, ResNet34
+from rsn.network.encoder import IMAGENET_MEAN, IMAGENET_STD, EfficientNetLite0, ResNet34
 
 Batch = Mapping[str, Tensor]
 
@@ -70,6 +70,9 @@ def build(config: Config) -> nn.Module:
         load_imagenet_weights(network, settings.imagenet)
     if settings.generation:
         load_part(network, "generation", Path(settings.generation))
+    for encoder in encoders(network):
+        for stage in encoder.stages()[: settings.frozen_stages]:
+            stage.requires_grad_(False)
     if isinstance(network, RegionSupportNetwork):
         started = settings.imagenet or settings.generation
         if started and isinstance(network.generation.features.encoder, ResNet34):
@@ -83,6 +86,11 @@ def build(config: Config) -> nn.Module:
             )
         network.get_submodule("generation").requires_grad_(False)
     return network
+
+
+def encoders(network: nn.Module) -> list[ResNet34 | EfficientNetLite0]:
+    """Find the backbones in a network: one, or none in a refinement."""
+    return [part for part in network.modules() if isinstance(part, ResNet34 | EfficientNetLite0)]
 
 
 def rebuild(contents: Mapping[str, Any]) -> nn.Module:

@@ -22,7 +22,6 @@ from rsn.evaluation import PAPER, score
 from rsn.inference import predictions
 from rsn.interrupt import stop_signals
 from rsn.metrics import average
-from rsn.network.encoder import Lite0Backbone, ResNet34
 from rsn.optimizer import build_optimizer, follow, rate
 from rsn.trainer import Batch, Progress, Row, train
 
@@ -117,10 +116,14 @@ class Run:
         if run.channels_last:
             self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.network).eval() if options.ema else None
-        encoders = [part for part in self.network.modules() if isinstance(part, ResNet34 | Lite0Backbone)]
         optimizer = build_optimizer(
             self.network.parameters(),
-            [weight for encoder in encoders for weight in encoder.parameters()],
+            [
+                weight
+                for encoder in model.encoders(self.network)
+                for stage in encoder.stages()
+                for weight in stage.parameters()
+            ],
             options.optimizer,
             lr=options.lr,
             encoder_lr_scale=options.encoder_lr_scale,

@@ -38,6 +38,15 @@ def check_width(width: int) -> None:
         raise InputError(f"width: got {width}, expected a multiple of 4, such as 64 (the paper's) or 16")
 
 
+def narrowing(channels: int, layers: int = 4) -> list[int]:
+    """Channels of the last layers, from ``channels`` on: each has half of those before.
+
+    Never fewer than 8: two or three rectified channels, as networks of a small width would end in, may all
+    be dark at once, and a dark pixel has depth 0.
+    """
+    return [channels, *(max(channels >> halvings, 8) for halvings in range(1, layers + 1))]
+
+
 class Convolution(nn.Sequential):
     """Convolution without bias, normalisation, ReLU; the input's size is kept where ``stride`` is 1."""
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from rsn.mean_shift import mean_shift
-from rsn.network.block import Convolution, DepthOutput, Norm, SignedOutput, Stage, initialise
+from rsn.network.block import Convolution, DepthOutput, Norm, SignedOutput, Stage, initialise, narrowing
 from rsn.network.encoder import EncoderName
 from rsn.network.generation import DepthFeatures, resized
 from rsn.regional import regional_mean_map
@@ -83,8 +83,8 @@ class ClusteringNetwork(nn.Module):
         def head(*modules: nn.Module) -> Stage:
             return Stage(*modules, checkpointing=checkpointing)
 
-        half, quarter = width // 2, width // 4
-        self.shared = Convolution(4 * width, width, norm=norm)
+        _, half, quarter = narrowing(width, 2)
+        self.shared = Convolution(self.features.channels, width, norm=norm)
         self.depth = head(*stage(width, half, quarter), DepthOutput(quarter))
         linear = nn.Conv2d(width, EMBEDDING_CHANNELS, 1)
         self.embedding = head(*stage(width + 3, width, width), linear)

@@ -1,5 +1,6 @@
 """Encoders: ResNet-34 with the paper's strides, and EfficientNet-Lite0 for small machines."""
 
+from itertools import islice
 from typing import Literal, NamedTuple
 
 import torch
@@ -32,7 +33,7 @@ class ResNet34(nn.Module):
 
     def __init__(self, width: int, *, norm: Norm, checkpointing: bool) -> None:
         super().__init__()
-        self.shallow_channels, self.deep_channels = width, 8 * width
+        self.shallow_channels, self.deep_channels, self.base = width, 8 * width, width
         self.conv1 = nn.Conv2d(3, width, 7, padding=3, bias=False)
         self.bn1 = normalisation(norm, width)
         self.relu = nn.ReLU(inplace=True)
@@ -46,6 +47,10 @@ class ResNet34(nn.Module):
         self.layer2 = stage(width, 2 * width, 4, stride=2)
         self.layer3 = stage(2 * width, 4 * width, 6, stride=1)
         self.layer4 = stage(4 * width, 8 * width, 3, stride=1)
+
+    def stages(self) -> list[nn.Module]:
+        """Stem and stages in order, as ``frozen_stages`` counts them."""
+        return [nn.ModuleList((self.conv1, self.bn1)), self.layer1, self.layer2, self.layer3, self.layer4]
 
     def forward(self, rgb: Tensor) -> Features:
         """Map ImageNet-normalised colour (B, 3, H, W) to the two maps."""
@@ -65,9 +70,12 @@ class PaddedConvolution(nn.Module):
         activation: bool = True,
     ) -> None:  # fmt: skip
         super().__init__()
-        before, after = kernel // 2 - (stride == 2), kernel // 2 + (stride == 2)
-        self.padding = (before, after, before, after)
-        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, groups=groups, bias=False)
+        half = kernel // 2
+        # Even margins are the convolution's own work: padding apart would copy the map, also by nothing.
+        self.padding = (half - 1, half + 1) * 2 if stride == 2 else None
+        self.conv = nn.Conv2d(
+            inputs, outputs, kernel, stride, padding=0 if self.padding else half, groups=groups, bias=False
+        )
         self.norm = normalisation(norm, outputs, eps=1e-3)
         self.activation = nn.ReLU6(inplace=True) if activation else nn.Identity()
 
@@ -80,7 +88,8 @@ class PaddedConvolution(nn.Module):
         return self._mapped(x)
 
     def _mapped(self, x: Tensor) -> Tensor:
-        output: Tensor = self.activation(self.norm(self.conv(F.pad(x, self.padding))))
+        padded = F.pad(x, self.padding) if self.padding else x
+        output: Tensor = self.activation(self.norm(self.conv(padded)))
         return output
 
 
@@ -142,6 +151,11 @@ class Lite0Backbone(nn.Module):
         self.register_buffer("scale", (255 * std / 128).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("offset", ((255 * mean - 127) / 128).view(1, 3, 1, 1), persistent=False)
 
+    def stages(self) -> list[nn.Module]:
+        """Stem and stages in order, as ``frozen_stages`` counts them."""
+        blocks = iter(self.blocks)
+        return [self.stem, *(nn.ModuleList(islice(blocks, repeats)) for *_, repeats in LITE0_STAGES)]
+
     def forward(self, rgb: Tensor) -> list[Tensor]:
         """Map ImageNet-normalised colour (B, 3, H, W) to five maps, largest first.
 
@@ -159,29 +173,37 @@ class Lite0Backbone(nn.Module):
 class EfficientNetLite0(nn.Module):
     """EfficientNet-Lite0 at its own strides, made into the two maps that the paper's layers sit on.
 
-    The paper takes a stride-1 stem and one map of half the input's size with 8 x ``width`` channels.
-    Here the stem has stride 2 (it is most of what makes this encoder cheap), so that everything behind
-    the encoder runs one octave lower: ``shallow`` is the map of half the input's size, and ``deep``, of
-    a quarter of it, is made from the four coarser maps from the coarsest up: at each size the map
-    through a 1x1 convolution is added to the upsampled result so far and goes through a 3x3 convolution.
+    The paper takes a stride-1 stem and one map of half the input's size. Here the stem has stride 2 (it is
+    most of what makes this encoder cheap), so that everything behind the encoder runs one octave lower, and
+    has half its channels, so that the encoder stays what the time goes to. ``shallow`` is the map of half
+    the input's size. ``deep``, of a quarter of it, is made from the four coarser maps from the coarsest up:
+    at each size the upsampled result so far, beside the encoder's map, goes through a 3x3 convolution.
     """
 
     def __init__(self, width: int, *, norm: Norm, checkpointing: bool) -> None:
         super().__init__()
-        shallow, *deep = LITE0_TAPS.values()
-        self.shallow_channels, self.deep_channels = shallow, 8 * width
+        shallow, *maps, coarsest = LITE0_TAPS.values()
+        self.shallow_channels, self.deep_channels, self.base = shallow, 2 * width, width // 2
         self.backbone = Lite0Backbone(norm=norm, checkpointing=checkpointing)
-        self.lateral = nn.ModuleList(Convolution(inputs, 8 * width, kernel=1, norm=norm) for inputs in deep)
-        self.merged = nn.ModuleList(Convolution(8 * width, 8 * width, norm=norm) for _ in deep[:-1])
+        self.coarsest = Convolution(coarsest, 8 * width, kernel=1, norm=norm)
+        inputs = (8 * width, 8 * width, 4 * width)
+        outputs = (8 * width, 4 * width, 2 * width)
+        self.merged = nn.ModuleList(
+            Convolution(above + beside, after, norm=norm)
+            for above, beside, after in zip(inputs, reversed(maps), outputs, strict=True)
+        )
+
+    def stages(self) -> list[nn.Module]:
+        """Stem and stages in order, as ``frozen_stages`` counts them."""
+        return self.backbone.stages()
 
     def forward(self, rgb: Tensor) -> Features:
         """Map ImageNet-normalised colour (B, 3, H, W) to the two maps."""
-        shallow, *maps = self.backbone(rgb)
-        deep = self.lateral[-1](maps[-1])
-        for index in reversed(range(len(maps) - 1)):
-            lateral = self.lateral[index](maps[index])
-            upsampled = F.interpolate(deep, size=lateral.shape[-2:], mode="bilinear", align_corners=True)
-            deep = self.merged[index](lateral + upsampled)
+        shallow, *maps, coarsest = self.backbone(rgb)
+        deep = self.coarsest(coarsest)
+        for merged, beside in zip(self.merged, reversed(maps), strict=True):
+            above = F.interpolate(deep, size=beside.shape[-2:], mode="bilinear", align_corners=True)
+            deep = merged(torch.cat((above, beside), dim=1))
         return Features(shallow, deep)
 
 

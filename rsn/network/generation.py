@@ -1,12 +1,22 @@
 """Generation module: colour to region support, or to depth (paper, section 2)."""
 
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rsn.network.block import Convolution, DepthOutput, Norm, Stage, check_width, initialise, normalisation
+from rsn.network.block import (
+    Convolution,
+    DepthOutput,
+    Norm,
+    Stage,
+    check_width,
+    initialise,
+    narrowing,
+    normalisation,
+)
 from rsn.network.encoder import EncoderName, build_encoder
 from rsn.network.pyramid import Pyramid
 
@@ -28,30 +38,49 @@ class Doubling(nn.Module):
         return output
 
 
+class SmoothDoubling(nn.Module):
+    """3x3 convolution, normalisation, ReLU, enlarged bilinearly to the size of another map.
+
+    A transposed 3x3 convolution of stride 2 covers its output unevenly, which a narrow network cannot
+    smooth away again: its depth shows a checkerboard.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, norm: Norm) -> None:
+        super().__init__()
+        self.conv = Convolution(inputs, outputs, norm=norm)
+
+    def forward(self, x: Tensor, like: Tensor) -> Tensor:
+        """Map (B, inputs, ceil(h / 2), ceil(w / 2)) to (B, outputs, h, w), the size of ``like``."""
+        return resized(self.conv(x), like)
+
+
 class DepthFeatures(nn.Module):
     """Encoder, skip branch, pyramid and regression layers 1 to 3: what every dense output starts from.
 
-    The features have 4 x ``width`` channels and the input's size with ``encoder="resnet34"``, half of
-    it with ``"efficientnet_lite0"`` (``rsn.network.encoder.EfficientNetLite0`` says why).
+    With ``encoder="resnet34"`` the features (``channels`` = 4 x ``width``) have the input's size. With
+    ``"efficientnet_lite0"`` they have half its size and half the channels, and regression layer 2 is a
+    ``SmoothDoubling`` (``rsn.network.encoder.EfficientNetLite0`` says why).
     """
 
     def __init__(self, *, width: int, encoder: str, norm: Norm, checkpointing: bool) -> None:
         super().__init__()
         check_width(width)
         self.encoder = build_encoder(encoder, width=width, norm=norm, checkpointing=checkpointing)
+        base = self.encoder.base
         self.skip = Stage(
-            Convolution(self.encoder.shallow_channels, 2 * width, norm=norm),
-            Convolution(2 * width, 2 * width, norm=norm),
+            Convolution(self.encoder.shallow_channels, 2 * base, norm=norm),
+            Convolution(2 * base, 2 * base, norm=norm),
             checkpointing=checkpointing,
         )
         self.pyramid = Pyramid(self.encoder.deep_channels, stride=2, norm=norm)
-        self.regression1 = Convolution(self.pyramid.channels, 8 * width, norm=norm)
-        self.regression2 = Doubling(8 * width, 4 * width, norm=norm)
-        self.regression3 = Convolution(4 * width, 2 * width, norm=norm)
-        self.channels = 4 * width
+        self.regression1 = Convolution(self.pyramid.channels, 8 * base, norm=norm)
+        doubling = Doubling if encoder == "resnet34" else SmoothDoubling
+        self.regression2 = doubling(8 * base, 4 * base, norm=norm)
+        self.regression3 = Convolution(4 * base, 2 * base, norm=norm)
+        self.channels = 4 * base
 
     def forward(self, rgb: Tensor) -> Tensor:
-        """Map ImageNet-normalised colour (B, 3, H, W) to features (B, 4 x width, h, w)."""
+        """Map ImageNet-normalised colour (B, 3, H, W) to features (B, channels, h, w)."""
         shallow, deep = self.encoder(rgb)
         pooled = self.regression1(self.pyramid(deep))
         regressed = self.regression3(self.regression2(pooled, shallow))
@@ -96,14 +125,12 @@ class GenerationNetwork(nn.Module):
             "width": width, "encoder": encoder, "norm": norm, "checkpointing": checkpointing,
         }  # fmt: skip
         self.features = DepthFeatures(**self.arguments)
+        channels = narrowing(self.features.channels)
         self.regression = Stage(
-            Convolution(4 * width, 2 * width, norm=norm),
-            Convolution(2 * width, width, norm=norm),
-            Convolution(width, width // 2, norm=norm),
-            Convolution(width // 2, width // 4, norm=norm),
+            *(Convolution(inputs, outputs, norm=norm) for inputs, outputs in pairwise(channels)),
             checkpointing=checkpointing,
         )
-        self.output = DepthOutput(width // 4)
+        self.output = DepthOutput(channels[-1])
         initialise(self)
 
     def forward(self, rgb: Tensor) -> Tensor:

@@ -1,12 +1,22 @@
 """Refinement module: colour, guidance and a coarse depth to depth (paper, section 2)."""
 
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from rsgt.schema import InputError
-from rsn.network.block import BasicBlock, Convolution, DepthOutput, Norm, Stage, check_width, initialise
+from rsn.network.block import (
+    BasicBlock,
+    Convolution,
+    DepthOutput,
+    Norm,
+    Stage,
+    check_width,
+    initialise,
+    narrowing,
+)
 from rsn.network.pyramid import Pyramid
 
 
@@ -53,14 +63,12 @@ class RefinementNetwork(nn.Module):
             checkpointing=checkpointing,
         )
         self.pyramid = Pyramid(2 * width, stride=1, norm=norm)
+        channels = [self.pyramid.channels, *narrowing(2 * width, 3)]
         self.regression = Stage(
-            Convolution(self.pyramid.channels, 2 * width, norm=norm),
-            Convolution(2 * width, width, norm=norm),
-            Convolution(width, width // 2, norm=norm),
-            Convolution(width // 2, width // 4, norm=norm),
+            *(Convolution(inputs, outputs, norm=norm) for inputs, outputs in pairwise(channels)),
             checkpointing=checkpointing,
         )
-        self.output = DepthOutput(width // 4)
+        self.output = DepthOutput(channels[-1])
         initialise(self)
 
     def forward(self, rgb: Tensor, guidance: Tensor, coarse: Tensor) -> list[Tensor]:
