@@ -131,6 +131,8 @@ def _make(place: Place, table: str, rows: Mapping[str, Row], name: str, seed: in
     flipped = experiment.evaluate(checkpoint, store, protocols(flip=True))
     for key in ("protocols", "metrics", "intervals"):
         record[key] |= flipped[key]
+    for key in record.get("initial", {}):
+        record["initial"][key] |= flipped["initial"][key]
     with (out / "log.csv").open(encoding="utf-8") as log:
         minutes = sum(float(epoch["seconds"]) for epoch in csv.DictReader(log)) / 60
     whole = {

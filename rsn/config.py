@@ -49,6 +49,7 @@ class NetworkConfig(_Section):
     encoder: Literal["resnet34", "efficientnet_lite0"] = setting("resnet34", "backbone of generation")
     norm: Literal["batch", "group"] = setting("batch", "normalisation of the layers")
     iterations: int = setting(3, "times that the refinement is applied", least=1, most=16)
+    residual: bool = setting(False, "the refinement corrects its coarse depth, in place of putting depth out")
     checkpointing: bool = setting(False, "recompute activations in the backward pass to save memory")
     imagenet: str = setting(
         "", "ImageNet weights of the encoder: file, URL, 'package' or 'auto'; empty = random"

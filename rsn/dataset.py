@@ -116,7 +116,7 @@ def shrink(rgb: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def nearest(array: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize an array (B, H, W) of any type by taking the pixel at the centre of each new one."""
+    """Resize an array (..., H, W) of any type by taking the pixel at the centre of each new one."""
     if tuple(array.shape[-2:]) == size:
         return array
     rows, columns = (_centres(old, new) for old, new in zip(array.shape[-2:], size, strict=True))

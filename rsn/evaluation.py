@@ -5,7 +5,7 @@ object with a name, it is printed with every result, and it goes into every reco
 """
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -168,6 +168,7 @@ class Table:
         self.rows: list[dict[str, float]] = []
         self.skipped: list[int] = []
         self._scores: dict[str, list[dict[str, float]]] = {protocol.name: [] for protocol in protocols}
+        self._initial: dict[str, list[dict[str, float]]] = {protocol.name: [] for protocol in protocols}
 
     def add(
         self,
@@ -177,6 +178,7 @@ class Table:
         *,
         support: Image,
         region: Labels,
+        initial: Image | None = None,
         predicted_support: Image | None = None,
         predicted_region: Labels | None = None,
     ) -> None:
@@ -190,6 +192,8 @@ class Table:
             Predicted and true depth.
         support, region : array
             True region support.
+        initial : array, optional
+            Depth before the model's second stage, for models that have two: judged beside ``prediction``.
         predicted_support, predicted_region : array, optional
             Predicted region support, where the model has it.
         """
@@ -201,6 +205,10 @@ class Table:
             errors = score(protocol, prediction, depth)
             self._scores[protocol.name].append(errors)
             row |= {f"{protocol.name}.{name}": errors[name] for name in DEPTH_ERRORS}
+            if initial is not None:
+                before = score(protocol, initial, depth)
+                self._initial[protocol.name].append(before)
+                row |= {f"initial.{protocol.name}.{name}": before[name] for name in DEPTH_ERRORS}
         if (region > 0).any():
             maps = {"prediction": prediction, "support": predicted_support}
             for name, values in maps.items():
@@ -223,7 +231,8 @@ class Table:
             Plain values: ``protocols`` and ``metrics`` by protocol; ``intervals`` likewise, of the mean
             over images; ``regions``: RMSE (m), variance (m²) and instability (m) of each predicted map
             against depth and support; ``partition``: agreement of predicted with true regions, where
-            there are any.
+            there are any; ``initial``, for models of two stages: the metrics of the depth before the second
+            one, and intervals of what the second gains (an image's error before it minus after it).
 
         Raises
         ------
@@ -238,26 +247,45 @@ class Table:
                 means = self._means(f"{name}.{truth}.")
                 if means:
                     regions.setdefault(name, {})[truth] = means | {"instability": instability(means)}
-        return {
+        summary = {
             "protocols": {protocol.name: asdict(protocol) for protocol in self.protocols},
             "frames": len(self.rows),
             "skipped": self.skipped,
-            "metrics": {
-                protocol.name: average(self._scores[protocol.name], protocol.averaging)
-                for protocol in self.protocols
-            },
-            "intervals": {
-                protocol.name: {
-                    name: bootstrap_interval(
-                        [errors[name] for errors in self._scores[protocol.name]], seed=seed
-                    )
-                    for name in DEPTH_ERRORS
-                }
-                for protocol in self.protocols
-                if protocol.averaging == "image"
-            },
+            "metrics": self._averages(self._scores),
+            "intervals": self._intervals(self._scores, seed),
             "regions": regions,
             "partition": self._means("region."),
+        }
+        if any(self._initial.values()):
+            gained = {
+                name: [
+                    {error: before[error] - after[error] for error in DEPTH_ERRORS}
+                    for before, after in zip(self._initial[name], self._scores[name], strict=True)
+                ]
+                for name in self._scores
+            }
+            summary["initial"] = {
+                "metrics": self._averages(self._initial),
+                "gain_intervals": self._intervals(gained, seed),
+            }
+        return summary
+
+    def _averages(self, scores: Mapping[str, Sequence[dict[str, float]]]) -> dict[str, dict[str, float]]:
+        return {
+            protocol.name: average(scores[protocol.name], protocol.averaging) for protocol in self.protocols
+        }
+
+    def _intervals(
+        self, scores: Mapping[str, Sequence[dict[str, float]]], seed: int
+    ) -> dict[str, dict[str, tuple[float, float]]]:
+        """Bootstrap intervals of the mean over images; pooled pixels have none."""
+        return {
+            protocol.name: {
+                error: bootstrap_interval([errors[error] for errors in scores[protocol.name]], seed=seed)
+                for error in DEPTH_ERRORS
+            }
+            for protocol in self.protocols
+            if protocol.averaging == "image"
         }
 
     def _means(self, prefix: str) -> dict[str, float]:

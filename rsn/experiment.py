@@ -192,6 +192,7 @@ def _judged(
             int(store.frame_id[found.frame]),
             found.depth,
             **found.truth,
+            initial=found.initial,
             predicted_support=found.support,
             predicted_region=region,
         )

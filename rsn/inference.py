@@ -1,7 +1,7 @@
 """A network in use: where it runs, and what it says about frames of a store or about a photo."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ class Predicted(NamedTuple):
 
     frame: int
     depth: Array
+    initial: Array | None
     support: Array | None
     region: Array | None
     truth: dict[str, Array]
@@ -98,8 +99,10 @@ def predictions(
             )
         for i, frame in enumerate(batch["frame"].tolist()):
             truth = {name: batch["whole_" + name][i, 0].numpy() for name in whole}
-            support, region = (value if value is None else value[i, 0].numpy() for value in prediction[1:])
-            yield Predicted(frame, prediction.depth[i, 0].numpy(), support, region, truth)
+            initial, support, region = (
+                None if value is None else value[i, 0].numpy() for value in prediction[1:]
+            )
+            yield Predicted(frame, prediction.depth[i, 0].numpy(), initial, support, region, truth)
 
 
 def predict_photo(
@@ -164,18 +167,26 @@ def infer(
     """
     if network.training:
         raise RuntimeError("a network predicts in evaluation mode only")
-    result = model.predicted(model.outputs(config, network, batch, classes=classes))
-    depth, support = result.depth, result.support
+    found = model.predicted(model.outputs(config, network, batch, classes=classes))
+    other = None
     if flip:
         mirrored = {name: value.flip(-1) if value.ndim == 4 else value for name, value in batch.items()}
         other = model.predicted(model.outputs(config, network, mirrored, classes=classes))
-        depth = (depth + other.depth.flip(-1)) / 2
-        support = None if support is None or other.support is None else (support + other.support.flip(-1)) / 2
+
+    def metres(name: Literal["initial", "support"]) -> Tensor | None:
+        values = getattr(found, name)
+        return None if values is None else enlarge(_averaged(values, other and getattr(other, name)), shape)
+
     return Prediction(
-        enlarge(depth, shape),
-        None if support is None else enlarge(support, shape),
-        None if result.region is None else nearest(result.region[:, None].int().cpu(), shape),
+        enlarge(_averaged(found.depth, other and other.depth), shape),
+        metres("initial"),
+        metres("support"),
+        None if found.region is None else nearest(found.region[:, None].int().cpu(), shape),
     )
+
+
+def _averaged(metres: Tensor, mirrored: Tensor | None) -> Tensor:
+    return metres if mirrored is None else (metres + mirrored.flip(-1)) / 2
 
 
 def enlarge(metres: Tensor, shape: tuple[int, int]) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from rsgt.schema import InputError
 from rsn import checkpoint
 from rsn.config import Config
-from rsn.dataset import Store
+from rsn.dataset import Store, nearest
 from rsn.guidance import guidance_channels
 from rsn.loss import clustering_loss, iterative_loss, l1_loss, l2_loss, region_loss
 from rsn.network import (
@@ -34,9 +34,13 @@ Batch = Mapping[str, Tensor]
 
 
 class Prediction(NamedTuple):
-    """What a model says about a batch: metres (B, 1, H, W), and labels from 1."""
+    """What a model says about a batch: metres (B, 1, H, W), and labels (B, H, W) from 1.
+
+    ``initial`` is the depth that a network with two stages of its own has before the second one.
+    """
 
     depth: Tensor
+    initial: Tensor | None = None
     support: Tensor | None = None
     region: Tensor | None = None
 
@@ -64,7 +68,7 @@ def build(config: Config) -> nn.Module:
     if name != "refinement":
         arguments["encoder"] = settings.encoder
     if name in ("refinement", "rsn"):
-        arguments["iterations"] = settings.iterations
+        arguments |= {"iterations": settings.iterations, "residual": settings.residual}
     network = build_network(name, **arguments)
     if settings.imagenet:
         load_imagenet_weights(network, settings.imagenet)
@@ -212,9 +216,9 @@ def outputs(config: Config, network: nn.Module, batch: Batch, *, classes: int) -
 def predicted(output: Any) -> Prediction:
     """Read what a network put out."""
     if isinstance(output, RegionSupportOutput):
-        return Prediction(output.outputs[-1], output.support)
+        return Prediction(output.outputs[-1], output.support, output.support)
     if isinstance(output, ClusteringOutput):
-        return Prediction(output.refined, output.support, output.region)
+        return Prediction(output.refined, output.initial, output.support, output.region)
     return Prediction(output[-1] if isinstance(output, list) else output)
 
 
@@ -225,7 +229,10 @@ def loss(config: Config, output: Any, batch: Batch, epoch: int) -> Tensor:
     A network with a support of its own adds that support's loss, against the true support.
     """
     if isinstance(output, ClusteringOutput):
-        return clustering_loss(output, batch["depth"], batch["region"].squeeze(1))
+        size = (output.initial.shape[2], output.initial.shape[3])
+        return clustering_loss(
+            output, nearest(batch["depth"], size), nearest(batch["region"], size).squeeze(1)
+        )
     if isinstance(output, RegionSupportOutput):
         total = _refinement_loss(config, output.outputs, batch, epoch)
         if output.support.requires_grad:

@@ -165,6 +165,24 @@ def test_partitions_are_compared_where_there_are_any():
     assert table.summary()["partition"] == pytest.approx({"adjusted_rand": 1, "v_measure": 1, "covering": 1})
 
 
+def test_what_a_second_stage_gains_is_paired_frame_by_frame():
+    table = Table([PAPER, protocol_named("paper", pooled=True)])
+    for k, (before, after) in enumerate([(1.5, 1.0), (2.0, 1.25), (0.5, 1.0)]):
+        depth = np.full((2, 2), 1.0)
+        maps = {"support": depth, "region": np.ones((2, 2), int)}
+        table.add(k, after * depth, depth, **maps, initial=before * depth)
+    initial = table.summary()["initial"]
+    # Errors before: 0.5, 1, 0.5; after: 0, 0.25, 0.
+    assert initial["metrics"]["paper"]["rmse"] == pytest.approx(2 / 3)
+    assert initial["metrics"]["paper+pooled"]["rmse"] == pytest.approx(np.sqrt(1.5 / 3))
+    low, high = initial["gain_intervals"]["paper"]["rmse"]
+    assert (low, high) == (pytest.approx(0.5), pytest.approx(0.75))
+    assert "paper+pooled" not in initial["gain_intervals"]
+    table.add(9, np.ones((2, 2)), np.ones((2, 2)), support=np.ones((2, 2)), region=np.ones((2, 2), int))
+    with pytest.raises(ValueError, match="zip"):
+        table.summary()
+
+
 def test_flip_averaging_is_the_mean_of_both_ways_round():
     rgb = torch.randint(0, 255, (2, 3, 12, 16), dtype=torch.uint8)
     network, config = Oracle().eval(), Config()

@@ -267,10 +267,33 @@ def test_predicted_guidance_trains_the_refinement_alone(store, tmp_path):
     assert last["network"]["name"] == "rsn"
     record = evaluate(tmp_path / "r" / "last.ckpt", store, [PAPER], device="cpu", stream=None)
     assert record["regions"].keys() == {"prediction", "support"}
+    alone = evaluate(generation, store, [PAPER], device="cpu", stream=None)
+    assert record["initial"]["metrics"]["paper"] == pytest.approx(alone["metrics"]["paper"], rel=1e-6)
+    assert "initial" not in alone
 
     whole = quick(model="rsn", generation=str(generation), refinement=str(tmp_path / "r" / "last.ckpt"))
     network = model.build(whole)
     assert all(torch.equal(value, last["weights"][name]) for name, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize("encoder", ["resnet34", "efficientnet_lite0"])
+def test_frozen_stages_stay_as_they_start(store, tmp_path, encoder):
+    changes = {"model": "generation", "encoder": encoder, "epochs": 1, "ema": 0.5}
+    run(quick(**changes), store, tmp_path / "start")
+    start = tmp_path / "start" / "last.ckpt"
+    config = quick(**changes, generation=str(start), frozen_stages=2, seed=1)
+    _, last = run(config, store, tmp_path / "run")
+    before, after, average = checkpoint.load(start)["average"], last["weights"], last["average"]
+    first, second = ("features.encoder." + part for part in (
+        ("conv1", "layer1") if encoder == "resnet34" else ("backbone.stem", "backbone.blocks.0")
+    ))  # fmt: skip
+    third = "features.encoder." + ("layer2" if encoder == "resnet34" else "backbone.blocks.1")
+    for name in before:
+        if name.startswith((first + ".", second + ".")):
+            assert torch.equal(before[name], after[name]), name
+            assert torch.equal(before[name], average[name]), name
+        elif name.startswith(third + ".") and name.endswith("weight"):
+            assert not torch.equal(before[name], after[name]), name
 
 
 def test_describe_does_nothing_but_tell(store):

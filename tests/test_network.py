@@ -20,8 +20,10 @@ from rsn.network import (
     load_imagenet_weights,
     refinement_from_generation,
 )
+from rsn.network.block import INITIAL_DEPTH_M, narrowing
 from rsn.network.clustering import location_map
 from rsn.network.encoder import IMAGENET_MEAN, IMAGENET_STD, Lite0Backbone, ResNet34
+from rsn.network.generation import Doubling, SmoothDoubling
 from rsn.network.imagenet import LITE0_FILE, LITE0_PACKAGE
 from rsn.network.pyramid import SCALES, Pyramid
 from rsn.regional import regional_mean_map
@@ -30,7 +32,9 @@ EVERY_NETWORK = [
     ("generation", {}),
     ("generation", {"encoder": "efficientnet_lite0"}),
     ("refinement", {}),
+    ("refinement", {"residual": True}),
     ("rsn", {}),
+    ("rsn", {"encoder": "efficientnet_lite0"}),
     ("clustering", {}),
     ("clustering", {"encoder": "efficientnet_lite0"}),
 ]
@@ -83,9 +87,11 @@ def test_parameter_counts_are_the_published_ones():
 @every_network
 @pytest.mark.parametrize("shape", [(240, 320), (228, 304), (57, 75), (33, 160), (9, 6)])
 def test_the_output_has_the_size_of_the_input(name, options, shape):
-    network = build_network(name, width=4, **options).eval()
+    network = build_network(name, width=8, **options).eval()
     with torch.no_grad():
         output = network(*inputs(name, shape, images=1))
+    if (name, options.get("encoder")) == ("clustering", "efficientnet_lite0"):
+        shape = tuple(math.ceil(side / 2) for side in shape)  # the size of this encoder's features
     for depth in depths(output):
         assert depth.shape == (1, 1, *shape)
         assert depth.dtype == torch.float32
@@ -94,7 +100,7 @@ def test_the_output_has_the_size_of_the_input(name, options, shape):
 
 @pytest.mark.parametrize("encoder", ["resnet34", "efficientnet_lite0"])
 def test_the_paper_s_resolution(encoder):
-    network = RegionSupportNetwork(width=4, iterations=2, encoder=encoder).eval()
+    network = RegionSupportNetwork(width=8, iterations=2, encoder=encoder).eval()
     with torch.no_grad():
         support, outputs = network(torch.randn(1, 3, 480, 640))
     assert support.shape == (1, 1, 480, 640)
@@ -114,7 +120,7 @@ def test_a_network_is_rebuilt_from_its_arguments_and_its_weights(name, options):
 
 @every_network
 def test_the_seed_fixes_the_weights(name, options):
-    first, second = (torch.manual_seed(3) and build_network(name, width=4, **options) for _ in range(2))
+    first, second = (torch.manual_seed(3) and build_network(name, width=8, **options) for _ in range(2))
     for one, other in zip(first.state_dict().values(), second.state_dict().values(), strict=True):
         assert torch.equal(one, other)
 
@@ -123,6 +129,8 @@ def test_the_seed_fixes_the_weights(name, options):
 @pytest.mark.parametrize("norm", ["batch", "group"])
 def test_at_the_start_depth_is_positive_and_every_parameter_learns(name, options, norm):
     network = build_network(name, width=16, norm=norm, **options)
+    if options.get("residual"):
+        nn.init.normal_(network.output.conv.weight, std=1e-3)  # it starts at 0, and passes no gradient on
     arguments = inputs(name, (40, 48))
     output = network(*arguments)
     for depth in depths(output):
@@ -130,7 +138,7 @@ def test_at_the_start_depth_is_positive_and_every_parameter_learns(name, options
         assert 1.5 < depth.mean() < 4
     target = 1 + 4 * torch.rand_like(depths(output)[0])
     if name == "clustering":
-        clustering_loss(output, target, arguments[1]).backward()
+        clustering_loss(output, target, output.region).backward()
     else:
         sum(l1_loss(depth, target) for depth in depths(output)).backward()
     # The two branches and the blend of the clustering variant start from outputs of exactly 0.
@@ -157,7 +165,7 @@ def test_checkpointing_changes_memory_alone(name, options):
 
 @every_network
 def test_group_normalisation_does_not_depend_on_the_batch(name, options):
-    network = build_network(name, width=8, norm="group", **options)
+    network = build_network(name, width=16, norm="group", **options)
     arguments = inputs(name, (24, 32), images=3)
     together = depths(network(*arguments))
     alone = depths(network(*(argument[:1] for argument in arguments)))
@@ -175,7 +183,7 @@ def test_mixed_precision_gives_depth_in_float32(name, options):
     for one, other in zip(full, mixed, strict=True):
         assert other.dtype == torch.float32
         assert (one - other).abs().mean() < 0.1 * one.mean()
-    assert mixed[0].unique().numel() > 1000  # bfloat16 has about 200 values between 1 and 4
+    assert mixed[0].unique().numel() > 300  # bfloat16 has about 200 values between 1 and 4
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -377,6 +385,34 @@ def test_the_support_is_guidance_and_first_coarse_depth():
     assert torch.equal(support, network.generation(rgb))
     for one, other in zip(outputs, network.refinement(rgb, support, support), strict=True):
         assert torch.equal(one, other)
+
+
+def test_a_residual_refinement_starts_from_its_coarse_depth():
+    network = RefinementNetwork(width=8, residual=True)
+    rgb, guidance, coarse = inputs("refinement", (24, 32))
+    coarse[:, :, :5] = 0
+    for depth in network(rgb, guidance, coarse):
+        assert torch.equal(depth[:, :, 5:], coarse[:, :, 5:])
+        assert (depth[:, :, :5] == INITIAL_DEPTH_M).all()
+    outputs = network(rgb, guidance, torch.zeros_like(coarse))
+    l1_loss(outputs[-1], guidance).backward()
+    assert network.output.conv.weight.grad.any()
+
+
+def test_no_layer_is_too_narrow_and_the_paper_s_are_as_they_were():
+    assert narrowing(256) == [256, 128, 64, 32, 16]
+    assert narrowing(32) == [32, 16, 8, 8, 8]
+
+
+def test_the_small_encoder_s_depth_has_no_checkerboard():
+    """An even map stays even: a transposed convolution of stride 2 gives each second pixel another sum."""
+    even = torch.ones(1, 8, 12, 16)
+    like = torch.empty(1, 1, 24, 32)
+    inside = (..., slice(4, -4), slice(4, -4))
+    smooth = SmoothDoubling(8, 8, norm="batch").eval()(even, like)[inside]
+    uneven = Doubling(8, 8, norm="batch").eval()(even, like)[inside]
+    assert smooth.flatten(2).std(dim=2).max() < 1e-6
+    assert uneven.flatten(2).std(dim=2).max() > 0.01
 
 
 def test_clustering_refines_by_the_regions_given():

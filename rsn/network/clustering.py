@@ -6,25 +6,30 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from rsn.mean_shift import mean_shift
 from rsn.network.block import Convolution, DepthOutput, Norm, SignedOutput, Stage, initialise, narrowing
 from rsn.network.encoder import EncoderName
-from rsn.network.generation import DepthFeatures, resized
+from rsn.network.generation import DepthFeatures
 from rsn.regional import regional_mean_map
 
 EMBEDDING_CHANNELS = 16
 
 
 class ClusteringOutput(NamedTuple):
-    """Every end of the clustering variant; (B, 1, H, W) and in metres unless said."""
+    """Every end of the clustering variant; (B, 1, h, w) and in metres unless said.
+
+    They have the size of the features: the input's with ``resnet34``, half of it with
+    ``efficientnet_lite0``.
+    """
 
     embedding: Tensor
-    """(B, 16, H, W), no unit."""
+    """(B, 16, h, w), no unit."""
     initial: Tensor
     """Pixel-wise depth, >= 0."""
     region: Tensor
-    """Labels (B, H, W) that were used: those given, or Algorithm 2's, int32 from 1."""
+    """Labels (B, h, w) that were used: those given, or Algorithm 2's, int32 from 1."""
     support: Tensor
     """Regional depth: the mean of the initial depth over each region; the initial depth where region is 0."""
     offset: Tensor
@@ -48,7 +53,7 @@ class ClusteringNetwork(nn.Module):
     Notes
     -----
     The paper names the parts and gives no layer table; these layers are ours. The shared features are
-    the generation module's, brought to ``width`` channels at full resolution. On them sit
+    the generation module's, brought to ``width`` channels, at their own size. On them sit
 
     * the initial depth: regression layers 6 to 8;
     * the embedding: with a location map of 3 channels (column and row from -1 to 1, and the distance from
@@ -103,14 +108,14 @@ class ClusteringNetwork(nn.Module):
         rgb
             ImageNet-normalised colour (B, 3, H, W).
         region
-            Labels (B, H, W) to refine by, 0 = none, as in training; left out, ``rsn.mean_shift`` finds
+            Labels (B, H, W) to refine by, 0 = none, as in training, brought to the features' size by nearest
+            neighbour; left out, ``rsn.mean_shift`` finds
             them from the embedding (on the CPU), as in use.
         """
-        features = resized(self.shared(self.features(rgb)), rgb)
+        features = self.shared(self.features(rgb))
         initial = self.depth(features)
         embedding = self.embedding(torch.cat((features, location_map(features)), dim=1))
-        if region is None:
-            region = cluster(embedding)
+        region = cluster(embedding) if region is None else _resized(region, features)
         return self._refined(features, initial, embedding, region)
 
     def _refined(
@@ -140,8 +145,24 @@ def location_map(like: Tensor) -> Tensor:
     return location.to(like.dtype).expand(batch, -1, -1, -1)
 
 
+def _resized(region: Tensor, like: Tensor) -> Tensor:
+    """Bring labels (B, H, W) to the size of (B, C, h, w): the label at the centre of each new pixel."""
+    if region.shape[1:] == like.shape[2:]:
+        return region
+    # float32 holds every label below 2^24 exactly.
+    enlarged = F.interpolate(region[:, None].float(), like.shape[2:], mode="nearest-exact")
+    return enlarged[:, 0].to(region.dtype)
+
+
 @torch.no_grad()
 def cluster(embedding: Tensor) -> Tensor:
-    """Regions of each image by Algorithm 2: embedding (B, 16, H, W) -> labels (B, H, W), int32 from 1."""
-    labels = [torch.from_numpy(mean_shift(image)) for image in embedding.detach().float().cpu()]
+    """Regions of each image by Algorithm 2: embedding (B, 16, h, w) -> labels (B, h, w), int32 from 1.
+
+    The paper's least size of a region, 100 pixels of 480x640, is the same share of a smaller image.
+    """
+    height, width = embedding.shape[2:]
+    least = max(4, round(100 * height * width / (480 * 640)))
+    labels = [
+        torch.from_numpy(mean_shift(image, min_pixels=least)) for image in embedding.detach().float().cpu()
+    ]
     return torch.stack(labels).to(embedding.device)

@@ -135,8 +135,12 @@ class GenerationNetwork(nn.Module):
 
     def forward(self, rgb: Tensor) -> Tensor:
         """Map ImageNet-normalised colour (B, 3, H, W) to metres (B, 1, H, W), >= 0."""
-        depth = self.output(self.regression(self.features(rgb)))
-        return resized(depth, rgb)
+        return resized(self.depth(rgb), rgb)
+
+    def depth(self, rgb: Tensor) -> Tensor:
+        """Map ImageNet-normalised colour (B, 3, H, W) to metres (B, 1, h, w) at the features' own size."""
+        depth: Tensor = self.output(self.regression(self.features(rgb)))
+        return depth
 
 
 def resized(x: Tensor, like: Tensor) -> Tensor:

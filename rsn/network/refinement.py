@@ -8,10 +8,12 @@ from torch import Tensor, nn
 
 from rsgt.schema import InputError
 from rsn.network.block import (
+    INITIAL_DEPTH_M,
     BasicBlock,
     Convolution,
     DepthOutput,
     Norm,
+    SignedOutput,
     Stage,
     check_width,
     initialise,
@@ -29,6 +31,9 @@ class RefinementNetwork(nn.Module):
         Base channel count; every channel count is a multiple of it. 64 is the paper's.
     iterations
         How often the module is applied, with the same weights; 3 is the paper's.
+    residual
+        Add the last layer's output to the coarse depth (2.5 m where that is 0): an untrained module then
+        gives the coarse depth back. The paper's module puts depth out directly.
     norm
         ``"batch"``, the paper's, or ``"group"``, which does not depend on the batch.
     checkpointing
@@ -45,16 +50,23 @@ class RefinementNetwork(nn.Module):
     """
 
     def __init__(
-        self, *, width: int = 64, iterations: int = 3, norm: Norm = "batch", checkpointing: bool = False
+        self,
+        *,
+        width: int = 64,
+        iterations: int = 3,
+        residual: bool = False,
+        norm: Norm = "batch",
+        checkpointing: bool = False,
     ) -> None:
         super().__init__()
         check_width(width)
         if iterations < 1:
             raise InputError(f"iterations: got {iterations}, expected 1 or more, such as 3 (the paper's)")
         self.arguments: dict[str, Any] = {
-            "width": width, "iterations": iterations, "norm": norm, "checkpointing": checkpointing,
+            "width": width, "iterations": iterations, "residual": residual, "norm": norm,
+            "checkpointing": checkpointing,
         }  # fmt: skip
-        self.iterations = iterations
+        self.iterations, self.residual = iterations, residual
         self.stem = Convolution(5, width, kernel=7, norm=norm)
         self.features = Stage(
             *(BasicBlock(width, width, norm=norm) for _ in range(3)),
@@ -68,7 +80,7 @@ class RefinementNetwork(nn.Module):
             *(Convolution(inputs, outputs, norm=norm) for inputs, outputs in pairwise(channels)),
             checkpointing=checkpointing,
         )
-        self.output = DepthOutput(channels[-1])
+        self.output = SignedOutput(channels[-1]) if residual else DepthOutput(channels[-1])
         initialise(self)
 
     def forward(self, rgb: Tensor, guidance: Tensor, coarse: Tensor) -> list[Tensor]:
@@ -90,10 +102,16 @@ class RefinementNetwork(nn.Module):
         """
         outputs = []
         for _ in range(self.iterations):
-            coarse = self._refined(torch.cat((rgb, guidance, coarse), dim=1))
+            found = self._found(torch.cat((rgb, guidance, coarse), dim=1))
+            coarse = torch.relu(_start(coarse) + found) if self.residual else found
             outputs.append(coarse)
         return outputs
 
-    def _refined(self, x: Tensor) -> Tensor:
-        depth: Tensor = self.output(self.regression(self.pyramid(self.features(self.stem(x)))))
-        return depth
+    def _found(self, x: Tensor) -> Tensor:
+        found: Tensor = self.output(self.regression(self.pyramid(self.features(self.stem(x)))))
+        return found
+
+
+def _start(coarse: Tensor) -> Tensor:
+    """Give the depth that a correction is added to: the coarse one where it is known."""
+    return torch.where(coarse > 0, coarse, INITIAL_DEPTH_M)
