@@ -1,7 +1,7 @@
 """Records and ``paper.toml`` -> the tables of ``README.md``; a record that is missing is an error."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import click
 import numpy as np
 import table1
 import table2
+from regions import PEERS, ROWS
 from rows import HERE, PUBLISHED, Row
 
 from rsgt.schema import InputError
@@ -16,14 +17,22 @@ from rsgt.terminal import INPUT, Script
 
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 TABLES = {"table1": table1.ROWS, "table2": table2.ROWS}
-TITLES = {"table1": "Table 1, ablation", "table2": "Table 2, guidance and the whole network"}
+TITLES = {
+    "table1": "Table 1, ablation",
+    "table2": "Table 2, guidance and the whole network",
+    "regions": "Regions by network",
+}
 HEAD = (
     "row", "published RMSE / ln / δ1", "RMSE (m), 95 %", "ln RMSE", "AbsRel", "δ1",
     "RMSE, nyu-eigen+flip", "δ1, nyu-eigen+flip", "minutes", "seeds",
 )  # fmt: skip
+REGION_HEAD = (
+    "row", "regions a frame", "RMSE of region means (m)", "SLIC at as many", "grid at as many",
+    "SLIC minus row, 95 %", "adjusted Rand", "V-measure", "covering",
+)  # fmt: skip
 
 
-def records(results: Path, table: str, row: Row) -> list[dict[str, Any]]:
+def records(results: Path, table: str, row: str) -> list[dict[str, Any]]:
     """Read the records of a row, one a seed.
 
     Raises
@@ -31,10 +40,10 @@ def records(results: Path, table: str, row: Row) -> list[dict[str, Any]]:
     InputError
         Where there is none.
     """
-    found = sorted((results / table).glob(f"{row.name}-[0-9]*.json"))
+    found = sorted((results / table).glob(f"{row}-[0-9]*.json"))
     if not found:
         raise InputError(
-            f"{results / table}: no record of {row.name}; run `python pipelines/{table}.py --rows {row.name}`"
+            f"{results / table}: no record of {row}; run `python pipelines/{table}.py --rows {row}`"
         )
     return [json.loads(path.read_text(encoding="utf-8")) for path in found]
 
@@ -71,41 +80,96 @@ def regional(found: dict[str, Any]) -> str:
     return f"- `{found['row']}`: RMSE / variance per region against " + "; ".join(parts) if parts else ""
 
 
-def tables(results: Path) -> str:
-    """Write all tables as Markdown."""
-    parts = []
-    for table, rows in TABLES.items():
-        every = {row.name: records(results, table, row) for row in rows}
-        head = [HEAD, ["---"] * len(HEAD), *(line(row, table, every[row.name]) for row in rows)]
-        first = next(iter(every.values()))[0]
-        notes = [f"- `{n}`: {p['note']} (published)" for n, p in PUBLISHED[table].items() if "note" in p]
-        notes += [text for found in every.values() if (text := regional(found[0]))]
-        commits = sorted({record["commit"][:10] for found in every.values() for record in found})
-        parts += [
+def experiments(results: Path, table: str) -> str:
+    """Write Table 1 or 2 as Markdown."""
+    rows = TABLES[table]
+    every = {row.name: records(results, table, row.name) for row in rows}
+    lines = [line(row, table, every[row.name]) for row in rows]
+    notes = [text for found in every.values() for tell in (regional, gain) if (text := tell(found[0]))]
+    return _section(table, HEAD, lines, notes, every, "test frames")
+
+
+def regions(results: Path, table: str) -> str:
+    """Write what the networks' regions are worth as Markdown."""
+    every = {name: records(results, table, name) for name in ROWS}
+    lines = [region_line(found[0]) for found in every.values()]
+    notes = [text for found in every.values() for tell in (regional, gain) if (text := tell(found[0]))]
+    return _section(table, REGION_HEAD, lines, notes, every, "held-out frames of the training scenes")
+
+
+def region_line(found: dict[str, Any]) -> list[str]:
+    """Write one row of the table of regions."""
+    rows = {row["name"]: row for row in found["comparison"]["rows"]}
+    own = rows["prediction"]
+    equal = next(at["rows"] for at in found["comparison"]["equal_counts"] if at["regions"] == own["regions"])
+    peers = {row["name"]: f"{row['rmse']:.3f}" for row in equal}
+    below = found["rmse_below"]["SLIC"]
+    return [
+        f"`{found['row']}`", f"{own['regions']:.1f}", f"{own['rmse']:.3f}",
+        *(peers.get(peer, "–") for peer in PEERS),
+        "{:.3f} ({:.3f} to {:.3f})".format(below["mean"], *below["interval"]) if below else "–",
+        *(f"{found['partition'][key]:.3f}" for key in ("adjusted_rand", "v_measure", "covering")),
+    ]  # fmt: skip
+
+
+def gain(found: dict[str, Any]) -> str:
+    """Say what the second stage of a network gains, where it has two."""
+    if "initial" not in found:
+        return ""
+    before, after = (part["metrics"]["paper"]["rmse"] for part in (found["initial"], found))
+    low, high = found["initial"]["gain_intervals"]["paper"]["rmse"]
+    return (
+        f"- `{found['row']}`: RMSE of the initial depth {before:.3f} m, of the refined {after:.3f} m: "
+        f"a gain of {low:.4f} to {high:.4f} m (95 %)"
+    )
+
+
+def _section(
+    table: str,
+    head: Sequence[str],
+    lines: Sequence[Sequence[str]],
+    notes: Sequence[str],
+    every: Mapping[str, Sequence[dict[str, Any]]],
+    frames: str,
+) -> str:
+    first = next(iter(every.values()))[0]
+    commits = sorted({record["commit"][:10] for found in every.values() for record in found})
+    told = [f"- `{n}`: {p['note']} (published)" for n, p in PUBLISHED[table].items() if "note" in p]
+    return "\n".join(
+        (
             f"### {TITLES[table]}\n",
-            *(f"| {' | '.join(cells)} |" for cells in head),
+            *(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *lines)),
             "",
+            *told,
             *notes,
-            f"- {first['frames']} test frames; store {first['store'][:12]}; commit {', '.join(commits)}\n",
-        ]
-    return "\n".join(parts)
+            f"- {first['frames']} {frames}; store {first['store'][:12]}; commit {', '.join(commits)}\n",
+        )
+    )
+
+
+WRITERS = {"table1": experiments, "table2": experiments, "regions": regions}
 
 
 @click.command(cls=Script)
 @click.option("--out", type=INPUT, default=HERE, help="Where results are.  [default: pipelines]")
 @click.option("--readme", type=INPUT, default=HERE / "README.md", help="Page to put the tables into.")
-def run(out: Path, readme: Path) -> None:
-    """Put the tables, made from the records, into the page between its two marks."""
-    write(out, readme)
+@click.option("--tables", default=",".join(WRITERS), show_default=True, help="Which; the page has no others.")
+def run(out: Path, readme: Path, tables: str) -> None:
+    """Put tables, made from the records, into the page between its two marks."""
+    write(out, readme, tables.split(","))
 
 
-def write(out: Path, readme: Path) -> None:
-    """Write the tables of ``out/results`` into a page, between its two marks."""
+def write(out: Path, readme: Path, tables: Sequence[str] = tuple(WRITERS)) -> None:
+    """Write tables of ``out/results`` into a page, between its two marks."""
     text = readme.read_text(encoding="utf-8")
     if BEGIN not in text or END not in text:
         raise InputError(f"{readme}: expected the marks {BEGIN} and {END} around the tables")
+    for table in tables:
+        if table not in WRITERS:
+            raise InputError(f"tables: got {table!r}, expected some of {', '.join(WRITERS)}")
+    made = "\n".join(WRITERS[table](out / "results", table) for table in tables)
     before, after = text.split(BEGIN)[0], text.split(END)[1]
-    readme.write_text(f"{before}{BEGIN}\n{tables(out / 'results')}\n{END}{after}", encoding="utf-8")
+    readme.write_text(f"{before}{BEGIN}\n{made}\n{END}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

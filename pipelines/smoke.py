@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 import figure2
 import figure4
+import regions
 import report
 import table1
 import table2
@@ -18,7 +19,7 @@ from rsgt.terminal import INPUT, Script
 
 FRAMES = 12
 TINY = {
-    "size": [48, 64], "width": 8, "epochs": 1, "batch_size": 2, "workers": 0, "validation": 0.2,
+    "size": [48, 64], "epochs": 1, "batch_size": 2, "workers": 0, "validation": 0.2,
     "linear_epochs": 0, "superpixels": 20, "zoom": 1.0,
 }  # fmt: skip
 
@@ -47,6 +48,7 @@ def run(out: Path) -> None:
     )
     for table, rows in (("table1", table1.ROWS), ("table2", table2.ROWS)):
         make(place, table, rows, [row.name for row in rows], seeds=[0])
+    regions.make(place, regions.ROWS, seed=0)
     figure2.make(place.store, out, frames=1)
     figure4.draw(place, [1, 2], 0, out / "results" / "figure4.png")
     page = out / "README.md"

@@ -295,13 +295,14 @@ def show(path: Path, frames: tuple[int, ...], out: Path | None) -> None:
 @click.option(
     "--prediction", type=INPUT, help="Also compare the regions that `rsn evaluate --save` wrote here."
 )
+@click.option("--only", multiple=True, metavar="NAME", help="This family alone, such as SLIC; repeatable.")
 @click.option("--workers", type=click.IntRange(1), help="Threads.  [default: one per core]")
 @click.option("--csv", "csv_path", type=OUTPUT, help="Also write the rows to this CSV file.")
 @click.option("--plot", "plot_path", type=OUTPUT, help="Also draw the curves into this PNG file.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON, and no progress.")
 def compare(
     path: Path, sample: int | None, seed: int, frames: str | None, prediction: Path | None,
-    workers: int | None, csv_path: Path | None, plot_path: Path | None, as_json: bool,
+    only: tuple[str, ...], workers: int | None, csv_path: Path | None, plot_path: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Compare region support with labels, superpixels and a grid by how well region means explain depth."""
     import numpy as np
@@ -322,7 +323,7 @@ def compare(
         size = measures.DEFAULT_SAMPLE if sample is None else sample
         chosen = measures.sample_frames(available, size, seed)
     with progress_bar("frames", quiet=as_json) as progress:
-        found = measures.compare(store, chosen, workers, progress, predicted)
+        found = measures.compare(store, chosen, workers, progress, predicted, only)
     if csv_path:
         write_csv(csv_path, found.rows())
     if plot_path:

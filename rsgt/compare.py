@@ -1,6 +1,6 @@
 """How well partitions explain the depth: the paper's Figure 2 in numbers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,6 +110,7 @@ def compare(
     workers: int | None = None,
     progress: Progress | None = None,
     predicted: Callable[[int], Array] | None = None,
+    only: Collection[str] = (),
 ) -> Comparison:
     """Measure every partition of ``guidance.partitions`` on some frames of a store.
 
@@ -125,13 +126,20 @@ def compare(
         Called with (frames done, frames in all).
     predicted
         Function from a frame's position to a network's regions (y, x), to compare as well; 0 = none.
+    only
+        Names of the families to measure; empty = all.
 
     Raises
     ------
     InputError
-        Where scikit-image is missing.
+        Where scikit-image is missing, or there is no family of a name in ``only``.
     """
-    chosen = partitions(store.class_names, predicted=predicted is not None)
+    every = partitions(store.class_names, predicted=predicted is not None)
+    names = dict.fromkeys(p.name for p in every)
+    for name in only:
+        if name not in names:
+            raise InputError(f"only: got {name!r}, expected some of: {'; '.join(names)}")
+    chosen = [p for p in every if not only or p.name in only]
     done = iter(range(1, len(frames) + 1))
 
     def work(k: int) -> list[list[float]]:

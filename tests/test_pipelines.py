@@ -45,6 +45,20 @@ def test_every_row_has_a_record_and_its_line(out):
     assert published["published"]["rmse"] == 0.2917
     assert published["store"] != json.loads((out / "results/table2/rsn-0.json").read_text())["store"]
     assert json.loads((out / "results/figure2/comparison.json").read_text())["rows"]
+    for name in ("generation-support", "clustering"):
+        record = json.loads((out / f"results/regions/{name}-0.json").read_text())
+        assert record["split"] == "validation"
+        assert set(record["partition"]) == {"adjusted_rand", "v_measure", "covering"}
+        assert ("initial" in record) == (name == "clustering")
+        rows = {row["name"]: row for row in record["comparison"]["rows"]}
+        assert set(rows) == {"this store", "prediction", "SLIC", "grid"}
+        assert f"| {rows['prediction']['regions']:.1f} | {rows['prediction']['rmse']:.3f} |" in page
+        for at in record["comparison"]["equal_counts"]:
+            for row in at["rows"]:
+                below = record["rmse_below"][row["name"]]
+                if at["regions"] == rows["prediction"]["regions"]:
+                    assert below["mean"] == pytest.approx(row["rmse"] - rows["prediction"]["rmse"])
+                    assert below["interval"][0] <= below["mean"] <= below["interval"][1]
     with Image.open(out / "results" / "figure4.png") as image:
         assert image.size[0] > 1500
 

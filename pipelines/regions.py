@@ -1,0 +1,85 @@
+"""Regions by network: both variants of the paper's section 2, on the frames that their runs held out."""
+
+import tempfile
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from rows import HERE, PUBLISHED, Place, best, protocols, write_record
+
+from rsgt.compare import Comparison, compare
+from rsgt.partition import MEASURES
+from rsgt.prediction import open_prediction
+from rsgt.schema import InputError
+from rsgt.store import open_store
+from rsgt.terminal import INPUT, Script, progress_bar
+from rsn import experiment
+from rsn.metrics import bootstrap_interval
+
+ROWS = ("generation-support", "clustering")
+PEERS = ("SLIC", "grid")
+
+
+def make(place: Place, names: Sequence[str], seed: int) -> None:
+    """Write ``results/regions/ROW-SEED.json`` for rows of Table 2 that find regions, unless it is there."""
+    for name in names:
+        path = place.record("regions", name, seed)
+        if not path.exists():
+            write_record(path, judge(place, name, seed))
+
+
+def judge(place: Place, name: str, seed: int) -> dict[str, Any]:
+    """Judge a row's regions on its held-out frames, beside superpixels and squares of the same number."""
+    weights = best(place.run("table2", name, seed))
+    if not weights.exists():
+        raise InputError(f"{name}: no weights in {weights.parent}; run table2.py --rows {name} first")
+    store = open_store(place.store)
+    with tempfile.TemporaryDirectory() as folder, progress_bar("frames", quiet=False) as progress:
+        save = Path(folder) / "regions.zarr"
+        record = experiment.evaluate(weights, place.store, protocols(False), split="validation", save=save)
+        frames, predicted = open_prediction(save, store, np.arange(len(store)), "region")
+        found = compare(store, frames, None, progress, predicted, ("prediction", "this store", *PEERS))
+    own = next(row for row in found.rows() if row["name"] == "prediction")
+    return {
+        "row": name,
+        "published": PUBLISHED["regions"].get(name),
+        "comparison": found.document(),
+        "rmse_below": {peer: difference(found, peer, own["regions"]) for peer in PEERS},
+        **record,
+    }
+
+
+def difference(found: Comparison, peer: str, count: float) -> dict[str, Any] | None:
+    """Compare the RMSE of region means, a family's minus the prediction's, at ``count`` regions a frame.
+
+    The family's value of each frame is read off between its two settings about ``count``, as
+    ``Comparison.at_count`` does for the mean; None where its settings do not reach so far.
+    """
+    rmse = found.values[:, :, MEASURES.index("rmse")]
+    settings = [(row["regions"], k) for k, row in enumerate(found.rows()) if row["name"] == peer]
+    prediction = next(k for k, partition in enumerate(found.partitions) if partition.name == "prediction")
+    settings.sort()
+    for (low, one), (high, two) in pairwise(settings):
+        if low <= count <= high:
+            share = np.log(count / low) / np.log(high / low)
+            gain = (1 - share) * rmse[one] + share * rmse[two] - rmse[prediction]
+            return {"mean": float(gain.mean()), "interval": bootstrap_interval(gain, seed=0)}
+    return None
+
+
+@click.command(cls=Script)
+@click.option("--store", type=INPUT, required=True)
+@click.option("--recipe-set", type=click.Choice(["cpu", "paper"]), default="cpu", show_default=True)
+@click.option("--out", type=INPUT, default=HERE, help="Where runs and results are.  [default: pipelines]")
+@click.option("--rows", "names", default=",".join(ROWS), show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+def run(store: Path, recipe_set: str, out: Path, names: str, seed: int) -> None:
+    """Judge the regions of the networks that table2.py trained."""
+    make(Place(store=store, published_store=None, recipe_set=recipe_set, out=out), names.split(","), seed)
+
+
+if __name__ == "__main__":
+    run()
