@@ -42,6 +42,8 @@ class Row:
         Module to the row whose checkpoint it starts from; that row is trained first.
     published_support
         Learn from the store of the published variant.
+    same
+        Table and row whose run this row is too: it is trained and judged there, once.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Row:
     changes: Mapping[str, Any] = field(default_factory=dict)
     starts: Mapping[str, str] = field(default_factory=dict)
     published_support: bool = False
+    same: "tuple[str, Row] | None" = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +101,13 @@ def make(place: Place, table: str, rows: Sequence[Row], names: Sequence[str], se
 def _make(place: Place, table: str, rows: Mapping[str, Row], name: str, seed: int) -> None:
     row, path, out = rows[name], place.record(table, name, seed), place.run(table, name, seed)
     if path.exists():
+        return
+    if row.same:
+        other_table, other = row.same
+        _make(place, other_table, {other.name: other}, other.name, seed)
+        record = json.loads(place.record(other_table, other.name, seed).read_text(encoding="utf-8"))
+        told = {"row": name, "published": PUBLISHED[table].get(name), "same": f"{other_table}/{other.name}"}
+        write_record(path, record | told)
         return
     store = place.store
     if row.published_support:

@@ -2,11 +2,12 @@
 
 from rows import Row, command
 
+GROUND_TRUTH = Row(name="refinement-ground-truth", recipe="refinement")
 ROWS = (
     # All 795 frames: nothing is chosen by the held-out ones.
     Row(name="generation-depth", recipe="generation", changes={"validation": 0.0}),
     Row(name="generation-support", recipe="support"),
-    Row(name="refinement-ground-truth", recipe="refinement"),
+    GROUND_TRUTH,
     Row(name="refinement-ground-truth-published", recipe="refinement", published_support=True),
     Row(name="refinement-semantic", recipe="refinement", changes={"guidance": "semantic"}),
     Row(name="refinement-superpixel", recipe="refinement", changes={"guidance": "superpixel"}),

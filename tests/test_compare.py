@@ -204,6 +204,12 @@ def test_two_threads_measure_what_one_does(room_store, comparison):
     assert np.array_equal(again.values, comparison.values, equal_nan=True)
 
 
+def test_some_families_alone(room_store, comparison):
+    options = ["compare", str(room_store), "--sample", "6", "--only", "grid", "--only", "this store"]
+    document = json.loads(CliRunner().invoke(main, [*options, "--json"]).stdout)
+    assert document["rows"] == [row for row in comparison.rows() if row["name"] in ("this store", "grid")]
+
+
 def test_figures_at_equal_counts_lie_on_the_curve(comparison):
     settings_of_grid = [guidance.Partition("grid", f"side={n}", None) for n in (2, 1)]
     point = guidance.Partition("this store", "", None)
@@ -275,6 +281,7 @@ def test_mistakes_are_named(room_store, monkeypatch):
         (["--frames", "7"], "frame 7 is not in the store"),
         (["--frames", "1", "--sample", "1"], "--frames and --sample"),
         (["--sample", "0"], "sample: got 0"),
+        (["--only", "slic"], "only: got 'slic', expected some of: this store; region support;"),
     ):
         result = CliRunner().invoke(main, ["compare", str(room_store), *options])
         assert result.exit_code == 2

@@ -41,6 +41,13 @@ def test_every_row_has_a_record_and_its_line(out):
         assert set(record["metrics"]) == {"paper", "nyu-eigen", "paper+flip", "nyu-eigen+flip"}
         assert f"| `{record['row']}` |" in page
         assert f"{record['metrics']['paper']['rmse']:.3f}" in page
+    once, twice = (
+        json.loads((out / f"results/{name}-0.json").read_text())
+        for name in ("table2/refinement-ground-truth", "table1/refinement-iterative")
+    )
+    assert twice == once | {
+        "row": "refinement-iterative", "published": None, "same": "table2/refinement-ground-truth"
+    }  # fmt: skip
     published = json.loads((out / "results/table2/refinement-ground-truth-published-0.json").read_text())
     assert published["published"]["rmse"] == 0.2917
     assert published["store"] != json.loads((out / "results/table2/rsn-0.json").read_text())["store"]
