@@ -171,7 +171,7 @@ def region_errors(prediction: Image, reference: Image, region: Partition) -> dic
     reference
         Map Q (y, x) in metres; a pixel that is not finite and > 0 does not count.
     region
-        Labels (y, x); 0 does not count.
+        Labels (y, x), dense from 1; 0 does not count. Memory grows with the largest.
 
     Returns
     -------
@@ -192,10 +192,13 @@ def region_errors(prediction: Image, reference: Image, region: Partition) -> dic
     if not counted.any():
         raise InputError("region errors: got no pixel with a region and a reference, expected at least one")
     error = prediction[counted].astype(np.float64) - reference[counted]
-    _, label, pixels = np.unique(region[counted], return_inverse=True, return_counts=True)
-    mean = np.bincount(label, error) / pixels
-    square = np.bincount(label, error**2) / pixels
-    variance = np.bincount(label, (error - mean[label]) ** 2) / pixels
+    label = region[counted]
+    # Counting is several times as fast as sorting, and the labels are small: dense from 1.
+    pixels = np.bincount(label)
+    present = np.flatnonzero(pixels)
+    mean = np.bincount(label, error) / pixels.clip(1)
+    square = np.bincount(label, error**2)[present] / pixels[present]
+    variance = np.bincount(label, (error - mean[label]) ** 2)[present] / pixels[present]
     return {"rmse": float(np.sqrt(square).mean()), "variance": float(variance.mean())}
 
 
