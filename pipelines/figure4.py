@@ -7,11 +7,11 @@ import click
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
-from rows import HERE, Place, best
+from rows import HERE, Place, trained
 
 from rsgt.colour import NEUTRAL
 from rsgt.figure import DEPTH_MAP, positions, save
-from rsgt.schema import InputError, parse_frames
+from rsgt.schema import parse_frames
 from rsgt.store import open_store
 from rsgt.terminal import INPUT, Script
 from rsn import checkpoint, model
@@ -33,10 +33,7 @@ def draw(place: Place, frame_ids: Sequence[int], seed: int, path: Path) -> None:
     rows = positions(store, frame_ids)
     shown = {}
     for name in COLUMNS:
-        weights = best(place.run("table2", name, seed))
-        if not weights.exists():
-            raise InputError(f"{name}: no weights in {weights.parent}; run table2.py --rows {name} first")
-        contents = checkpoint.load(weights)
+        contents = checkpoint.load(trained(place, name, seed))
         config = settings.from_plain(contents["config"])
         fabric = make_fabric()
         network = fabric.to_device(model.rebuild(contents))

@@ -8,12 +8,11 @@ from typing import Any
 
 import click
 import numpy as np
-from rows import HERE, PUBLISHED, Place, best, protocols, write_record
+from rows import HERE, PUBLISHED, Place, protocols, trained, write_record
 
 from rsgt.compare import Comparison, compare
 from rsgt.partition import MEASURES
 from rsgt.prediction import open_prediction
-from rsgt.schema import InputError
 from rsgt.store import open_store
 from rsgt.terminal import INPUT, Script, progress_bar
 from rsn import experiment
@@ -33,9 +32,7 @@ def make(place: Place, names: Sequence[str], seed: int) -> None:
 
 def judge(place: Place, name: str, seed: int) -> dict[str, Any]:
     """Judge a row's regions on its held-out frames, beside superpixels and squares of the same number."""
-    weights = best(place.run("table2", name, seed))
-    if not weights.exists():
-        raise InputError(f"{name}: no weights in {weights.parent}; run table2.py --rows {name} first")
+    weights = trained(place, name, seed)
     store = open_store(place.store)
     with tempfile.TemporaryDirectory() as folder, progress_bar("frames", quiet=False) as progress:
         save = Path(folder) / "regions.zarr"

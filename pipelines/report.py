@@ -85,16 +85,14 @@ def experiments(results: Path, table: str) -> str:
     rows = TABLES[table]
     every = {row.name: records(results, table, row.name) for row in rows}
     lines = [line(row, table, every[row.name]) for row in rows]
-    notes = [text for found in every.values() for tell in (regional, gain) if (text := tell(found[0]))]
-    return _section(table, HEAD, lines, notes, every, "test frames")
+    return _section(table, HEAD, lines, every, "test frames")
 
 
 def regions(results: Path, table: str) -> str:
     """Write what the networks' regions are worth as Markdown."""
     every = {name: records(results, table, name) for name in ROWS}
     lines = [region_line(found[0]) for found in every.values()]
-    notes = [text for found in every.values() for tell in (regional, gain) if (text := tell(found[0]))]
-    return _section(table, REGION_HEAD, lines, notes, every, "held-out frames of the training scenes")
+    return _section(table, REGION_HEAD, lines, every, "held-out frames of the training scenes")
 
 
 def region_line(found: dict[str, Any]) -> list[str]:
@@ -128,19 +126,18 @@ def _section(
     table: str,
     head: Sequence[str],
     lines: Sequence[Sequence[str]],
-    notes: Sequence[str],
     every: Mapping[str, Sequence[dict[str, Any]]],
     frames: str,
 ) -> str:
     first = next(iter(every.values()))[0]
     commits = sorted({record["commit"][:10] for found in every.values() for record in found})
-    told = [f"- `{n}`: {p['note']} (published)" for n, p in PUBLISHED[table].items() if "note" in p]
+    notes = [f"- `{n}`: {p['note']} (published)" for n, p in PUBLISHED[table].items() if "note" in p]
+    notes += [text for found in every.values() for tell in (regional, gain) if (text := tell(found[0]))]
     return "\n".join(
         (
             f"### {TITLES[table]}\n",
             *(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *lines)),
             "",
-            *told,
             *notes,
             f"- {first['frames']} {frames}; store {first['store'][:12]}; commit {', '.join(commits)}\n",
         )

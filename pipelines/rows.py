@@ -82,6 +82,20 @@ def best(run: Path) -> Path:
     return found if found.exists() else run / "last.ckpt"
 
 
+def trained(place: Place, name: str, seed: int) -> Path:
+    """Checkpoint of a row of Table 2 that table2.py trained, for what is made from it.
+
+    Raises
+    ------
+    InputError
+        Where it is not there.
+    """
+    weights = best(place.run("table2", name, seed))
+    if not weights.exists():
+        raise InputError(f"{name}: no weights in {weights.parent}; run table2.py --rows {name} first")
+    return weights
+
+
 def protocols(flip: bool) -> list[Protocol]:
     """What every row is judged by; frames that are predicted with flip averaging are predicted apart."""
     return [protocol_named(name, flip=flip) for name in ("paper", "nyu-eigen")]

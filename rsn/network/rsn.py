@@ -57,7 +57,8 @@ class RegionSupportNetwork(nn.Module):
         """Map ImageNet-normalised colour (B, 3, H, W) to region support and depths."""
         support = self.generation.depth(rgb)
         if support.shape[2:] == rgb.shape[2:]:
-            return RegionSupportOutput(support, self.refinement(rgb, support, support))
-        half = F.avg_pool2d(rgb, 2, ceil_mode=True, count_include_pad=False)
-        refined = self.refinement(half, support, support)
+            small = rgb
+        else:
+            small = F.avg_pool2d(rgb, 2, ceil_mode=True, count_include_pad=False)
+        refined = self.refinement(small, support, support)
         return RegionSupportOutput(resized(support, rgb), [resized(depth, rgb) for depth in refined])
