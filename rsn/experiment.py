@@ -7,6 +7,7 @@ only the command line and the pipelines know it.
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -27,7 +28,7 @@ from rsn.dataset import (
 from rsn.evaluation import Protocol, Table, check_protocol
 from rsn.inference import Array, Predicted, make_fabric, predict_photo, predictions, support_of
 from rsn.provenance import commit, versions
-from rsn.run import Run, earlier
+from rsn.run import Run, earlier, sole_writer
 
 
 def fit(
@@ -42,7 +43,8 @@ def fit(
     """Train a model; ``out`` then holds ``last.ckpt``, ``best.ckpt``, ``config.toml`` and ``log.csv``.
 
     ``best.ckpt`` is the network, without what only a resumed run needs, after the epoch with the lowest
-    RMSE on the held-out frames; there is none where nothing is held out.
+    RMSE on the held-out frames; there is none where nothing is held out. ``.lock`` keeps a second process
+    from training into the same folder.
 
     Parameters
     ----------
@@ -65,7 +67,8 @@ def fit(
     Raises
     ------
     InputError
-        Where settings, store and folder do not fit each other, or the loss stops being finite.
+        Where settings, store and folder do not fit each other, another process trains into the folder, or
+        the loss stops being finite.
     """
     store = open_store(store_path)
     contents = earlier(config, store, out, resume=resume)
@@ -73,10 +76,11 @@ def fit(
     fabric = make_fabric(config.run.device, config.run.devices, config.run.precision)
     writer = report.tensorboard() if tensorboard else None
     fabric.launch()
-    run = Run(fabric, config, store, *parts, out=out, writer=writer, stream=stream)
-    if contents is not None:
-        run.restore(contents)
-    return run.train()
+    with sole_writer(out) if fabric.is_global_zero else nullcontext():
+        run = Run(fabric, config, store, *parts, out=out, writer=writer, stream=stream)
+        if contents is not None:
+            run.restore(contents)
+        return run.train()
 
 
 def describe(config: Config, store_path: Path) -> dict[str, Any]:

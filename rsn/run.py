@@ -2,13 +2,15 @@
 
 import copy
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
 import torch
+from filelock import FileLock, Timeout
 from lightning_fabric import Fabric
 from torch import Tensor
 
@@ -58,6 +60,25 @@ def earlier(config: Config, store: Store, out: Path, *, resume: bool) -> checkpo
                 "leave the flag away, or give another --out"
             )
     return contents
+
+
+@contextmanager
+def sole_writer(out: Path) -> Iterator[None]:
+    """Keep other processes from training into a folder; the lock ends with the process that holds it.
+
+    Raises
+    ------
+    InputError
+        Where another process trains there.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(out / ".lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise InputError(
+            f"{out}: another process trains into it; wait for its end, or give another --out"
+        ) from error
 
 
 class Run:

@@ -21,6 +21,7 @@ from rsn.config import from_plain, to_plain, to_toml, with_overrides
 from rsn.evaluation import PAPER
 from rsn.experiment import describe, evaluate, fit
 from rsn.metrics import region_quality
+from rsn.run import sole_writer
 from tests.rooms import write_rooms
 
 ROOT = Path(__file__).parents[1]
@@ -72,7 +73,8 @@ def finished(store, tmp_path_factory):
 
 def test_a_run_leaves_what_it_promises(finished, store):
     out, last = finished
-    assert sorted(file.name for file in out.iterdir()) == ["best.ckpt", "config.toml", "last.ckpt", "log.csv"]
+    files = sorted(file.name for file in out.iterdir())
+    assert files == [".lock", "best.ckpt", "config.toml", "last.ckpt", "log.csv"]
     assert from_plain(tomllib.loads((out / "config.toml").read_text())) == quick(ema=0.9)
     assert last["config"] == to_plain(quick(ema=0.9))
     assert last["store"] == open_store(store).identity
@@ -325,6 +327,13 @@ def test_a_run_is_not_overwritten_nor_resumed_as_another(finished, store, tmp_pa
     other = write_rooms(tmp_path / "other.zarr", train=10, test=2)
     with pytest.raises(InputError, match="learnt from another store"):
         run(quick(ema=0.9), other, out, resume=True)
+
+
+def test_two_runs_do_not_share_a_folder(store, tmp_path):
+    out = tmp_path / "run"
+    with sole_writer(out), pytest.raises(InputError, match="another process trains into it"):
+        run(quick(epochs=1), store, out)
+    assert run(quick(epochs=1), store, out)[0]
 
 
 def test_resume_without_a_checkpoint_begins(store, tmp_path):
