@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from rows import HERE, Place, trained
 
 from rsgt.colour import NEUTRAL
-from rsgt.figure import DEPTH_MAP, positions, save
+from rsgt.figure import DEPTH_MAP, save
 from rsgt.schema import parse_frames
 from rsgt.store import open_store
 from rsgt.terminal import INPUT, Script
@@ -30,7 +30,7 @@ FRAMES = "21,199,433,1013"
 def draw(place: Place, frame_ids: Sequence[int], seed: int, path: Path) -> None:
     """Draw a row a frame; depths of one row share one scale, in metres."""
     store = open_store(place.store)
-    rows = positions(store, frame_ids)
+    rows = store.positions(frame_ids)
     shown = {}
     for name in COLUMNS:
         contents = checkpoint.load(trained(place, name, seed))

@@ -2,7 +2,6 @@
 
 import tempfile
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -52,19 +51,17 @@ def judge(place: Place, name: str, seed: int) -> dict[str, Any]:
 def difference(found: Comparison, peer: str, count: float) -> dict[str, Any] | None:
     """Compare the RMSE of region means, a family's minus the prediction's, at ``count`` regions a frame.
 
-    The family's value of each frame is read off between its two settings about ``count``, as
-    ``Comparison.at_count`` does for the mean; None where its settings do not reach so far.
+    Each frame's value is read between the family's two settings about ``count``; None where they do not
+    reach so far.
     """
+    between = found.settings_about(peer, count)
+    if between is None:
+        return None
+    one, two, share = between
     rmse = found.values[:, :, MEASURES.index("rmse")]
-    settings = [(row["regions"], k) for k, row in enumerate(found.rows()) if row["name"] == peer]
-    prediction = next(k for k, partition in enumerate(found.partitions) if partition.name == "prediction")
-    settings.sort()
-    for (low, one), (high, two) in pairwise(settings):
-        if low <= count <= high:
-            share = np.log(count / low) / np.log(high / low)
-            gain = (1 - share) * rmse[one] + share * rmse[two] - rmse[prediction]
-            return {"mean": float(gain.mean()), "interval": bootstrap_interval(gain, seed=0)}
-    return None
+    own = next(k for k, partition in enumerate(found.partitions) if partition.name == "prediction")
+    gain = (1 - share) * rmse[one] + share * rmse[two] - rmse[own]
+    return {"mean": float(gain.mean()), "interval": bootstrap_interval(gain, seed=0)}
 
 
 @click.command(cls=Script)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -56,14 +57,32 @@ class Comparison:
 
         Between two settings a measure runs straight over the logarithm of the mean number of regions.
         """
+        rows = self.rows()
         found = []
-        for name, rows in self.curves().items():
-            counts = [row["regions"] or 0 for row in rows]
-            if len(rows) > 1 and counts[0] <= count <= counts[-1]:
-                known = {key: np.array([row[key] for row in rows], float) for key in MEASURES[1:]}
-                at = {key: np.interp(np.log(count), np.log(counts), known[key]) for key in known}
+        for name in self.curves():
+            if between := self.settings_about(name, count):
+                one, two, share = between
+                at = {
+                    key: (1 - share) * np.float64(rows[one][key]) + share * np.float64(rows[two][key])
+                    for key in MEASURES[1:]
+                }
                 found.append({"name": name, "parameter": "", "regions": float(count), **_plain(at)})
         return found
+
+    def settings_about(self, name: str, count: float) -> tuple[int, int, float] | None:
+        """The two settings of a family about ``count`` regions a frame, and the second's share of the value.
+
+        As places in ``partitions``; None where the family's settings do not reach so far.
+        """
+        regions = [row["regions"] or 0 for row in self.rows()]
+        own = sorted(
+            (regions[k], k) for k, each in enumerate(self.partitions) if each.name == name and regions[k]
+        )
+        for (low, one), (high, two) in pairwise(own):
+            if low <= count <= high:
+                share = np.log(count / low) / np.log(high / low) if low < high else 0
+                return one, two, float(share)
+        return None
 
     def document(self) -> dict[str, Any]:
         """Return the whole comparison as plain JSON types."""
@@ -95,13 +114,18 @@ def sample_frames(available: Array, size: int, seed: int = 0) -> Array:
 
 
 def named_frames(store: Store, numbers: Sequence[int], available: Array) -> Array:
-    """Positions of the frames with these numbers (from 1, as in their source), ascending."""
-    position = {int(store.frame_id[k]): int(k) for k in available}
-    for number in numbers:
-        if number not in position:
-            where = "the store" if number not in store.frame_id else "the prediction"
-            raise InputError(f"frames: frame {number} is not in {where}; `rsgt info` says how many are")
-    return np.sort([position[number] for number in numbers])
+    """Positions of the frames with these numbers (from 1, as in their source), ascending.
+
+    Raises
+    ------
+    InputError
+        Where the store has no such frame, or it is not available.
+    """
+    found = np.sort(store.positions(numbers))
+    missing = np.setdiff1d(found, available)
+    if missing.size:
+        raise InputError(f"frames: frame {store.frame_id[missing[0]]} is not in the prediction")
+    return found
 
 
 def compare(

@@ -29,24 +29,6 @@ _INK, _SOFT = "#1d2126", "#5a626b"
 _LEGEND = 7
 
 
-def positions(store: Store, frame_ids: Sequence[int]) -> list[int]:
-    """Positions in the store of frames by their numbers in the source.
-
-    Raises
-    ------
-    InputError
-        Where the store lacks a frame.
-    """
-    known = {number: position for position, number in enumerate(store.frame_id.tolist())}
-    unknown = [number for number in frame_ids if number not in known]
-    if unknown:
-        raise InputError(
-            f"frames: {', '.join(map(str, unknown[:5]))} asked for, {store.path} has {len(known)} frames "
-            f"from {min(known)} to {max(known)}; see `rsgt info`"
-        )
-    return [known[number] for number in frame_ids]
-
-
 def class_name(names: Sequence[str], category: int) -> str:
     """Name of a category of a store whose attribute ``class_names`` is ``names``."""
     return (
@@ -94,7 +76,7 @@ def panel(store: Store, frame_ids: Sequence[int]) -> Figure:
     """
     if not 0 < len(frame_ids) <= MAX_FRAMES:
         raise InputError(f"frames: got {len(frame_ids)}, expected 1 to {MAX_FRAMES} in a picture; name fewer")
-    rows = positions(store, frame_ids)
+    rows = store.positions(frame_ids)
     frames = [read_frame(store, row) for row in rows]
     colours = category_colours(frame["semantic"] for frame in frames)
     height, width = store.shape

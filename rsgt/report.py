@@ -15,7 +15,7 @@ from PIL import Image
 from rsgt import browser, chart, schema
 from rsgt.chart import number
 from rsgt.colour import paint_regions
-from rsgt.figure import positions, read_frame
+from rsgt.figure import read_frame
 from rsgt.schema import InputError
 from rsgt.stats import statistics
 from rsgt.store import Store
@@ -116,7 +116,7 @@ def page(
     """
     if frame_ids is not None and not 0 < len(frame_ids) <= MAX_COUNT:
         raise InputError(f"frames: got {len(frame_ids)}, expected 1 to {MAX_COUNT} to look into; name fewer")
-    chosen = positions(store, frame_ids) if frame_ids is not None else None
+    chosen = store.positions(frame_ids) if frame_ids is not None else None
     figures = _Figures(store, workers)
     if chosen is None:
         steps = np.linspace(0, len(figures.ranked) - 1, min(DEFAULT_COUNT, len(figures.ranked)))

@@ -5,7 +5,7 @@ Only this module and ``writer``, which fills a store, know Zarr.
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -159,6 +159,23 @@ class Store:
     def frame_id(self) -> Array:
         """Number (from 1) of each frame in its source, (frame,) int32."""
         return self._whole("frame_id")
+
+    def positions(self, frame_ids: Sequence[int]) -> list[int]:
+        """Positions of frames by their numbers in the source.
+
+        Raises
+        ------
+        InputError
+            Where the store lacks a frame.
+        """
+        known = {number: position for position, number in enumerate(self.frame_id.tolist())}
+        unknown = [number for number in frame_ids if number not in known]
+        if unknown:
+            raise InputError(
+                f"frames: {', '.join(map(str, unknown[:5]))} asked for, {self.path} has {len(known)} frames "
+                f"from {min(known)} to {max(known)}; see `rsgt info`"
+            )
+        return [known[number] for number in frame_ids]
 
     @cached_property
     def split(self) -> Array:

@@ -278,7 +278,7 @@ def test_predicted_regions_are_compared_where_there_are_any(room_store, tmp_path
 
 def test_mistakes_are_named(room_store, monkeypatch):
     for options, message in (
-        (["--frames", "7"], "frame 7 is not in the store"),
+        (["--frames", "7"], "frames: 7 asked for"),
         (["--frames", "1", "--sample", "1"], "--frames and --sample"),
         (["--sample", "0"], "sample: got 0"),
         (["--only", "slic"], "only: got 'slic', expected some of: this store; region support;"),
