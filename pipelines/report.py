@@ -10,24 +10,47 @@ import numpy as np
 import table1
 import table2
 from regions import PEERS, ROWS
-from rows import HERE, PUBLISHED, Row
+from rows import HERE, PUBLISHED, Row, frame_errors
 
 from rsgt.schema import InputError
 from rsgt.terminal import INPUT, Script
+from rsn.metrics import bootstrap_interval
 
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 TABLES = {"table1": table1.ROWS, "table2": table2.ROWS}
+PAIRS = {
+    "table1": (
+        ("depth-log", "depth-l2-log", "rmse_log"),
+        ("depth-log", "depth-l2-log", "rmse"),
+        ("depth-log", "depth-linear", "rmse_log"),
+        ("depth-linear-then-log", "depth-log", "rmse_log"),
+        ("depth-linear-then-log", "depth-linear", "rmse_log"),
+        ("refinement-iterative", "refinement-once", "rmse"),
+        ("refinement-iterative", "refinement-last", "rmse"),
+    ),
+    "table2": (
+        ("refinement-ground-truth", "refinement-semantic", "rmse"),
+        ("refinement-semantic", "refinement-none", "rmse"),
+        ("refinement-superpixel", "refinement-none", "rmse"),
+        ("refinement-ground-truth-published", "refinement-semantic", "rmse"),
+        ("rsn", "generation-support", "rmse"),
+        ("rsn", "generation-depth", "rmse"),
+        ("clustering", "generation-depth", "rmse"),
+    ),
+}
+"""What the paper says is better, what it is better than, and the error that tells."""
 TITLES = {
     "table1": "Table 1, ablation",
     "table2": "Table 2, guidance and the whole network",
     "regions": "Regions by network",
 }
 HEAD = (
-    "row", "published RMSE / ln / δ1", "RMSE (m), 95 %", "ln RMSE", "AbsRel", "δ1",
+    "row", "encoder", "published RMSE / ln / δ1", "RMSE (m), 95 %", "ln RMSE", "AbsRel", "δ1",
     "RMSE, nyu-eigen+flip", "δ1, nyu-eigen+flip", "minutes", "seeds",
 )  # fmt: skip
+SCALE_HEAD = ("published by others, unguided", "learnt from", "RMSE (m)", "AbsRel", "δ1")
 REGION_HEAD = (
-    "row", "regions a frame", "RMSE of region means (m)", "SLIC at as many", "grid at as many",
+    "row", "encoder", "regions a frame", "RMSE of region means (m)", "SLIC at as many", "grid at as many",
     "SLIC minus row, 95 %", "adjusted Rand", "V-measure", "covering",
 )  # fmt: skip
 
@@ -62,11 +85,21 @@ def line(row: Row, table: str, found: Sequence[dict[str, Any]]) -> list[str]:
     rmse = values("paper", "rmse")
     low, high = found[0]["intervals"]["paper"]["rmse"] if len(found) == 1 else (min(rmse), max(rmse))
     return [
-        f"`{row.name}`", " / ".join(told), f"{np.mean(rmse):.3f} ({low:.3f} to {high:.3f})",
+        f"`{row.name}`", encoder(found[0]), " / ".join(told),
+        f"{np.mean(rmse):.3f} ({low:.3f} to {high:.3f})",
         *(mean("paper", key) for key in ("rmse_log", "abs_rel", "delta1")),
         *(mean("nyu-eigen+flip", key) for key in ("rmse", "delta1")),
         f"{np.mean([record['minutes'] for record in found]):.0f}", str(len(found)),
     ]  # fmt: skip
+
+
+def encoder(found: dict[str, Any]) -> str:
+    """Say which encoder a row's network has, and where its weights are from."""
+    network = found["config"]["network"]
+    if network["model"] == "refinement":
+        return "none"
+    name = {"resnet34": "ResNet-34", "efficientnet_lite0": "EfficientNet-Lite0"}[network["encoder"]]
+    return f"{name}, {'ImageNet' if network['imagenet'] else 'random'}"
 
 
 def regional(found: dict[str, Any]) -> str:
@@ -85,7 +118,45 @@ def experiments(results: Path, table: str) -> str:
     rows = TABLES[table]
     every = {row.name: records(results, table, row.name) for row in rows}
     lines = [line(row, table, every[row.name]) for row in rows]
-    return _section(table, HEAD, lines, every, "test frames")
+    claims = [claim(results, table, *pair, every) for pair in PAIRS[table]]
+    section = _section(table, HEAD, lines, every, "test frames", claims)
+    if table != "table2":
+        return section
+    others = [
+        [each["name"], each["trained_on"], *(f"{each[key]:.3f}" for key in ("rmse", "abs_rel", "delta1"))]
+        for each in PUBLISHED["scale"]
+    ]
+    return section + "\n" + "\n".join(_table(SCALE_HEAD, others)) + "\n"
+
+
+def claim(
+    results: Path, table: str, better: str, worse: str, error: str, every: Mapping[str, Sequence[Any]]
+) -> str:
+    """Say by how much a row's error is below another's: paired by frame, the mean over the seeds of both.
+
+    Raises
+    ------
+    InputError
+        Where the two were not judged on the same frames.
+    """
+    seeds = sorted({record["seed"] for record in every[better]} & {record["seed"] for record in every[worse]})
+    gains = []
+    for seed in seeds:
+        rows, others = (frame_errors(results / table / f"{name}-{seed}.json") for name in (better, worse))
+        if [row["frame_id"] for row in rows] != [row["frame_id"] for row in others]:
+            raise InputError(f"{table}, seed {seed}: {better} and {worse} were judged on different frames")
+        gains.append([other[error] - row[error] for row, other in zip(rows, others, strict=True)])
+    if not gains:
+        raise InputError(f"{table}: {better} and {worse} have no seed in common; run one that they lack")
+    low, high = bootstrap_interval(np.mean(gains, axis=0), seed=0)
+    of_each = (
+        f"; of each seed {', '.join(f'{np.mean(gain):.4f}' for gain in gains)}" if len(gains) > 1 else ""
+    )
+    name, unit = {"rmse": ("RMSE", " m"), "rmse_log": ("ln RMSE", "")}[error]
+    return (
+        f"- {name} of `{worse}` minus `{better}`: {np.mean(gains):.4f}{unit} "
+        f"({low:.4f} to {high:.4f}{of_each})"
+    )
 
 
 def regions(results: Path, table: str) -> str:
@@ -103,7 +174,7 @@ def region_line(found: dict[str, Any]) -> list[str]:
     peers = {row["name"]: f"{row['rmse']:.3f}" for row in equal}
     below = found["rmse_below"]["SLIC"]
     return [
-        f"`{found['row']}`", f"{own['regions']:.1f}", f"{own['rmse']:.3f}",
+        f"`{found['row']}`", encoder(found), f"{own['regions']:.1f}", f"{own['rmse']:.3f}",
         *(peers.get(peer, "–") for peer in PEERS),
         "{:.3f} ({:.3f} to {:.3f})".format(below["mean"], *below["interval"]) if below else "–",
         *(f"{found['partition'][key]:.3f}" for key in ("adjusted_rand", "v_measure", "covering")),
@@ -128,6 +199,7 @@ def _section(
     lines: Sequence[Sequence[str]],
     every: Mapping[str, Sequence[dict[str, Any]]],
     frames: str,
+    claims: Sequence[str] = (),
 ) -> str:
     first = next(iter(every.values()))[0]
     commits = sorted({record["commit"][:10] for found in every.values() for record in found})
@@ -136,12 +208,18 @@ def _section(
     return "\n".join(
         (
             f"### {TITLES[table]}\n",
-            *(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *lines)),
+            *_table(head, lines),
             "",
             *notes,
+            *claims,
+            f"- published values: the paper and its authors' code, learnt from {PUBLISHED['trained_on']}",
             f"- {first['frames']} {frames}; store {first['store'][:12]}; commit {', '.join(commits)}\n",
         )
     )
+
+
+def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
+    return [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *lines)]
 
 
 WRITERS = {"table1": experiments, "table2": experiments, "regions": regions}

@@ -23,6 +23,7 @@ from rsn import experiment
 from rsn.evaluation import Protocol, protocol_named
 
 HERE = Path(__file__).parent
+FRAME_ERRORS = ("rmse", "rmse_log")
 PUBLISHED = tomllib.loads((HERE / "paper.toml").read_text(encoding="utf-8"))
 
 
@@ -121,7 +122,7 @@ def _make(place: Place, table: str, rows: Mapping[str, Row], name: str, seed: in
         _make(place, other_table, {other.name: other}, other.name, seed)
         record = json.loads(place.record(other_table, other.name, seed).read_text(encoding="utf-8"))
         told = {"row": name, "published": PUBLISHED[table].get(name), "same": f"{other_table}/{other.name}"}
-        write_record(path, record | told)
+        write_record(path, record | told, frame_errors(place.record(other_table, other.name, seed)))
         return
     store = place.store
     if row.published_support:
@@ -150,8 +151,8 @@ def _make(place: Place, table: str, rows: Mapping[str, Row], name: str, seed: in
     if not experiment.fit(settings.from_plain(plain), store, out, resume=True):
         click.echo("stopped; run the same command to go on", err=True)
         sys.exit(130)
-    checkpoint = best(out)
-    record = experiment.evaluate(checkpoint, store, protocols(flip=False))
+    checkpoint, errors = best(out), out / "frames.csv"
+    record = experiment.evaluate(checkpoint, store, protocols(flip=False), table=errors)
     flipped = experiment.evaluate(checkpoint, store, protocols(flip=True))
     for key in ("protocols", "metrics", "intervals"):
         record[key] |= flipped[key]
@@ -172,15 +173,29 @@ def _make(place: Place, table: str, rows: Mapping[str, Row], name: str, seed: in
         "minutes": round(minutes, 2),
         "metrics": record["metrics"],
     }
-    write_record(path, whole | {key: value for key, value in record.items() if key not in whole})
+    with errors.open(encoding="utf-8") as table_of_frames:
+        by_frame = [
+            {"frame_id": int(row["frame_id"])} | {key: float(row[f"paper.{key}"]) for key in FRAME_ERRORS}
+            for row in csv.DictReader(table_of_frames)
+        ]
+    write_record(path, whole | {key: value for key, value in record.items() if key not in whole}, by_frame)
 
 
-def write_record(path: Path, record: Mapping[str, Any]) -> None:
-    """Write a record in one move."""
+def write_record(path: Path, record: Mapping[str, Any], by_frame: Sequence[Mapping[str, float]] = ()) -> None:
+    """Write a record in one move, after the errors of its frames, in metres and ln, beside it (CSV)."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    if by_frame:
+        lines = [",".join(by_frame[0]), *(",".join(f"{v:.6g}" for v in row.values()) for row in by_frame)]
+        path.with_suffix(".csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     aside = path.with_name(path.name + ".tmp")
     aside.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     aside.replace(path)
+
+
+def frame_errors(record: Path) -> list[dict[str, float]]:
+    """Read the errors of each frame, whole frames (protocol ``paper``), that lie beside a record."""
+    with record.with_suffix(".csv").open(encoding="utf-8") as file:
+        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
 
 
 def command(table: str, rows: Sequence[Row], text: str) -> click.Command:

@@ -6,6 +6,7 @@ A checkpoint is one dict of plain values and tensors:
 format         ``"rsn-checkpoint"``
 version        1
 rsn            version of the package that wrote it
+commit         git commit of the code that trained it (``rsn.provenance.commit``)
 network        ``{"name", "arguments"}``: what rebuilds the network
 weights        its state dict
 average        state dict of the running average, or None; where there is one, it is what counts
@@ -29,7 +30,7 @@ import rsgt
 from rsgt.schema import InputError
 
 FORMAT, VERSION = "rsn-checkpoint", 1
-KEYS = ("network", "weights", "average", "config", "store", "epoch", "step", "training")
+KEYS = ("network", "weights", "average", "config", "store", "commit", "epoch", "step", "training")
 
 Contents = dict[str, Any]
 

@@ -172,7 +172,10 @@ def evaluate(
         "guidance": model.guidance_rule(config),
         "split": split,
         **result.summary(),
-        "checkpoint": {"name": checkpoint_path.name, "epoch": contents["epoch"], "rsn": contents["rsn"]},
+        "checkpoint": {
+            "name": checkpoint_path.name,
+            **{key: contents[key] for key in ("epoch", "rsn", "commit")},
+        },
         "trained_on": contents["store"],
         "store": store.identity,
         "seed": config.run.seed,

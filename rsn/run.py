@@ -25,6 +25,7 @@ from rsn.inference import predictions
 from rsn.interrupt import stop_signals
 from rsn.metrics import average
 from rsn.optimizer import build_optimizer, follow, rate
+from rsn.provenance import commit
 from rsn.trainer import Batch, Progress, Row, train
 
 MOVABLE = {"workers", "cache", "device", "devices", "checkpointing", "compile"}
@@ -101,6 +102,7 @@ class Run:
         self.writer = writer(str(out)) if writer is not None and fabric.is_global_zero else None
         self.validate = validate
         self.classes = model.class_count(store)
+        self.commit = commit()
         self.progress = Progress()
         self._prepare_data(learn)
         self._prepare_network()
@@ -178,6 +180,7 @@ class Run:
                 steps=steps,
                 accumulate=options.accumulate,
                 clip=options.clip,
+                frozen_norm_epochs=options.frozen_norm_epochs,
                 batches=self._batches,
                 loss_of=self._loss,
                 rate=partial(rate, options.schedule),
@@ -252,6 +255,7 @@ class Run:
             "average": None if self.average is None else self.average.state_dict(),
             "config": settings.to_plain(self.config),
             "store": self.store.identity,
+            "commit": self.commit,
             "epoch": self.progress.epoch,
             "step": self.progress.step,
             "training": {

@@ -14,6 +14,7 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.wrappers import _FabricModule
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from rsgt.schema import InputError
 
@@ -41,6 +42,7 @@ def train(
     steps: int,
     accumulate: int,
     clip: float,
+    frozen_norm_epochs: int,
     batches: Callable[[int, int], Iterable[Batch]],
     loss_of: Callable[[Batch, int], Tensor],
     rate: Callable[[float], float],
@@ -59,6 +61,8 @@ def train(
     epochs, steps, accumulate, clip
         Passes over the data, steps of the optimizer in a pass, batches whose gradients make a step, and
         the largest norm of the gradient (0 = no limit).
+    frozen_norm_epochs
+        Epochs at the end in which batch normalisation keeps its running statistics and applies them.
     batches, loss_of, rate : callable
         (epoch, first step) -> its batches from there on; (batch, epoch) -> their mean loss; share of the
         run that is done -> share of the highest learning rate.
@@ -75,7 +79,7 @@ def train(
     """
     while progress.epoch < epochs:
         begun = time.perf_counter()
-        _training_mode(network)
+        _training_mode(network, frozen_norm=progress.epoch >= epochs - frozen_norm_epochs)
         feed = iter(batches(progress.epoch, progress.step))
         while progress.step < steps:
             done = progress.epoch * steps + progress.step
@@ -112,12 +116,14 @@ def train(
     return True
 
 
-def _training_mode(network: nn.Module) -> None:
-    """Switch to training mode, but for frozen parts: their batch statistics are frozen too."""
+def _training_mode(network: nn.Module, *, frozen_norm: bool = False) -> None:
+    """Switch to training mode, but for frozen parts, and batch normalisation where it is to stay as it is."""
     network.train()
     for module in network.modules():
         weights = list(module.parameters())
         if weights and not any(weight.requires_grad for weight in weights):
+            module.eval()
+        if frozen_norm and isinstance(module, _BatchNorm):
             module.eval()
 
 

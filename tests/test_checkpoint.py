@@ -18,6 +18,7 @@ def contents(**changes):
         "average": None,
         "config": {"run": {"seed": 3}},
         "store": "abc",
+        "commit": "0a1b",
         "epoch": 2,
         "step": 0,
         "training": None,

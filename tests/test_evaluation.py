@@ -36,6 +36,7 @@ def write_checkpoint(path, **sections):
         "average": None,
         "config": to_plain(config),
         "store": "elsewhere",
+        "commit": "0a1b",
         "epoch": 3,
         "step": 0,
         "training": None,
@@ -215,6 +216,7 @@ def test_a_record_holds_all_that_shaped_it(store_path, tmp_path):
     assert (record["store"], record["trained_on"]) == (store.identity, "elsewhere")
     assert record["config"]["network"]["width"] == 8
     assert record["checkpoint"]["epoch"] == 3
+    assert record["checkpoint"]["commit"] == "0a1b"
     assert set(record["metrics"]["paper"]) == set(DEPTH_ERRORS)
     assert set(record["versions"]) == {"rsn", "torch", "numpy", "python"}
     assert record["seconds"] > 0

@@ -23,6 +23,7 @@ def pieces(network, batches, **changes):
         "steps": STEPS,
         "accumulate": 1,
         "clip": 0.0,
+        "frozen_norm_epochs": 0,
         "batches": lambda epoch, step: batches[epoch][step * changes.get("accumulate", 1) :],
         "loss_of": lambda batch, epoch: (wrapped(batch["x"]) - batch["y"]).square().mean(),
         "rate": lambda done: 1.0,
@@ -50,6 +51,31 @@ def data(per_epoch=STEPS, size=4):
         ]
         for _ in range(2)
     ]
+
+
+def test_batch_normalisation_stops_learning_statistics_but_not_weights():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 1))
+    norm, states, modes = network[0], [], []
+    batches = [*data()[:1], *data()]
+    setup, options = pieces(
+        network,
+        batches,
+        epochs=3,
+        frozen_norm_epochs=2,
+        follow=lambda steps: modes.append(norm.training),
+        keep=lambda progress: states.append(
+            {name: value.clone() for name, value in norm.state_dict().items()}
+        ),
+    )
+    assert train(*setup, Progress(), **options)
+    first, second, third = states
+    assert modes == [True] * STEPS + [False] * 2 * STEPS
+    for name in ("running_mean", "running_var", "num_batches_tracked"):
+        assert torch.equal(first[name], second[name])
+        assert torch.equal(first[name], third[name])
+    assert not torch.equal(first["weight"], second["weight"])
+    assert not torch.equal(second["weight"], third["weight"])
 
 
 def test_it_does_what_a_plain_loop_does():

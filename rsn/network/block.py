@@ -7,6 +7,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
@@ -45,6 +46,13 @@ def narrowing(channels: int, layers: int = 4) -> list[int]:
     be dark at once, and a dark pixel has depth 0.
     """
     return [channels, *(max(channels >> halvings, 8) for halvings in range(1, layers + 1))]
+
+
+def resized(x: Tensor, like: Tensor) -> Tensor:
+    """Bring a map to the height and width of another bilinearly; a map of that size is left alone."""
+    if x.shape[-2:] == like.shape[-2:]:
+        return x
+    return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=True)
 
 
 class Convolution(nn.Sequential):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rsgt.schema import InputError
-from rsn.network.block import BasicBlock, Convolution, Norm, Stage, normalisation, run
+from rsn.network.block import BasicBlock, Convolution, Norm, Stage, normalisation, resized, run
 
 EncoderName = Literal["resnet34", "efficientnet_lite0"]
 
@@ -202,8 +202,7 @@ class EfficientNetLite0(nn.Module):
         shallow, *maps, coarsest = self.backbone(rgb)
         deep = self.coarsest(coarsest)
         for merged, beside in zip(self.merged, reversed(maps), strict=True):
-            above = F.interpolate(deep, size=beside.shape[-2:], mode="bilinear", align_corners=True)
-            deep = merged(torch.cat((above, beside), dim=1))
+            deep = merged(torch.cat((resized(deep, beside), beside), dim=1))
         return Features(shallow, deep)
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from rsn.network.block import (
     Convolution,
@@ -16,6 +15,7 @@ from rsn.network.block import (
     initialise,
     narrowing,
     normalisation,
+    resized,
 )
 from rsn.network.encoder import EncoderName, build_encoder
 from rsn.network.pyramid import Pyramid
@@ -141,10 +141,3 @@ class GenerationNetwork(nn.Module):
         """Map ImageNet-normalised colour (B, 3, H, W) to metres (B, 1, h, w) at the features' own size."""
         depth: Tensor = self.output(self.regression(self.features(rgb)))
         return depth
-
-
-def resized(x: Tensor, like: Tensor) -> Tensor:
-    """Bring a map to the height and width of another bilinearly; a map of that size is left alone."""
-    if x.shape[-2:] == like.shape[-2:]:
-        return x
-    return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=True)

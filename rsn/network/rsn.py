@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rsn.network.block import Norm
+from rsn.network.block import Norm, resized
 from rsn.network.encoder import EncoderName
-from rsn.network.generation import GenerationNetwork, resized
+from rsn.network.generation import GenerationNetwork
 from rsn.network.refinement import RefinementNetwork
 
 
