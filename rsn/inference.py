@@ -84,9 +84,13 @@ def predictions(
     flip : bool
         Average with the prediction for the mirrored frame.
     """
-    data = config.data
+    data, along = config.data, model.enlarged_along(config)
     reader = Frames(
-        store, model.arrays(config, training=False), data.size, whole=whole, superpixels=data.superpixels
+        store,
+        model.arrays(config, training=False),
+        data.size,
+        whole=[*whole, along] if along else whole,
+        superpixels=data.superpixels,
     )
     classes = model.class_count(store)
     size = data.batch_size
@@ -95,7 +99,13 @@ def predictions(
         inputs = {name: value for name, value in batch.items() if not name.startswith("whole_")}
         with fabric.autocast():
             prediction = infer(
-                config, network, fabric.to_device(inputs), store.shape, classes=classes, flip=flip
+                config,
+                network,
+                fabric.to_device(inputs),
+                store.shape,
+                classes=classes,
+                flip=flip,
+                along=(batch[along], batch["whole_" + along]) if along else None,
             )
         for i, frame in enumerate(batch["frame"].tolist()):
             truth = {name: batch["whole_" + name][i, 0].numpy() for name in whole}
@@ -144,6 +154,7 @@ def infer(
     *,
     classes: int = 1,
     flip: bool = False,
+    along: tuple[Tensor, Tensor] | None = None,
 ) -> Prediction:
     """Predict a batch and bring the result to another size: metres bilinearly, labels by nearest neighbour.
 
@@ -159,6 +170,9 @@ def infer(
         Classes of the store's label set, for semantic guidance.
     flip : bool
         Average metres with the prediction for the mirrored batch.
+    along : (Tensor, Tensor), optional
+        A map in metres at the network's size and at ``shape``, along whose borders depth is enlarged
+        (``enlarge_along``).
 
     Returns
     -------
@@ -177,8 +191,9 @@ def infer(
         values = getattr(found, name)
         return None if values is None else enlarge(_averaged(values, other and getattr(other, name)), shape)
 
+    depth = _averaged(found.depth, other and other.depth)
     return Prediction(
-        enlarge(_averaged(found.depth, other and other.depth), shape),
+        enlarge_along(depth, *along) if along else enlarge(depth, shape),
         metres("initial"),
         metres("support"),
         None if found.region is None else nearest(found.region[:, None].int().cpu(), shape),
@@ -192,6 +207,51 @@ def _averaged(metres: Tensor, mirrored: Tensor | None) -> Tensor:
 def enlarge(metres: Tensor, shape: tuple[int, int]) -> Tensor:
     """Bring metres (B, 1, H, W) to another size bilinearly: float32 on the CPU."""
     return F.interpolate(metres.float(), shape, mode="bilinear", align_corners=False).cpu()
+
+
+def enlarge_along(metres: Tensor, small: Tensor, large: Tensor, spread_m: float = 0.8) -> Tensor:
+    """Bring metres to the size of a guide that is known at both sizes: joint bilateral upsampling.
+
+    Each pixel is a mean of the 4x4 nearest pixels of ``metres``, weighted by their distance (linear, 0 at two
+    pixels) and by how near the guide is there to the guide here (a Gaussian), so that depth jumps where the
+    guide jumps, to the pixel (Kopf et al., 2007). 0.8 m did best on held-out frames (docs/log.md).
+
+    Parameters
+    ----------
+    metres, small : Tensor
+        What is enlarged, and the guide at its size: (B, 1, h, w), metres.
+    large : Tensor
+        The guide at the size of the result: (B, 1, H, W), metres.
+    spread_m : float
+        Standard deviation of the Gaussian.
+
+    Returns
+    -------
+    Tensor
+        (B, 1, H, W), float32 on the CPU; ``metres`` itself where the sizes are equal.
+    """
+    metres, small, large = (value.float().cpu() for value in (metres, small, large))
+    if metres.shape == large.shape:
+        return metres
+    rows, columns = (_taps(*sides) for sides in zip(metres.shape[2:], large.shape[2:], strict=True))
+    total, weights = torch.zeros_like(large), torch.zeros_like(large)
+    for row, by_row in rows:
+        for column, by_column in columns:
+            away = small[:, :, row][:, :, :, column] - large
+            # The small addend keeps a mean where nothing about a pixel is like it.
+            weight = by_row[:, None] * by_column * (torch.exp(-((away / spread_m) ** 2) / 2) + 1e-6)
+            total += weight * metres[:, :, row][:, :, :, column]
+            weights += weight
+    return total / weights
+
+
+def _taps(small: int, large: int) -> list[tuple[Tensor, Tensor]]:
+    """Of each of ``large`` pixels, the four nearest of ``small`` in turn: their places and weights."""
+    centre = (torch.arange(large) + 0.5) * small / large - 0.5
+    places = [centre.floor() + step for step in (-1, 0, 1, 2)]
+    return [
+        (place.clamp(0, small - 1).long(), (1 - (centre - place).abs() / 2).clamp_min(0)) for place in places
+    ]
 
 
 def support_of(metres: Array) -> RegionSupport:

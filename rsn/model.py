@@ -152,6 +152,14 @@ def _guidance_arrays(config: Config) -> tuple[str, ...]:
     return (kind, "depth") if config.data.coarse == "mean" else (kind,)
 
 
+def enlarged_along(config: Config) -> str | None:
+    """Array of the store that says, at its own size, where a smaller prediction may jump; None = none.
+
+    A refinement by true region support is given that support, whose borders are the store's own.
+    """
+    return "support" if _guidance_arrays(config) == ("support",) else None
+
+
 def makes_support(config: Config) -> bool:
     """Whether region support is what a model, or its generation module, was trained to predict."""
     settings = config.network

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from rsn import checkpoint, experiment, model
 from rsn.config import Config, from_plain, to_plain
 from rsn.evaluation import NYU_EIGEN, PAPER, PROTOCOLS, Table, check_protocol, protocol_named, score
 from rsn.experiment import evaluate
-from rsn.inference import infer
+from rsn.inference import enlarge_along, infer, make_fabric, predictions
 from rsn.metrics import DEPTH_ERRORS
 from tests.rooms import room, write_rooms
 
@@ -197,6 +198,56 @@ def test_predictions_come_at_the_stores_size():
     prediction = infer(Config(), Oracle().eval(), {"rgb": torch.zeros(1, 3, 12, 16)}, (48, 61))
     assert prediction.depth.shape == (1, 1, 48, 61)
     assert prediction.depth.dtype == torch.float32
+
+
+def test_enlarging_along_a_guide_jumps_where_the_guide_jumps():
+    large = torch.full((1, 1, 23, 30), 1.0)
+    large[..., 13:] = 6.0
+    small = torch.full((1, 1, 6, 8), 1.0)
+    small[..., 3:] = 6.0  # the fourth pixel's centre is 13.1
+    metres = 0.5 * small
+    assert torch.allclose(enlarge_along(metres, small, large), 0.5 * large, atol=1e-4)
+    assert enlarge_along(large, large, large) is large
+
+
+def test_enlarging_along_a_guide_is_its_definition():
+    rng = torch.Generator().manual_seed(3)
+    metres, small = (5 * torch.rand(2, 1, 4, 5, generator=rng) for _ in range(2))
+    large = 5 * torch.rand(2, 1, 11, 9, generator=rng)
+    found = enlarge_along(metres, small, large, spread_m=0.7)
+    assert found.shape == large.shape
+    for frame, y, x in ((0, 0, 0), (1, 5, 4), (0, 10, 8), (1, 3, 7)):
+        row, column = (y + 0.5) * 4 / 11 - 0.5, (x + 0.5) * 5 / 9 - 0.5
+        total = weights = 0.0
+        for i in range(math.floor(row) - 1, math.floor(row) + 3):
+            for j in range(math.floor(column) - 1, math.floor(column) + 3):
+                k, m = min(max(i, 0), 3), min(max(j, 0), 4)
+                near = max(1 - abs(row - i) / 2, 0) * max(1 - abs(column - j) / 2, 0)
+                away = float(small[frame, 0, k, m] - large[frame, 0, y, x])
+                weight = near * (math.exp(-((away / 0.7) ** 2) / 2) + 1e-6)
+                total, weights = total + weight * float(metres[frame, 0, k, m]), weights + weight
+        assert float(found[frame, 0, y, x]) == pytest.approx(total / weights, rel=1e-4)
+
+
+def test_only_true_region_support_is_a_guide_to_enlarge_along(store_path, tmp_path):
+    store = open_store(store_path)
+    for guidance, sharp in (("ground-truth", True), ("none", False)):
+        path = write_checkpoint(
+            tmp_path / f"{guidance}.ckpt",
+            network={"model": "refinement", "residual": True},
+            data={"size": [store.shape[0] // 4, store.shape[1] // 4], "guidance": guidance},
+        )
+        contents = checkpoint.load(path)
+        config, network = from_plain(contents["config"]), model.rebuild(contents)
+        found = next(predictions(make_fabric("cpu"), config, network, store, [0], whole=["support"]))
+        true, jumps = (np.abs(np.diff(maps, axis=1)) for maps in (found.truth["support"], found.depth))
+        # A network that corrects nothing yet gives the support, or one depth, back; bilinearly, a jump is
+        # spread over four pixels, a quarter for each.
+        assert (true > 1).any()
+        if sharp:
+            assert np.median(jumps[true > 1] / true[true > 1]) > 0.6
+        else:
+            assert jumps.max() < 0.01
 
 
 def test_a_network_in_training_mode_predicts_nothing():
