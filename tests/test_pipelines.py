@@ -1,7 +1,9 @@
 """The pipelines, whole and tiny: records, resumed and remade; tables made from records alone."""
 
+import csv
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +43,20 @@ def test_every_row_has_a_record_and_its_line(out):
         assert set(record["metrics"]) == {"paper", "nyu-eigen", "paper+flip", "nyu-eigen+flip"}
         assert f"| `{record['row']}` |" in page
         assert f"{record['metrics']['paper']['rmse']:.3f}" in page
+        with path.with_suffix(".csv").open() as file:
+            errors = [float(row["rmse"]) for row in csv.DictReader(file)]
+        assert len(errors) == record["frames"]
+        assert sum(errors) / len(errors) == pytest.approx(record["metrics"]["paper"]["rmse"], rel=1e-5)
+    better, worse = (
+        json.loads((out / f"results/table2/refinement-{name}-0.json").read_text())["metrics"]["paper"]["rmse"]
+        for name in ("ground-truth", "semantic")
+    )
+    claim = re.search(
+        r"- RMSE of `refinement-semantic` minus `refinement-ground-truth`: (\S+) m \((\S+) to (\S+)\)", page
+    )
+    mean, low, high = map(float, claim.groups())
+    assert mean == pytest.approx(worse - better, abs=1e-4)
+    assert low <= mean <= high
     once, twice = (
         json.loads((out / f"results/{name}-0.json").read_text())
         for name in ("table2/refinement-ground-truth", "table1/refinement-iterative")
