@@ -92,7 +92,9 @@ class DataConfig(_Section):
 class LossConfig(_Section):
     """What is minimised."""
 
-    loss: Literal["region", "l2", "l1"] = setting("region", "region = the paper's L_r")
+    loss: Literal["region", "l2", "l1", "rmse"] = setting(
+        "region", "region = the paper's L_r; rmse = of each image"
+    )
     space: Literal["linear", "log", "linear-then-log"] = setting(
         "linear-then-log", "where region and l2 errors are measured"
     )
@@ -103,8 +105,8 @@ class LossConfig(_Section):
         (0.2, 0.3, 0.5), "weights of the refinement's outputs", least=0
     )
     support_weight: float = setting(1.0, "weight of the support's loss in rsn, beside the depth's", least=0)
-    log_weight: float = setting(1.0, "weight of the part of l1 in log depth", least=0)
-    metre_weight: float = setting(0.0, "weight of the part of l1 in metres", least=0)
+    log_weight: float = setting(1.0, "weight of the part of l1 or rmse in log depth", least=0)
+    metre_weight: float = setting(0.0, "weight of the part of l1 or rmse in metres", least=0)
 
 
 @dataclass(frozen=True, kw_only=True)

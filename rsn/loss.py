@@ -6,8 +6,8 @@ Gradients are finite everywhere, also at a prediction of 0. Everything stays on 
 deterministic on a CPU; ``rsn.regional`` says what CUDA needs for that. Source: the paper, section 3.
 """
 
-from collections.abc import Sequence
-from typing import Literal, Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -73,14 +73,7 @@ def region_loss(
 
 
 def iterative_loss(
-    outputs: Sequence[Tensor],
-    target: Tensor,
-    region: Tensor | None = None,
-    *,
-    loss: Literal["region", "l2"] = "region",
-    log: bool = False,
-    variance_weight: float = 0.0,
-    weights: Sequence[float] = (0.2, 0.3, 0.5),
+    outputs: Sequence[Tensor], loss: Callable[[Tensor], Tensor], weights: Sequence[float] = (0.2, 0.3, 0.5)
 ) -> Tensor:
     """Weighted sum of one loss over the refinement's iterations (L_i).
 
@@ -88,28 +81,19 @@ def iterative_loss(
     ----------
     outputs
         One depth (B, 1, H, W) in metres for each iteration.
-    target, region, log, variance_weight
-        As for ``region_loss``. ``l2`` ignores where region is 0, and takes no region to ignore nothing.
+    loss
+        Loss of one of them.
     weights
         One for each output.
 
     Raises
     ------
     InputError
-        Where weights and outputs differ in number, or the region loss is given no region.
+        Where weights and outputs differ in number.
     """
     if len(outputs) != len(weights):
         raise InputError(f"loss weights: got {len(weights)}, expected {len(outputs)}, one an iteration")
-    if loss == "region":
-        if region is None:
-            raise InputError("region loss: got no region, expected labels: use loss 'l2' without them")
-        losses = [
-            region_loss(output, target, region, log=log, variance_weight=variance_weight)
-            for output in outputs
-        ]
-    else:
-        valid = None if region is None else (region > 0).unsqueeze(1)
-        losses = [l2_loss(output, target, valid, log=log) for output in outputs]
+    losses = [loss(output) for output in outputs]
     return torch.stack([weight * value for weight, value in zip(weights, losses, strict=True)]).sum()
 
 
@@ -129,6 +113,31 @@ def l1_loss(
     relative = _mean(_error(prediction, target, valid, log=True).abs(), valid)
     metric = _mean(_error(prediction, target, valid, log=False).abs(), valid)
     return log_weight * relative + metre_weight * metric
+
+
+def rmse_loss(
+    prediction: Tensor,
+    target: Tensor,
+    valid: Tensor | None = None,
+    *,
+    log_weight: float = 0.0,
+    metre_weight: float = 1.0,
+) -> Tensor:
+    """Root mean squared error of each image, in metres and in log(depth + 1e-6), averaged over the images.
+
+    It is what an evaluation reports: an image of far things does not outweigh the others, as it does in the
+    squared error of a batch. Images without a valid pixel are left out.
+    """
+    valid = _valid(prediction, target, valid)
+    pixels = valid.sum(dim=(1, 2, 3))
+
+    def part(*, log: bool) -> Tensor:
+        squared = _error(prediction, target, valid, log=log).square().sum(dim=(1, 2, 3))
+        # The root's slope at 0 is infinite: a perfect image counts as 0.1 mm off.
+        roots = (squared / pixels.clamp_min(1) + 1e-8).sqrt()
+        return _mean(torch.where(pixels > 0, roots, 0), pixels > 0)
+
+    return log_weight * part(log=True) + metre_weight * part(log=False)
 
 
 def berhu_loss(prediction: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:

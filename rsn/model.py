@@ -17,7 +17,7 @@ from rsn import checkpoint
 from rsn.config import Config
 from rsn.dataset import Store, nearest
 from rsn.guidance import guidance_channels
-from rsn.loss import clustering_loss, iterative_loss, l1_loss, l2_loss, region_loss
+from rsn.loss import clustering_loss, iterative_loss, l1_loss, l2_loss, region_loss, rmse_loss
 from rsn.network import (
     ClusteringOutput,
     GenerationNetwork,
@@ -266,24 +266,13 @@ def _loss(config: Config, prediction: Tensor, target: str, batch: Batch, epoch: 
         )
     if settings.loss == "l2":
         return l2_loss(prediction, truth, log=log)
-    return l1_loss(prediction, truth, log_weight=settings.log_weight, metre_weight=settings.metre_weight)
+    both = l1_loss if settings.loss == "l1" else rmse_loss
+    return both(prediction, truth, log_weight=settings.log_weight, metre_weight=settings.metre_weight)
 
 
 def _refinement_loss(config: Config, refined: list[Tensor], batch: Batch, epoch: int) -> Tensor:
-    settings = config.loss
-    if settings.loss == "l1":
-        losses = [_loss(config, output, "depth", batch, epoch) for output in refined]
-        return torch.stack(
-            [w * value for w, value in zip(settings.iteration_weights, losses, strict=True)]
-        ).sum()
     return iterative_loss(
-        refined,
-        batch["depth"],
-        batch["region"].squeeze(1) if settings.loss == "region" else None,
-        loss=settings.loss,
-        log=_is_log(config, epoch),
-        variance_weight=settings.variance_weight,
-        weights=settings.iteration_weights,
+        refined, lambda depth: _loss(config, depth, "depth", batch, epoch), config.loss.iteration_weights
     )
 
 

@@ -14,6 +14,7 @@ from rsn.loss import (
     l1_loss,
     l2_loss,
     region_loss,
+    rmse_loss,
 )
 from rsn.network import ClusteringOutput
 from rsn.regional import regional_mean_map
@@ -99,6 +100,8 @@ def test_an_image_without_regions_is_left_out_and_nothing_at_all_is_zero():
         l2_loss,
         lambda p, q: l2_loss(p, q, log=True),
         l1_loss,
+        rmse_loss,
+        lambda p, q: rmse_loss(p, q, log_weight=1.0),
         berhu_loss,
         lambda p, q: region_loss(p, q, torch.ones(p[:, 0].shape, dtype=torch.int64), variance_weight=1.0),
         lambda p, q: region_loss(p, q, torch.ones(p[:, 0].shape, dtype=torch.int64), log=True),
@@ -122,6 +125,7 @@ def test_gradients_are_finite_at_zero_depth_and_at_a_perfect_prediction(log):
             lambda p: region_loss(p, target, region, log=log, variance_weight=1.0),
             lambda p: l2_loss(p, target, log=log),
             lambda p: l1_loss(p, target),
+            lambda p: rmse_loss(p, target, log_weight=1.0),
             lambda p: berhu_loss(p, target),
         ):
             value, gradient = value_and_gradient(loss, prediction)
@@ -147,20 +151,27 @@ def test_l2_l1_and_berhu_by_hand():
     assert l2_loss(prediction, target, only_first).item() == pytest.approx(0.01, rel=1e-5)
 
 
+def test_rmse_loss_is_the_mean_of_the_images_errors():
+    prediction = torch.tensor([[[[1.0, 2.0]]], [[[3.0, 5.0]]], [[[1.0, 1.0]]]])
+    target = torch.tensor([[[[2.0, 4.0]]], [[[6.0, 0.0]]], [[[0.0, 0.0]]]])
+    metres, logs = (math.sqrt((1 + 4) / 2) + 3) / 2, math.log(2)
+    assert rmse_loss(prediction, target).item() == pytest.approx(metres, rel=1e-6)
+    assert rmse_loss(prediction, target, log_weight=2, metre_weight=0.5).item() == pytest.approx(
+        2 * logs + 0.5 * metres, rel=1e-5
+    )
+
+
 def test_iterative_loss_weighs_the_outputs():
     prediction, target, region = batch(7)
     outputs = [prediction, prediction + 0.5, prediction * 0.9]
     parts = [region_loss(output, target, region, log=True) for output in outputs]
     expected = 0.2 * parts[0] + 0.3 * parts[1] + 0.5 * parts[2]
-    torch.testing.assert_close(iterative_loss(outputs, target, region, log=True), expected)
-    valid = (region > 0)[:, None]
-    squared = [l2_loss(output, target, valid) for output in outputs]
-    expected = sum(weight * part for weight, part in zip((0.2, 0.3, 0.5), squared, strict=True))
-    torch.testing.assert_close(iterative_loss(outputs, target, region, loss="l2"), expected)
+    found = iterative_loss(outputs, lambda output: region_loss(output, target, region, log=True))
+    torch.testing.assert_close(found, expected)
+    last = iterative_loss(outputs, lambda output: l2_loss(output, target), (0, 0, 1))
+    torch.testing.assert_close(last, l2_loss(outputs[2], target))
     with pytest.raises(InputError, match="expected 2, one an iteration"):
-        iterative_loss(outputs[:2], target, region)
-    with pytest.raises(InputError, match="use loss 'l2'"):
-        iterative_loss(outputs, target)
+        iterative_loss(outputs[:2], lambda output: l2_loss(output, target))
 
 
 def test_shapes_that_would_broadcast_are_refused():
