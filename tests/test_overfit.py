@@ -51,7 +51,8 @@ def test_four_real_frames_are_learnt_to_under_5_cm(store, name, steps):
     train(
         fabric, wrapped, optimizer, Progress(), epochs=1, steps=steps, accumulate=1, clip=0,
         frozen_norm_epochs=0, batches=lambda epoch, step: [batch] * steps, loss_of=loss,
-        rate=partial(rate, "one-cycle"), follow=lambda step: None, judge=dict, keep=lambda progress: None, report=lambda progress, loss: None,
+        rate=partial(rate, "one-cycle"),
+        follow=lambda step: None, judge=dict, keep=lambda progress: None, report=lambda progress, loss: None,
         stop_asked=lambda: False,
     )  # fmt: skip
     network.eval()
