@@ -123,8 +123,11 @@ class OptimizerConfig(_Section):
     )
     accumulate: int = setting(1, "passes that a batch is cut into, to save memory", least=1)
     clip: float = setting(0.0, "largest norm of the gradient; 0 = no limit", least=0)
-    frozen_norm_epochs: int = setting(
-        0, "epochs at the end in which batch normalisation keeps and applies its running statistics", least=0
+    frozen_norm: float = setting(
+        0.0,
+        "share of the epochs, at the end, in which batch normalisation keeps and applies its statistics",
+        least=0,
+        most=1,
     )
     ema: float = setting(
         0.0, "decay of the running average of the weights that is evaluated; 0 = off", least=0, most=0.99999

@@ -180,7 +180,7 @@ class Run:
                 steps=steps,
                 accumulate=options.accumulate,
                 clip=options.clip,
-                frozen_norm_epochs=options.frozen_norm_epochs,
+                frozen_norm_epochs=round(options.frozen_norm * run.epochs),
                 batches=self._batches,
                 loss_of=self._loss,
                 rate=partial(rate, options.schedule),

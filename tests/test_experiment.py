@@ -278,6 +278,14 @@ def test_predicted_guidance_trains_the_refinement_alone(store, tmp_path):
     assert all(torch.equal(value, last["weights"][name]) for name, value in network.state_dict().items())
 
 
+def test_batch_statistics_are_kept_in_the_last_share_of_the_epochs(store, tmp_path):
+    config = quick(frozen_norm=0.7)
+    _, last = run(config, store, tmp_path / "run")
+    steps = describe(config, store)["steps"] // 3
+    counts = {int(count) for name, count in last["weights"].items() if name.endswith("num_batches_tracked")}
+    assert counts == {3 * steps}  # of one epoch in three, three iterations a step
+
+
 @pytest.mark.parametrize("encoder", ["resnet34", "efficientnet_lite0"])
 def test_frozen_stages_stay_as_they_start(store, tmp_path, encoder):
     changes = {"model": "generation", "encoder": encoder, "epochs": 1, "ema": 0.5}
