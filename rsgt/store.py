@@ -161,16 +161,9 @@ class Store:
         return self._whole("frame_id")
 
     def positions(self, frame_ids: Sequence[int]) -> list[int]:
-        """Positions of frames by their numbers in the source.
-
-        Raises
-        ------
-        InputError
-            Where the store lacks a frame.
-        """
+        """Positions of frames by their numbers in the source; ``InputError`` where the store lacks one."""
         known = {number: position for position, number in enumerate(self.frame_id.tolist())}
-        unknown = [number for number in frame_ids if number not in known]
-        if unknown:
+        if unknown := [number for number in frame_ids if number not in known]:
             raise InputError(
                 f"frames: {', '.join(map(str, unknown[:5]))} asked for, {self.path} has {len(known)} frames "
                 f"from {min(known)} to {max(known)}; see `rsgt info`"

@@ -30,6 +30,8 @@ from rsn.inference import Array, Predicted, make_fabric, predict_photo, predicti
 from rsn.provenance import commit, versions
 from rsn.run import Run, earlier, sole_writer
 
+ORIGIN = ("epoch", "rsn", "commit")
+
 
 def fit(
     config: Config,
@@ -172,10 +174,7 @@ def evaluate(
         "guidance": model.guidance_rule(config),
         "split": split,
         **result.summary(),
-        "checkpoint": {
-            "name": checkpoint_path.name,
-            **{key: contents[key] for key in ("epoch", "rsn", "commit")},
-        },
+        "checkpoint": {"name": checkpoint_path.name} | {key: contents[key] for key in ORIGIN},
         "trained_on": contents["store"],
         "store": store.identity,
         "seed": config.run.seed,

@@ -58,11 +58,9 @@ def train(
     ----------
     fabric, network, optimizer, progress
         Set up by Fabric, each group of the optimizer with its highest rate as ``peak_lr``; and the start.
-    epochs, steps, accumulate, clip
-        Passes over the data, steps of the optimizer in a pass, batches whose gradients make a step, and
-        the largest norm of the gradient (0 = no limit).
-    frozen_norm_epochs
-        Epochs at the end in which batch normalisation keeps its running statistics and applies them.
+    epochs, steps, accumulate, clip, frozen_norm_epochs
+        Passes over the data, steps of the optimizer in a pass, batches whose gradients make a step, the
+        largest norm of the gradient (0 = no limit), and last epochs that keep batch norm's statistics.
     batches, loss_of, rate : callable
         (epoch, first step) -> its batches from there on; (batch, epoch) -> their mean loss; share of the
         run that is done -> share of the highest learning rate.
