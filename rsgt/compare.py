@@ -59,8 +59,8 @@ class Comparison:
         """
         rows = self.rows()
         found = []
-        for name in self.curves():
-            if between := self.settings_about(name, count):
+        for name in dict.fromkeys(row["name"] for row in rows):
+            if between := _settings_about(rows, name, count):
                 one, two, share = between
                 at = {
                     key: (1 - share) * np.float64(rows[one][key]) + share * np.float64(rows[two][key])
@@ -74,15 +74,7 @@ class Comparison:
 
         As places in ``partitions``; None where the family's settings do not reach so far.
         """
-        regions = [row["regions"] or 0 for row in self.rows()]
-        own = sorted(
-            (regions[k], k) for k, each in enumerate(self.partitions) if each.name == name and regions[k]
-        )
-        for (low, one), (high, two) in pairwise(own):
-            if low <= count <= high:
-                share = np.log(count / low) / np.log(high / low) if low < high else 0
-                return one, two, float(share)
-        return None
+        return _settings_about(self.rows(), name, count)
 
     def document(self) -> dict[str, Any]:
         """Return the whole comparison as plain JSON types."""
@@ -92,6 +84,15 @@ class Comparison:
         ]
         counts = [{"regions": n, "rows": self.at_count(n)} for n in sorted({*map(float, COUNTS), *own})]
         return {"frames": len(self.frame), "edge_ratio": EDGE_RATIO, "rows": rows, "equal_counts": counts}
+
+
+def _settings_about(rows: Sequence[dict[str, Any]], name: str, count: float) -> tuple[int, int, float] | None:
+    own = sorted((row["regions"], k) for k, row in enumerate(rows) if row["name"] == name and row["regions"])
+    for (low, one), (high, two) in pairwise(own):
+        if low <= count <= high:
+            share = np.log(count / low) / np.log(high / low) if low < high else 0
+            return one, two, float(share)
+    return None
 
 
 def _plain(values: dict[str, Any]) -> dict[str, float | None]:

@@ -163,11 +163,9 @@ class Store:
     def positions(self, frame_ids: Sequence[int]) -> list[int]:
         """Positions of frames by their numbers in the source; ``InputError`` where the store lacks one."""
         known = {number: position for position, number in enumerate(self.frame_id.tolist())}
-        if unknown := [number for number in frame_ids if number not in known]:
-            raise InputError(
-                f"frames: {', '.join(map(str, unknown[:5]))} asked for, {self.path} has {len(known)} frames "
-                f"from {min(known)} to {max(known)}; see `rsgt info`"
-            )
+        if unknown := ", ".join([str(number) for number in frame_ids if number not in known][:5]):
+            has = f"{len(known)} frames from {min(known)} to {max(known)}"
+            raise InputError(f"frames: {unknown} asked for, {self.path} has {has}; see `rsgt info`")
         return [known[number] for number in frame_ids]
 
     @cached_property
@@ -278,8 +276,7 @@ def open_store(path: str | Path) -> Store:
             f"{path}: got format {found[0]!r} version {found[1]!r}, expected {schema.FORMAT!r} "
             f"version {schema.FORMAT_VERSION}; build it again"
         )
-    lacking = [name for name in schema.ATTRIBUTES if name not in attributes]
-    if lacking:
+    if lacking := [name for name in schema.ATTRIBUTES if name not in attributes]:
         raise InputError(f"{path}: the root group lacks {', '.join(lacking)}; build it again")
     return Store(path)
 

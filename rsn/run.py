@@ -166,7 +166,6 @@ class Run:
         steps = self.batches.steps
         zero = self.fabric.is_global_zero
         if zero:
-            self.out.mkdir(parents=True, exist_ok=True)
             (self.out / "config.toml").write_text(settings.to_toml(self.config), encoding="utf-8")
         done = self.progress.epoch * steps + self.progress.step
         self.ticker = report.Ticker(steps * run.epochs, done, stream=self.stream if zero else None)

@@ -114,7 +114,7 @@ def train(
     return True
 
 
-def _training_mode(network: nn.Module, *, frozen_norm: bool = False) -> None:
+def _training_mode(network: nn.Module, *, frozen_norm: bool) -> None:
     """Switch to training mode, but for frozen parts, and batch normalisation where it is to stay as it is."""
     network.train()
     for module in network.modules():

@@ -91,7 +91,7 @@ def test_sizes_and_names(path):
             assert node.end_lineno - node.lineno <= 80, f"{path}: {node.name}"
 
 
-LONG = {"rsgt/cli.py": 370, "rsgt/kernels.py": 640, "rsgt/build.py": 420, "rsgt/store.py": 355}
+LONG = {"rsgt/cli.py": 370, "rsgt/kernels.py": 640, "rsgt/build.py": 420, "rsgt/store.py": 350}
 """One library, one door, makes these longer than the rest."""
 
 
