@@ -21,6 +21,7 @@ from rsgt.terminal import INPUT, Script
 from rsn import config as settings
 from rsn import experiment
 from rsn.evaluation import Protocol, protocol_named
+from rsn.report import write_csv
 
 HERE = Path(__file__).parent
 FRAME_ERRORS = ("rmse", "rmse_log")
@@ -114,50 +115,27 @@ def make(place: Place, table: str, rows: Sequence[Row], names: Sequence[str], se
 
 
 def _make(place: Place, table: str, rows: Mapping[str, Row], name: str, seed: int) -> None:
-    row, path, out = rows[name], place.record(table, name, seed), place.run(table, name, seed)
+    row, path = rows[name], place.record(table, name, seed)
     if path.exists():
         return
     if row.same:
         other_table, other = row.same
         _make(place, other_table, {other.name: other}, other.name, seed)
-        record = json.loads(place.record(other_table, other.name, seed).read_text(encoding="utf-8"))
+        twin = place.record(other_table, other.name, seed)
         told = {"row": name, "published": PUBLISHED[table].get(name), "same": f"{other_table}/{other.name}"}
-        write_record(path, record | told, frame_errors(place.record(other_table, other.name, seed)))
+        write_record(path, json.loads(twin.read_text(encoding="utf-8")) | told, frame_errors(twin))
         return
-    store = place.store
-    if row.published_support:
-        if place.published_store is None:
-            raise InputError(
-                f"{name}: needs a store of the published variant; build it with `rsgt build --variant "
-                "published` and give --published-store"
-            )
-        store = place.published_store
-        if open_store(store).attributes["parameters"]["variant"] != "published":
-            raise InputError(f"{store}: got the default variant, expected a store of the published one")
     for start in row.starts.values():
         _make(place, table, rows, start, seed)
-    starts = {module: str(best(place.run(table, start, seed))) for module, start in row.starts.items()}
-    for module, start in starts.items():
-        if not Path(start).exists():
-            raise InputError(
-                f"{name}: starts from {row.starts[module]}, whose weights are not in {Path(start).parent}; "
-                f"delete the record {place.record(table, row.starts[module], seed)} to train them again"
-            )
+    store, out = _store(place, row), place.run(table, name, seed)
     recipe = HERE / "recipes" / place.recipe_set / f"{row.recipe}.toml"
-    plain = settings.with_overrides(
-        settings.read_recipe(recipe), {**row.changes, **place.overrides, **starts, "seed": seed}
-    )
+    changes = {**row.changes, **place.overrides, **_starts(place, table, row, seed), "seed": seed}
+    plain = settings.with_overrides(settings.read_recipe(recipe), changes)
     click.echo(f"{table} {name}, seed {seed}", err=True)
     if not experiment.fit(settings.from_plain(plain), store, out, resume=True):
         click.echo("stopped; run the same command to go on", err=True)
         sys.exit(130)
-    checkpoint, errors = best(out), out / "frames.csv"
-    record = experiment.evaluate(checkpoint, store, protocols(flip=False), table=errors)
-    flipped = experiment.evaluate(checkpoint, store, protocols(flip=True))
-    for key in ("protocols", "metrics", "intervals"):
-        record[key] |= flipped[key]
-    for key in record.get("initial", {}):
-        record["initial"][key] |= flipped["initial"][key]
+    record = _judged(out, store)
     with (out / "log.csv").open(encoding="utf-8") as log:
         minutes = sum(float(epoch["seconds"]) for epoch in csv.DictReader(log)) / 60
     whole = {
@@ -173,20 +151,57 @@ def _make(place: Place, table: str, rows: Mapping[str, Row], name: str, seed: in
         "minutes": round(minutes, 2),
         "metrics": record["metrics"],
     }
-    with errors.open(encoding="utf-8") as table_of_frames:
+    with (out / "frames.csv").open(encoding="utf-8") as errors:
         by_frame = [
-            {"frame_id": int(row["frame_id"])} | {key: float(row[f"paper.{key}"]) for key in FRAME_ERRORS}
-            for row in csv.DictReader(table_of_frames)
+            {"frame_id": int(frame["frame_id"])}
+            | {key: float(f"{float(frame[f'paper.{key}']):.6g}") for key in FRAME_ERRORS}
+            for frame in csv.DictReader(errors)
         ]
     write_record(path, whole | {key: value for key, value in record.items() if key not in whole}, by_frame)
+
+
+def _store(place: Place, row: Row) -> Path:
+    """Find the store that a row learns from."""
+    if not row.published_support:
+        return place.store
+    if place.published_store is None:
+        raise InputError(
+            f"{row.name}: needs a store of the published variant; build it with `rsgt build --variant "
+            "published` and give --published-store"
+        )
+    if open_store(place.published_store).attributes["parameters"]["variant"] != "published":
+        raise InputError(f"{place.published_store}: got the default variant, expected the published one")
+    return place.published_store
+
+
+def _starts(place: Place, table: str, row: Row, seed: int) -> dict[str, str]:
+    """Checkpoint of each module that a row starts with."""
+    starts = {module: best(place.run(table, start, seed)) for module, start in row.starts.items()}
+    for module, start in starts.items():
+        if not start.exists():
+            raise InputError(
+                f"{row.name}: starts from {row.starts[module]}, whose weights are not in {start.parent}; "
+                f"delete the record {place.record(table, row.starts[module], seed)} to train them again"
+            )
+    return {module: str(start) for module, start in starts.items()}
+
+
+def _judged(out: Path, store: Path) -> dict[str, Any]:
+    """Judge a run by every protocol, without and with flip averaging; ``frames.csv`` has the former."""
+    record = experiment.evaluate(best(out), store, protocols(flip=False), table=out / "frames.csv")
+    flipped = experiment.evaluate(best(out), store, protocols(flip=True))
+    for key in ("protocols", "metrics", "intervals"):
+        record[key] |= flipped[key]
+    for key in record.get("initial", {}):
+        record["initial"][key] |= flipped["initial"][key]
+    return record
 
 
 def write_record(path: Path, record: Mapping[str, Any], by_frame: Sequence[Mapping[str, float]] = ()) -> None:
     """Write a record in one move, after the errors of its frames, in metres and ln, beside it (CSV)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if by_frame:
-        lines = [",".join(by_frame[0]), *(",".join(f"{v:.6g}" for v in row.values()) for row in by_frame)]
-        path.with_suffix(".csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        write_csv(path.with_suffix(".csv"), by_frame)
     aside = path.with_name(path.name + ".tmp")
     aside.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     aside.replace(path)

@@ -102,7 +102,7 @@ def progress_bar(label: str, quiet: bool) -> Iterator[Progress | None]:
 def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
     """Write rows of equal keys; an empty file where there are none."""
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [*rows[0]] if rows else [])
+        writer = csv.DictWriter(file, [*rows[0]] if rows else [], lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
 

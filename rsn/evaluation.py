@@ -4,10 +4,8 @@ Identical predictions differ by half in AbsRel from one convention to the next: 
 object with a name, it is printed with every result, and it goes into every record whole.
 """
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -294,11 +292,3 @@ class Table:
             name.removeprefix(prefix): float(np.mean([row[name] for row in self.rows if name in row]))
             for name in names
         }
-
-    def write_csv(self, path: Path) -> None:
-        """Write the rows, one a frame."""
-        columns = list(dict.fromkeys(name for row in self.rows for name in row))
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(self.rows)

@@ -168,7 +168,7 @@ def evaluate(
         origin = {"checkpoint": checkpoint_path.name, "store": store.identity, "split": split}
         write_prediction(save, judged, store.frame_id[frames], store.shape, origin)
     if table is not None:
-        result.write_csv(table)
+        report.write_csv(table, result.rows)
     return {
         "model": config.network.model,
         "guidance": model.guidance_rule(config),

@@ -221,16 +221,17 @@ class ClusteringEnds(Protocol):
     def refined(self) -> Tensor: ...  # noqa: D102
 
 
-def clustering_loss(output: ClusteringEnds, target: Tensor, region: Tensor) -> Tensor:
+def clustering_loss(output: ClusteringEnds, target: Tensor) -> Tensor:
     """Train every end of the clustering variant together: one sum of these parts, each with weight 1.
 
-    * embedding: pull + push + 0.001 regularisation over the true regions;
+    * embedding: pull + push + 0.001 regularisation over the regions;
     * initial depth and refined (blended) depth: ``l1_loss`` against depth;
     * variance refinement: the mean |offset - (depth - regional mean of depth)|, in metres;
     * target refinement: ``l1_loss`` of the corrected depth against the regional mean of depth.
 
-    Regional means are over the regions that the network used (``output.region``), and over pixels of
-    valid depth only. The blend gets its reliability from the refined depth's part alone.
+    The regions are those that the network used (``output.region``), which must be the true ones; their
+    means are over pixels of valid depth only. The blend gets its reliability from the refined depth's part
+    alone.
 
     Parameters
     ----------
@@ -238,15 +239,13 @@ def clustering_loss(output: ClusteringEnds, target: Tensor, region: Tensor) -> T
         What ``ClusteringNetwork`` returned.
     target
         Depth (B, 1, H, W) in metres; not > 0 does not count.
-    region
-        True labels (B, H, W) for the embedding; 0 does not count.
 
     Notes
     -----
     The paper gives the parts, and weights for none of them: these are ours. Source: the paper, section 2,
     Algorithm 2.
     """
-    pull, push, regularisation = discriminative_loss(output.embedding, region)
+    pull, push, regularisation = discriminative_loss(output.embedding, output.region)
     embedding = pull + push + REGULARISATION_WEIGHT * regularisation
     valid = _valid(output.initial, target, None)
     used = torch.where(valid.squeeze(1), output.region, 0)

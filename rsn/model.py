@@ -239,7 +239,7 @@ def loss(config: Config, output: Any, batch: Batch, epoch: int) -> Tensor:
     if isinstance(output, ClusteringOutput):
         size = (output.initial.shape[2], output.initial.shape[3])
         # The network learns from the true regions, and gives them back at its own size.
-        return clustering_loss(output, nearest(batch["depth"], size), output.region)
+        return clustering_loss(output, nearest(batch["depth"], size))
     if isinstance(output, RegionSupportOutput):
         total = _refinement_loss(config, output.outputs, batch, epoch)
         if output.support.requires_grad:

@@ -59,8 +59,8 @@ class Ticker:
             self._stream.flush()
 
 
-def write_log(path: Path, rows: Sequence[Row]) -> None:
-    """Write the whole log as CSV, in one move; a later row may have columns that the first has not."""
+def write_csv(path: Path, rows: Sequence[Row]) -> None:
+    """Write rows as CSV, in one move; a later row may have columns that the first has not."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns, lineterminator="\n")

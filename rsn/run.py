@@ -231,7 +231,7 @@ class Run:
                 rows = progress.rows
                 if "rmse" in rows[-1] and rows[-1]["rmse"] == min(row["rmse"] for row in rows):
                     checkpoint.save(self.out / "best.ckpt", contents | {"training": None})
-                report.write_log(self.out / "log.csv", rows)
+                report.write_csv(self.out / "log.csv", rows)
                 self._tell(rows[-1])
         self.fabric.barrier()
 

@@ -252,7 +252,7 @@ def test_clustering_loss_is_the_sum_of_its_ends():
         + (output.offset - (target - mean)).abs()[counted].mean()
         + l1_loss(output.corrected, mean, counted)
     )  # fmt: skip
-    torch.testing.assert_close(clustering_loss(output, target, region), expected)
+    torch.testing.assert_close(clustering_loss(output, target), expected)
 
 
 def test_a_perfect_output_leaves_the_embedding_s_size_alone():
@@ -263,7 +263,7 @@ def test_a_perfect_output_leaves_the_embedding_s_size_alone():
         embedding=embedding, initial=target, region=region, support=mean, offset=target - mean,
         corrected=mean, reliability=torch.ones_like(target), refined=target,
     )  # fmt: skip
-    assert clustering_loss(output, target, region).item() == pytest.approx(0.001, abs=1e-6)
+    assert clustering_loss(output, target).item() == pytest.approx(0.001, abs=1e-6)
 
 
 def test_regional_means_keep_images_apart_and_unlabelled_pixels_as_they_are():

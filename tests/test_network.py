@@ -138,7 +138,7 @@ def test_at_the_start_depth_is_positive_and_every_parameter_learns(name, options
         assert 1.5 < depth.mean() < 4
     target = 1 + 4 * torch.rand_like(depths(output)[0])
     if name == "clustering":
-        clustering_loss(output, target, output.region).backward()
+        clustering_loss(output, target).backward()
     else:
         sum(l1_loss(depth, target) for depth in depths(output)).backward()
     # The two branches and the blend of the clustering variant start from outputs of exactly 0.
@@ -503,7 +503,7 @@ def test_four_scenes_are_learned_by_heart(name, options):
     for _ in range(steps):
         output = network(*arguments)
         if name == "clustering":
-            loss = clustering_loss(output, depth, region)
+            loss = clustering_loss(output, depth)
         else:
             loss = sum(l1_loss(found, depth) for found in depths(output))
         optimiser.zero_grad()
