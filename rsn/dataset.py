@@ -8,7 +8,7 @@ rgb         (B, 3, H, W)   uint8    colour, sRGB
 depth       (B, 1, H, W)   float32  metres; 0 = no depth
 support     (B, 1, H, W)   float32  metres; 0 = no region
 region      (B, 1, H, W)   int32    region-support label; 0 = no region
-semantic    (B, 1, H, W)   int32    category; 0 = unlabelled
+semantic    (B, 1, H, W)   int32    category (``guiding_classes``); 0 = unlabelled
 superpixel  (B, 1, H, W)   int32    superpixel of the colour image; never 0
 ==========  =============  =======  ===========================================================
 
@@ -21,18 +21,19 @@ import signal
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from rsgt.schema import SPLITS, InputError
+from rsgt.schema import SPLITS, InputError, class_map, class_names
 from rsgt.store import Store, open_store, write_prediction
 from rsn.guidance import superpixels
 
 __all__ = [
-    "Batch", "EpochBatches", "Frames", "Store", "collate", "epoch_order", "hold_out", "loader", "nearest",
-    "open_store", "shrink", "split_frames", "write_prediction",
+    "Batch", "EpochBatches", "Frames", "Store", "collate", "epoch_order", "guiding_classes", "hold_out",
+    "loader", "nearest", "open_store", "shrink", "split_frames", "write_prediction",
 ]  # fmt: skip
 
 Batch = dict[str, Tensor]
@@ -74,6 +75,7 @@ class Frames(Dataset[Batch]):
         self.size = size
         self.superpixels = superpixels
         self._cached: dict[int, Batch] | None = {} if cache else None
+        self._classes = guiding_classes(store)[0].astype(np.int32)
 
     def __len__(self) -> int:
         return len(self.store)
@@ -96,11 +98,26 @@ class Frames(Dataset[Batch]):
             array = self.store.read(name, frame, frame + 1)
             if array.dtype == np.uint16:
                 array = array.astype(np.int32)  # PyTorch has hardly an operation on uint16
+            if name == "semantic":
+                array = self._classes[array]
             if name in self.arrays:
                 item[name] = nearest(torch.from_numpy(array), self.size)
             if name in self.whole:
                 item["whole_" + name] = torch.from_numpy(array)
         return item
+
+
+def guiding_classes(store: Store) -> tuple[npt.NDArray[np.uint16], int]:
+    """Table from a store's categories to those that guide a refinement, and the number of the latter.
+
+    A label over the number of labels is all that the network sees of it. Over NYU's 894 raw labels, of which
+    few are frequent, most pixels lie below 0.1: they are brought to the 40 classes that the field reports.
+    Other categories stay as they are.
+    """
+    names = store.class_names
+    if names == class_names("894"):
+        return class_map("40"), len(class_names("40"))
+    return np.arange(len(names) + 1, dtype=np.uint16), len(names)
 
 
 def collate(items: list[Batch]) -> Batch:

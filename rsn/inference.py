@@ -14,7 +14,7 @@ from rsgt.region_support import RegionSupport, region_support
 from rsgt.schema import InputError
 from rsn import model
 from rsn.config import Config
-from rsn.dataset import Frames, Store, loader, nearest, shrink
+from rsn.dataset import Frames, Store, guiding_classes, loader, nearest, shrink
 from rsn.model import Batch, Prediction
 
 Array = npt.NDArray[Any]
@@ -92,7 +92,7 @@ def predictions(
         whole=[*whole, along] if along else whole,
         superpixels=data.superpixels,
     )
-    classes = model.class_count(store)
+    classes = guiding_classes(store)[1]
     size = data.batch_size
     batches = [list(frames[first : first + size]) for first in range(0, len(frames), size)]
     for batch in loader(reader, batches, workers=data.workers):
@@ -167,7 +167,7 @@ def infer(
     shape : (int, int)
         Height and width of the result.
     classes : int
-        Classes of the store's label set, for semantic guidance.
+        Categories of the store, for semantic guidance (``rsn.dataset.guiding_classes``).
     flip : bool
         Average metres with the prediction for the mirrored batch.
     along : (Tensor, Tensor), optional

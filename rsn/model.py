@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from rsgt.schema import InputError
 from rsn import checkpoint
 from rsn.config import Config
-from rsn.dataset import Store, nearest
+from rsn.dataset import nearest
 from rsn.guidance import guidance_channels
 from rsn.loss import clustering_loss, iterative_loss, l1_loss, l2_loss, region_loss, rmse_loss
 from rsn.network import (
@@ -196,11 +196,6 @@ def normalise(rgb: Tensor) -> Tensor:
     mean = torch.tensor(IMAGENET_MEAN, device=rgb.device)[:, None, None]
     std = torch.tensor(IMAGENET_STD, device=rgb.device)[:, None, None]
     return (rgb / 255 - mean) / std
-
-
-def class_count(store: Store) -> int:
-    """Classes of the store's label set."""
-    return int(store.attributes["parameters"]["labels"])
 
 
 def outputs(config: Config, network: nn.Module, batch: Batch, *, classes: int) -> Any:

@@ -19,7 +19,7 @@ from rsn import checkpoint, model, report
 from rsn import config as settings
 from rsn.augmentation import augment
 from rsn.config import Config
-from rsn.dataset import EpochBatches, Frames, Store, loader
+from rsn.dataset import EpochBatches, Frames, Store, guiding_classes, loader
 from rsn.evaluation import PAPER, score
 from rsn.inference import predictions
 from rsn.interrupt import stop_signals
@@ -101,7 +101,7 @@ class Run:
         self.stream = stream
         self.writer = writer(str(out)) if writer is not None and fabric.is_global_zero else None
         self.validate = validate
-        self.classes = model.class_count(store)
+        self.classes = guiding_classes(store)[1]
         self.commit = commit()
         self.progress = Progress()
         self._prepare_data(learn)

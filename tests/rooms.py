@@ -49,6 +49,7 @@ def write_rooms(
     shape: tuple[int, int] = (48, 64),
     shard_frames: int = 4,
     depth: str = "filled",
+    class_names: tuple[str, ...] = tuple(f"class{i}" for i in range(40)),
 ) -> Path:
     """Write a finished store of so many frames, two of a scene, training frames first."""
     count = train + test
@@ -62,7 +63,7 @@ def write_rooms(
         split_origin="rooms",
         scene=tuple(i // 2 for i in range(count)),
         scene_names=tuple(f"room{i}" for i in range((count + 1) // 2)),
-        class_names=tuple(f"class{i}" for i in range(40)),
+        class_names=class_names,
         intrinsics={},
         shard_frames=shard_frames,
         versions={},

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from rsgt import schema
 from rsgt.schema import TEST, InputError
 from rsgt.store import open_store
 from rsn.dataset import (
@@ -15,6 +16,7 @@ from rsn.dataset import (
     Frames,
     collate,
     epoch_order,
+    guiding_classes,
     hold_out,
     loader,
     nearest,
@@ -48,6 +50,19 @@ def test_a_smaller_size_keeps_support_and_region_together(store):
     pairs = set(zip(full["region"].ravel(), full["support"].ravel(), strict=True))
     assert set(zip(item["region"].numpy().ravel(), item["support"].numpy().ravel(), strict=True)) <= pairs
     assert item["rgb"].shape == (17, 23, 3)
+
+
+def test_a_raw_label_of_nyu_guides_as_one_of_40_classes(store, tmp_path):
+    assert guiding_classes(store)[1] == 40
+    raw = schema.class_names("894")
+    nyu = open_store(write_rooms(tmp_path / "nyu.zarr", train=2, test=1, class_names=tuple(raw)))
+    table, count = guiding_classes(nyu)
+    names = schema.class_names("40")
+    assert count == 40
+    assert [names[table[1 + raw.index(name)] - 1] for name in ("wall", "bed")] == ["wall", "bed"]
+    item = Frames(nyu, ["semantic"], nyu.shape)[0]
+    assert np.array_equal(item["semantic"][0].numpy(), table[nyu.read("semantic", 0, 1)[0]])
+    assert item["semantic"].dtype == torch.int32
 
 
 def test_nearest_takes_the_pixel_at_the_centre():
