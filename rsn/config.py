@@ -105,6 +105,7 @@ class LossConfig(_Section):
         (0.2, 0.3, 0.5), "weights of the refinement's outputs", least=0
     )
     support_weight: float = setting(1.0, "weight of the support's loss in rsn, beside the depth's", least=0)
+    category_weight: float = setting(0.0, "weight of learning the categories too (generation)", least=0)
     log_weight: float = setting(1.0, "weight of the part of l1 or rmse in log depth", least=0)
     metre_weight: float = setting(0.0, "weight of the part of l1 or rmse in metres", least=0)
 
@@ -174,6 +175,10 @@ class Config:
             raise InputError(
                 f"frozen_stages: got {self.network.frozen_stages} for an encoder of random weights, expected "
                 "trained ones to keep; give --imagenet or --generation"
+            )
+        if self.loss.category_weight and self.network.model != "generation":
+            raise InputError(
+                f"category_weight: got {self.loss.category_weight:g}, but only generation has it"
             )
         refines = self.network.model in ("refinement", "rsn")
         if refines and len(self.loss.iteration_weights) != self.network.iterations:

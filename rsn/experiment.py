@@ -20,6 +20,7 @@ from rsn.config import Config
 from rsn.dataset import (
     EpochBatches,
     Store,
+    guiding_classes,
     hold_out,
     open_store,
     split_frames,
@@ -91,7 +92,7 @@ def describe(config: Config, store_path: Path) -> dict[str, Any]:
     learn, validate = hold_out(store, config.data.validation, config.run.seed)
     batches = EpochBatches(learn, config.data.batch_size, shard_frames=store.shard_frames, seed=0)
     fabric = make_fabric(config.run.device, config.run.devices, config.run.precision)
-    weights = list(model.build(config).parameters())
+    weights = list(model.build(config, classes=guiding_classes(store)[1]).parameters())
     return {
         "parameters": sum(weight.numel() for weight in weights),
         "trained_parameters": sum(weight.numel() for weight in weights if weight.requires_grad),

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from rsgt.schema import InputError
 from rsn.regional import count_pixels, regional_mean_map, regional_means, spread
@@ -202,6 +203,15 @@ def discriminative_loss(
     share = present / present.sum(dim=1, keepdim=True).clamp_min(1) / _images(present)
     regularisation = (share * torch.linalg.vector_norm(centre, dim=2)).sum()
     return pull, push.float(), regularisation.float()
+
+
+def category_loss(logits: Tensor, category: Tensor) -> Tensor:
+    """Cross-entropy of logits (B, C, H, W) of the categories 1 to C, mean over the pixels that have one.
+
+    ``category`` is (B, H, W), integers; 0 does not count.
+    """
+    total = F.cross_entropy(logits.float(), category.long() - 1, ignore_index=-1, reduction="sum")
+    return total / (category > 0).sum().clamp_min(1)
 
 
 class ClusteringEnds(Protocol):

@@ -17,10 +17,11 @@ from rsn import checkpoint
 from rsn.config import Config
 from rsn.dataset import nearest
 from rsn.guidance import guidance_channels
-from rsn.loss import clustering_loss, iterative_loss, l1_loss, l2_loss, region_loss, rmse_loss
+from rsn.loss import category_loss, clustering_loss, iterative_loss, l1_loss, l2_loss, region_loss, rmse_loss
 from rsn.network import (
     ClusteringOutput,
     GenerationNetwork,
+    GenerationOutput,
     RefinementNetwork,
     RegionSupportNetwork,
     RegionSupportOutput,
@@ -52,8 +53,10 @@ def network_name(config: Config) -> str:
     return config.network.model
 
 
-def build(config: Config) -> nn.Module:
+def build(config: Config, *, classes: int) -> nn.Module:
     """Build a model's network with the weights that it starts from (paper, section 4).
+
+    ``classes`` is the number of categories of the store (``rsn.dataset.guiding_classes``).
 
     Raises
     ------
@@ -67,6 +70,8 @@ def build(config: Config) -> nn.Module:
     }  # fmt: skip
     if name != "refinement":
         arguments["encoder"] = settings.encoder
+    if config.loss.category_weight:
+        arguments["categories"] = classes
     if name in ("refinement", "rsn"):
         arguments |= {"iterations": settings.iterations, "residual": settings.residual}
     network = build_network(name, **arguments)
@@ -121,13 +126,19 @@ def load_part(network: nn.Module, name: str, path: Path) -> None:
         raise InputError(
             f"{path}: got a checkpoint of {type(source).__name__}, expected one with a {name} module"
         )
-    shapes = [{key: value.shape for key, value in part.state_dict().items()} for part in (target, found)]
+    weights = _depth_weights(found)
+    shapes = [{key: value.shape for key, value in part.items()} for part in (_depth_weights(target), weights)]
     if shapes[0] != shapes[1]:
         raise InputError(
             f"{path}: its {name} module was built with {found.arguments}, expected {target.arguments}; "
             "give the same --width, --encoder and --norm"
         )
-    target.load_state_dict(found.state_dict())
+    target.load_state_dict(weights, strict=False)
+
+
+def _depth_weights(module: nn.Module) -> dict[str, Tensor]:
+    """State of a module without what it predicts beside depth in training."""
+    return {key: value for key, value in module.state_dict().items() if not key.startswith("category.")}
 
 
 def _part(network: nn.Module, name: str, kind: type[nn.Module]) -> nn.Module | None:
@@ -140,6 +151,8 @@ def arrays(config: Config, *, training: bool) -> tuple[str, ...]:
     names = {"depth", "region", *_guidance_arrays(config)} if training else set(_guidance_arrays(config))
     if training and (config.network.model == "rsn" or config.loss.target == "support"):
         names.add("support")
+    if training and config.loss.category_weight:
+        names.add("semantic")
     return tuple(sorted(names))
 
 
@@ -218,6 +231,8 @@ def outputs(config: Config, network: nn.Module, batch: Batch, *, classes: int) -
 
 def predicted(output: Any) -> Prediction:
     """Read what a network put out."""
+    if isinstance(output, GenerationOutput):
+        return Prediction(output.depth)
     if isinstance(output, RegionSupportOutput):
         return Prediction(output.outputs[-1], output.support, output.support)
     if isinstance(output, ClusteringOutput):
@@ -244,6 +259,10 @@ def loss(config: Config, output: Any, batch: Batch, epoch: int) -> Tensor:
         return total
     if isinstance(output, list):
         return _refinement_loss(config, output, batch, epoch)
+    if isinstance(output, GenerationOutput):
+        category = nearest(batch["semantic"], (output.category.shape[2], output.category.shape[3])).squeeze(1)
+        depth_loss = _loss(config, output.depth, config.loss.target, batch, epoch)
+        return depth_loss + config.loss.category_weight * category_loss(output.category, category)
     return _loss(config, output, config.loss.target, batch, epoch)
 
 

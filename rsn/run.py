@@ -135,7 +135,7 @@ class Run:
     def _prepare_network(self) -> None:
         options, run = self.config.optimizer, self.config.run
         self.fabric.seed_everything(run.seed, verbose=False)
-        self.network = model.build(self.config)
+        self.network = model.build(self.config, classes=self.classes)
         if run.channels_last:
             self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.network).eval() if options.ema else None

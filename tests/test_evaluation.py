@@ -30,7 +30,7 @@ def write_checkpoint(path, **sections):
     """A checkpoint of untrained weights, its batch statistics settled on noise."""
     config = from_plain({name: SMALL.get(name, {}) | sections.get(name, {}) for name in {*SMALL, *sections}})
     torch.manual_seed(0)
-    network = model.build(config)
+    network = model.build(config, classes=40)
     contents = {
         "network": {"name": model.network_name(config), "arguments": network.arguments},
         "weights": network.state_dict(),

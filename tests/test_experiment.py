@@ -274,8 +274,22 @@ def test_predicted_guidance_trains_the_refinement_alone(store, tmp_path):
     assert "initial" not in alone
 
     whole = quick(model="rsn", generation=str(generation), refinement=str(tmp_path / "r" / "last.ckpt"))
-    network = model.build(whole)
+    network = model.build(whole, classes=40)
     assert all(torch.equal(value, last["weights"][name]) for name, value in network.state_dict().items())
+
+
+def test_categories_are_learned_beside_depth_and_left_behind(store, tmp_path):
+    config = quick(model="generation", category_weight=0.5, epochs=1)
+    assert model.arrays(config, training=True) == ("depth", "region", "semantic")
+    assert model.arrays(config, training=False) == ()
+    _, last = run(config, store, tmp_path / "run")
+    assert last["weights"]["category.bias"].shape == (40,)
+    assert last["weights"]["category.bias"].abs().max() > 0.1 * config.optimizer.lr
+    path = tmp_path / "run" / "last.ckpt"
+    evaluate(path, store, [PAPER], device="cpu", stream=None)
+    whole = model.build(quick(model="rsn", generation=str(path)), classes=40).state_dict()
+    assert "generation.category.bias" not in whole
+    assert torch.equal(whole["generation.output.conv.weight"], last["weights"]["output.conv.weight"])
 
 
 def test_batch_statistics_are_kept_in_the_last_share_of_the_epochs(store, tmp_path):

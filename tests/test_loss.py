@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from rsgt.schema import InputError
 from rsn.loss import (
     berhu_loss,
+    category_loss,
     clustering_loss,
     discriminative_loss,
     iterative_loss,
@@ -231,6 +232,23 @@ def test_losses_are_deterministic():
     )
     for one, other in zip(first, second, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_category_loss_is_the_mean_over_labelled_pixels():
+    generator = torch.Generator().manual_seed(5)
+    logits = torch.randn(2, 4, 6, 7, generator=generator)
+    category = torch.randint(0, 5, (2, 6, 7), generator=generator, dtype=torch.int32)
+    share = logits.double().exp() / logits.double().exp().sum(dim=1, keepdim=True)
+    right = [
+        share[b, int(c) - 1, y, x].log()
+        for b, y, x in torch.cartesian_prod(*map(torch.arange, category.shape)).tolist()
+        if (c := category[b, y, x]) > 0
+    ]
+    expected = -torch.stack(right).mean().item()
+    assert category_loss(logits, category).item() == pytest.approx(expected, rel=1e-5)
+    value, slope = value_and_gradient(lambda one: category_loss(one, torch.zeros_like(category)), logits)
+    assert value == 0
+    assert not slope.any()
 
 
 def test_clustering_loss_is_the_sum_of_its_ends():

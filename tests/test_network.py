@@ -107,6 +107,21 @@ def test_the_paper_s_resolution(encoder):
     assert [output.shape for output in outputs] == 2 * [(1, 1, 480, 640)]
 
 
+@pytest.mark.parametrize("encoder", ["resnet34", "efficientnet_lite0"])
+def test_categories_are_told_in_training_alone(encoder):
+    rgb = torch.randn(2, 3, 40, 48)
+    network = GenerationNetwork(width=16, encoder=encoder, categories=7)
+    size = (20, 24) if encoder == "resnet34" else (10, 12)
+    depth, category = network(rgb)
+    assert depth.shape == (2, 1, 40, 48)
+    assert category.shape == (2, 7, *size)
+    plain = GenerationNetwork(width=16, encoder=encoder)
+    weights = {key: value for key, value in network.state_dict().items() if not key.startswith("category.")}
+    plain.load_state_dict(weights)
+    with torch.no_grad():
+        assert torch.equal(network.eval()(rgb), plain.eval()(rgb))
+
+
 @every_network
 def test_a_network_is_rebuilt_from_its_arguments_and_its_weights(name, options):
     network = build_network(name, width=8, norm="group", checkpointing=True, **options).eval()

@@ -38,7 +38,7 @@ def test_four_real_frames_are_learnt_to_under_5_cm(store, name, steps):
         }
     )
     torch.manual_seed(0)
-    network = model.build(config)
+    network = model.build(config, classes=894)
     fabric = Fabric(accelerator="cpu")
     optimizer = build_optimizer(network.parameters(), [], "adamw", lr=1e-2, weight_decay=0)
     wrapped, optimizer = fabric.setup(network, optimizer)

@@ -7,7 +7,7 @@ from torch import nn
 
 from rsgt.schema import InputError
 from rsn.network.clustering import ClusteringNetwork, ClusteringOutput
-from rsn.network.generation import GenerationNetwork
+from rsn.network.generation import GenerationNetwork, GenerationOutput
 from rsn.network.imagenet import load_imagenet_weights, refinement_from_generation
 from rsn.network.refinement import RefinementNetwork
 from rsn.network.rsn import RegionSupportNetwork, RegionSupportOutput
@@ -24,6 +24,7 @@ __all__ = [
     "ClusteringNetwork",
     "ClusteringOutput",
     "GenerationNetwork",
+    "GenerationOutput",
     "RefinementNetwork",
     "RegionSupportNetwork",
     "RegionSupportOutput",

@@ -1,7 +1,7 @@
 """Generation module: colour to region support, or to depth (paper, section 2)."""
 
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -81,10 +81,24 @@ class DepthFeatures(nn.Module):
 
     def forward(self, rgb: Tensor) -> Tensor:
         """Map ImageNet-normalised colour (B, 3, H, W) to features (B, channels, h, w)."""
+        return self.dense(*self.pooled(rgb))
+
+    def pooled(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
+        """Map colour to the skip branch's map, and the pyramid's (B, 2 x channels, h / 2, w / 2)."""
         shallow, deep = self.encoder(rgb)
-        pooled = self.regression1(self.pyramid(deep))
+        return shallow, self.regression1(self.pyramid(deep))
+
+    def dense(self, shallow: Tensor, pooled: Tensor) -> Tensor:
+        """Map what ``pooled`` gives to the features."""
         regressed = self.regression3(self.regression2(pooled, shallow))
         return torch.cat((regressed, self.skip(shallow)), dim=1)
+
+
+class GenerationOutput(NamedTuple):
+    """Metres (B, 1, H, W), >= 0, and a logit of each category, (B, categories, h, w), without unit."""
+
+    depth: Tensor
+    category: Tensor
 
 
 class GenerationNetwork(nn.Module):
@@ -101,6 +115,9 @@ class GenerationNetwork(nn.Module):
         ``"batch"``, the paper's, or ``"group"``, which does not depend on the batch.
     checkpointing
         Recompute in the backward pass instead of keeping: less memory, more time, the same numbers.
+    categories
+        Number of categories to predict beside depth in training, from the map that the pyramid makes: a
+        second teacher for the same features. The paper's module has none (0).
 
     Raises
     ------
@@ -119,25 +136,38 @@ class GenerationNetwork(nn.Module):
         encoder: EncoderName = "resnet34",
         norm: Norm = "batch",
         checkpointing: bool = False,
+        categories: int = 0,
     ) -> None:
         super().__init__()
-        self.arguments: dict[str, Any] = {
+        shared: dict[str, Any] = {
             "width": width, "encoder": encoder, "norm": norm, "checkpointing": checkpointing,
         }  # fmt: skip
-        self.features = DepthFeatures(**self.arguments)
+        self.arguments: dict[str, Any] = shared | {"categories": categories}
+        self.features = DepthFeatures(**shared)
         channels = narrowing(self.features.channels)
         self.regression = Stage(
             *(Convolution(inputs, outputs, norm=norm) for inputs, outputs in pairwise(channels)),
             checkpointing=checkpointing,
         )
         self.output = DepthOutput(channels[-1])
+        self.category = nn.Conv2d(2 * self.features.channels, categories, 1) if categories else None
         initialise(self)
 
-    def forward(self, rgb: Tensor) -> Tensor:
-        """Map ImageNet-normalised colour (B, 3, H, W) to metres (B, 1, H, W), >= 0."""
-        return resized(self.depth(rgb), rgb)
+    def forward(self, rgb: Tensor) -> Tensor | GenerationOutput:
+        """Map ImageNet-normalised colour (B, 3, H, W) to metres (B, 1, H, W), >= 0.
+
+        In training, a network with ``categories`` gives them as well.
+        """
+        shallow, pooled = self.features.pooled(rgb)
+        depth = resized(self._regressed(self.features.dense(shallow, pooled)), rgb)
+        if self.training and self.category is not None:
+            return GenerationOutput(depth, self.category(pooled))
+        return depth
 
     def depth(self, rgb: Tensor) -> Tensor:
         """Map ImageNet-normalised colour (B, 3, H, W) to metres (B, 1, h, w) at the features' own size."""
-        depth: Tensor = self.output(self.regression(self.features(rgb)))
+        return self._regressed(self.features(rgb))
+
+    def _regressed(self, features: Tensor) -> Tensor:
+        depth: Tensor = self.output(self.regression(features))
         return depth
