@@ -11,7 +11,7 @@ from rows import HERE, Place, trained
 
 from rsgt.colour import NEUTRAL
 from rsgt.figure import DEPTH_MAP, save
-from rsgt.schema import parse_frames
+from rsgt.schema import SPLITS, parse_frames
 from rsgt.store import open_store
 from rsgt.terminal import INPUT, Script
 from rsn import checkpoint, model
@@ -24,7 +24,8 @@ COLUMNS = {
     "generation-depth": "Generation module",
     "refinement-semantic": "Refinement,\nsemantic labels",
 }
-FRAMES = "21,199,433,1013"
+FRAMES = "131,411,1179,1307"
+"""Of the official test split."""
 
 
 def draw(place: Place, frame_ids: Sequence[int], seed: int, path: Path) -> None:
@@ -48,7 +49,8 @@ def draw(place: Place, frame_ids: Sequence[int], seed: int, path: Path) -> None:
         known = depth[depth > 0]
         low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
         panels[k, 0].imshow(rgb)
-        panels[k, 0].set_ylabel(f"frame {store.frame_id[row]}", fontsize=7)
+        learnt = "\n(training)" if store.split[row] == SPLITS["train"] else ""
+        panels[k, 0].set_ylabel(f"frame {store.frame_id[row]}{learnt}", fontsize=7)
         maps = [np.ma.masked_where(depth <= 0, depth), *(shown[name][k] for name in COLUMNS)]
         for axes, values in zip(panels[k, 1:], maps, strict=True):
             image = axes.imshow(values, cmap=cmap, vmin=low, vmax=high)
