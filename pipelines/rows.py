@@ -127,15 +127,20 @@ def _make(place: Place, table: str, rows: Mapping[str, Row], name: str, seed: in
         return
     for start in row.starts.values():
         _make(place, table, rows, start, seed)
-    store, out = _store(place, row), place.run(table, name, seed)
+    store, out, starts = _store(place, row), place.run(table, name, seed), _starts(place, table, row, seed)
     recipe = HERE / "recipes" / place.recipe_set / f"{row.recipe}.toml"
-    changes = {**row.changes, **place.overrides, **_starts(place, table, row, seed), "seed": seed}
+    at = {module: str(start) for module, start in starts.items()}
+    changes = {**row.changes, **place.overrides, **at, "seed": seed}
     plain = settings.with_overrides(settings.read_recipe(recipe), changes)
     click.echo(f"{table} {name}, seed {seed}", err=True)
     if not experiment.fit(settings.from_plain(plain), store, out, resume=True):
         click.echo("stopped; run the same command to go on", err=True)
         sys.exit(130)
     record = _judged(out, store)
+    # Where the folder of all results lies belongs to one machine, and not into a record.
+    record["config"]["network"] |= {
+        module: start.relative_to(place.out).as_posix() for module, start in starts.items()
+    }
     with (out / "log.csv").open(encoding="utf-8") as log:
         minutes = sum(float(epoch["seconds"]) for epoch in csv.DictReader(log)) / 60
     whole = {
@@ -174,7 +179,7 @@ def _store(place: Place, row: Row) -> Path:
     return place.published_store
 
 
-def _starts(place: Place, table: str, row: Row, seed: int) -> dict[str, str]:
+def _starts(place: Place, table: str, row: Row, seed: int) -> dict[str, Path]:
     """Checkpoint of each module that a row starts with."""
     starts = {module: best(place.run(table, start, seed)) for module, start in row.starts.items()}
     for module, start in starts.items():
@@ -183,7 +188,7 @@ def _starts(place: Place, table: str, row: Row, seed: int) -> dict[str, str]:
                 f"{row.name}: starts from {row.starts[module]}, whose weights are not in {start.parent}; "
                 f"delete the record {place.record(table, row.starts[module], seed)} to train them again"
             )
-    return {module: str(start) for module, start in starts.items()}
+    return starts
 
 
 def _judged(out: Path, store: Path) -> dict[str, Any]:

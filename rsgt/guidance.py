@@ -6,14 +6,14 @@ region. Superpixels are scikit-image's (``pip install 'rsgt[compare]'``).
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rsgt import schema
 from rsgt.region_support import Split, region_support
-from rsgt.schema import InputError, LabelSet
+from rsgt.schema import InputError
 
 Array = npt.NDArray[Any]
 Labels = npt.NDArray[np.int32]
@@ -109,7 +109,7 @@ def _skimage() -> Any:
 
 def _semantic_maps(class_names: list[str]) -> dict[str, Array | None]:
     """Name each label set that can be had from the store's own, with its table; None = as it is."""
-    own = next((name for name in get_args(LabelSet) if class_names == schema.class_names(name)), None)
+    own = schema.label_set(class_names)
     if own is None:
         return {"semantic": None}
     to13 = np.array([0, *schema.nyu_facts()["map40to13"]])

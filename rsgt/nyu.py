@@ -122,7 +122,7 @@ class NyuFile:
         """Whether these are NYU Depth v2's 1449 frames: their number, size and class names agree."""
         facts = schema.nyu_facts()
         same = len(self.frame_ids) == facts["frames"] and self.shape == (480, 640)
-        return same and not self.is_synthetic and self._names == facts["names894"]
+        return same and not self.is_synthetic and schema.label_set(self._names) == "894"
 
     @property
     def intrinsics(self) -> dict[str, float]:
@@ -157,7 +157,7 @@ class NyuFile:
         """
         if labels == "894":
             return self._names
-        if self._names != schema.nyu_facts()["names894"]:
+        if schema.label_set(self._names) != "894":
             raise InputError(
                 f"{self.path}: has its own {len(self._names)} class names, which no map to {labels} classes "
                 "is known for; use --labels 894"

@@ -5,10 +5,11 @@ what this file lists and ``verify`` checks against it. ``docs/format.md`` is the
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Literal, TypedDict
+from typing import Literal, TypedDict, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -159,3 +160,8 @@ def class_names(labels: LabelSet) -> list[str]:
     """Names of the classes 1, 2, … of a label set; entry 0 is class 1."""
     facts = nyu_facts()
     return {"894": facts["names894"], "40": facts["names40"], "13": facts["names13"]}[labels]
+
+
+def label_set(names: Sequence[str]) -> LabelSet | None:
+    """Tell the label set of NYU Depth v2 that has these class names; None for another data set's."""
+    return next((labels for labels in get_args(LabelSet) if list(names) == class_names(labels)), None)

@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from rsgt.schema import SPLITS, InputError, class_map, class_names
+from rsgt.schema import SPLITS, InputError, class_map, class_names, label_set
 from rsgt.store import Store, open_store, write_prediction
 from rsn.guidance import superpixels
 
@@ -115,7 +115,7 @@ def guiding_classes(store: Store) -> tuple[npt.NDArray[np.uint16], int]:
     Other categories stay as they are.
     """
     names = store.class_names
-    if names == class_names("894"):
+    if label_set(names) == "894":
         return class_map("40"), len(class_names("40"))
     return np.arange(len(names) + 1, dtype=np.uint16), len(names)
 

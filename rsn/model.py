@@ -231,8 +231,6 @@ def outputs(config: Config, network: nn.Module, batch: Batch, *, classes: int) -
 
 def predicted(output: Any) -> Prediction:
     """Read what a network put out."""
-    if isinstance(output, GenerationOutput):
-        return Prediction(output.depth)
     if isinstance(output, RegionSupportOutput):
         return Prediction(output.outputs[-1], output.support, output.support)
     if isinstance(output, ClusteringOutput):

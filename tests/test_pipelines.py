@@ -38,6 +38,7 @@ def test_every_row_has_a_record_and_its_line(out):
     assert len(records) == 17
     page = (out / "README.md").read_text()
     for path in records:
+        assert str(out) not in path.read_text()
         record = json.loads(path.read_text())
         assert set(record) >= KEYS
         assert set(record["metrics"]) == {"paper", "nyu-eigen", "paper+flip", "nyu-eigen+flip"}
