@@ -264,6 +264,12 @@ def loss(config: Config, output: Any, batch: Batch, epoch: int) -> Tensor:
     return _loss(config, output, config.loss.target, batch, epoch)
 
 
+def turns_to_log(config: Config, epoch: int) -> bool:
+    """Whether the loss measures in log depth from this epoch (from 0) on, and in metres before it."""
+    spaced = config.loss.loss in ("region", "l2") and config.network.model != "clustering"
+    return spaced and epoch > 0 and _is_log(config, epoch) and not _is_log(config, epoch - 1)
+
+
 def _is_log(config: Config, epoch: int) -> bool:
     space = config.loss.space
     return space == "log" or (space == "linear-then-log" and epoch >= config.loss.linear_epochs)

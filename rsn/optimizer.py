@@ -40,6 +40,16 @@ def build_optimizer(
     return torch.optim.AdamW(parameters, weight_decay=weight_decay, fused=fused)
 
 
+def forget_scale(optimizer: torch.optim.Optimizer) -> None:
+    """Make Adam and AdamW start counting anew, for a loss whose gradients have another size; SGD goes on.
+
+    They divide each step by the gradients' root mean square over about a thousand steps. After a loss ten
+    times as large, their steps would be a tenth of what the learning rate says for most of a short run.
+    """
+    if not isinstance(optimizer, torch.optim.SGD):
+        optimizer.state.clear()
+
+
 def rate(schedule: str, done: float) -> float:
     """Share of the highest learning rate after the share ``done`` (0 to 1) of the run.
 

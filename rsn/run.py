@@ -24,7 +24,7 @@ from rsn.evaluation import PAPER, score
 from rsn.inference import predictions
 from rsn.interrupt import stop_signals
 from rsn.metrics import average
-from rsn.optimizer import build_optimizer, follow, rate
+from rsn.optimizer import build_optimizer, follow, forget_scale, rate
 from rsn.provenance import commit
 from rsn.trainer import Batch, Progress, Row, train
 
@@ -191,6 +191,8 @@ class Run:
             )
 
     def _batches(self, epoch: int, first_step: int) -> Iterable[Batch]:
+        if first_step == 0 and model.turns_to_log(self.config, epoch):
+            forget_scale(self.optimizer.optimizer)
         self.batches.epoch, self.batches.first_step = epoch, first_step
         return self.loader
 

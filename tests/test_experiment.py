@@ -95,6 +95,17 @@ def test_the_same_seed_gives_the_same_weights(finished, store, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("changes", "counted"),
+    [({}, 4), ({"space": "linear"}, 6), ({"loss": "rmse"}, 6), ({"space": "log", "loss": "l2"}, 6)],
+)
+def test_adam_counts_anew_where_the_loss_turns_to_log(store, tmp_path, changes, counted):
+    """Three epochs of two steps; linear-then-log turns after the first, and no other loss turns."""
+    last = run(quick(**changes), store, tmp_path / "run")[1]
+    state = last["training"]["optimizer"]["state"]
+    assert {int(weight["step"]) for weight in state.values()} == {counted}
+
+
+@pytest.mark.parametrize(
     ("stop_at", "changes"),
     [
         (1, {"ema": 0.9}),

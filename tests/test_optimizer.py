@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from rsn.optimizer import build_optimizer, follow, rate
+from rsn.optimizer import build_optimizer, follow, forget_scale, rate
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "one-cycle"])
@@ -31,6 +31,29 @@ def test_the_encoder_learns_at_its_own_rate_and_frozen_weights_not_at_all(name):
     assert list(by_rate) == pytest.approx([0.04, 0.1])
     for parts, group in zip(("encoder", "rest"), by_rate.values(), strict=True):
         assert all(a is b for a, b in zip(group, network[parts].parameters(), strict=True))
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
+def test_adams_steps_follow_the_rate_again_after_gradients_of_another_size(name):
+    """SGD's momentum is the paper's rule, and stays; Adam would go on with a hundredth of its step."""
+    weight = nn.Parameter(torch.tensor(0.0))
+    optimizer = build_optimizer([weight], [], name, lr=0.1, weight_decay=0.0)
+
+    def step(gradient):
+        before = weight.item()
+        weight.grad = torch.tensor(gradient)
+        optimizer.step()
+        return before - weight.item()
+
+    for _ in range(50):
+        step(100.0)
+    if name == "sgd":
+        kept = optimizer.state[weight]["momentum_buffer"].clone()
+        forget_scale(optimizer)
+        assert torch.equal(optimizer.state[weight]["momentum_buffer"], kept)
+        return
+    forget_scale(optimizer)
+    assert step(1.0) == pytest.approx(0.1, rel=1e-4)
 
 
 def test_the_average_is_the_exponential_one_and_starts_short():
