@@ -22,9 +22,12 @@ PAIRS = {
     "table1": (
         ("depth-log", "depth-l2-log", "rmse_log"),
         ("depth-log", "depth-l2-log", "rmse"),
+        ("depth-log", "depth-l2-log", "region_rmse"),
         ("depth-log", "depth-linear", "rmse_log"),
         ("depth-linear-then-log", "depth-log", "rmse_log"),
+        ("depth-linear-then-log", "depth-log", "region_rmse"),
         ("depth-linear-then-log", "depth-linear", "rmse_log"),
+        ("depth-linear-then-log", "depth-linear", "region_rmse"),
         ("refinement-iterative", "refinement-once", "rmse"),
         ("refinement-iterative", "refinement-last", "rmse"),
     ),
@@ -39,6 +42,8 @@ PAIRS = {
     ),
 }
 """What the paper says is better, what it is better than, and the error that tells."""
+ERRORS = {"rmse": ("RMSE", " m"), "rmse_log": ("ln RMSE", ""), "region_rmse": ("RMSE per region", " m")}
+"""Of each frame: what to call it, and its unit."""
 TITLES = {
     "table1": "Table 1, ablation",
     "table2": "Table 2, guidance and the whole network",
@@ -46,7 +51,7 @@ TITLES = {
 }
 HEAD = (
     "row", "encoder", "published RMSE / ln / δ1", "RMSE (m), 95 %", "ln RMSE", "AbsRel", "δ1",
-    "RMSE, nyu-eigen+flip", "δ1, nyu-eigen+flip", "minutes", "seeds",
+    "RMSE per region", "RMSE, nyu-eigen+flip", "δ1, nyu-eigen+flip", "minutes", "seeds",
 )  # fmt: skip
 SCALE_HEAD = ("published by others, unguided", "learnt from", "RMSE (m)", "AbsRel", "δ1")
 REGION_HEAD = (
@@ -88,6 +93,7 @@ def line(row: Row, table: str, found: Sequence[dict[str, Any]]) -> list[str]:
         f"`{row.name}`", encoder(found[0]), " / ".join(told),
         f"{np.mean(rmse):.3f} ({low:.3f} to {high:.3f})",
         *(mean("paper", key) for key in ("rmse_log", "abs_rel", "delta1")),
+        f"{np.mean([record['regions']['prediction']['depth']['rmse'] for record in found]):.3f}",
         *(mean("nyu-eigen+flip", key) for key in ("rmse", "delta1")),
         f"{np.mean([record['minutes'] for record in found]):.0f}", str(len(found)),
     ]  # fmt: skip
@@ -148,14 +154,12 @@ def claim(
         gains.append([other[error] - row[error] for row, other in zip(rows, others, strict=True)])
     if not gains:
         raise InputError(f"{table}: {better} and {worse} have no seed in common; run one that they lack")
-    low, high = bootstrap_interval(np.mean(gains, axis=0), seed=0)
-    of_each = (
-        f"; of each seed {', '.join(f'{np.mean(gain):.4f}' for gain in gains)}" if len(gains) > 1 else ""
-    )
-    name, unit = {"rmse": ("RMSE", " m"), "rmse_log": ("ln RMSE", "")}[error]
+    both = np.array(gains)[:, np.isfinite(gains).all(axis=0)]
+    low, high = bootstrap_interval(both.mean(axis=0), seed=0)
+    of_each = f"; of each seed {', '.join(f'{gain.mean():.4f}' for gain in both)}" if len(both) > 1 else ""
+    name, unit = ERRORS[error]
     return (
-        f"- {name} of `{worse}` minus `{better}`: {np.mean(gains):.4f}{unit} "
-        f"({low:.4f} to {high:.4f}{of_each})"
+        f"- {name} of `{worse}` minus `{better}`: {both.mean():.4f}{unit} ({low:.4f} to {high:.4f}{of_each})"
     )
 
 

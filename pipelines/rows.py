@@ -6,6 +6,7 @@ is there is left alone, so that deleting one record and running the script again
 
 import csv
 import json
+import math
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -24,7 +25,9 @@ from rsn.evaluation import Protocol, protocol_named
 from rsn.report import write_csv
 
 HERE = Path(__file__).parent
-FRAME_ERRORS = ("rmse", "rmse_log")
+FRAME_ERRORS = {"rmse": "paper.rmse", "rmse_log": "paper.rmse_log", "region_rmse": "prediction.depth.rmse"}
+"""What lies beside a record for each frame, and where ``rsn.experiment.evaluate`` tables it."""
+
 PUBLISHED = tomllib.loads((HERE / "paper.toml").read_text(encoding="utf-8"))
 
 
@@ -157,9 +160,10 @@ def _make(place: Place, table: str, rows: Mapping[str, Row], name: str, seed: in
         "metrics": record["metrics"],
     }
     with (out / "frames.csv").open(encoding="utf-8") as errors:
+        # A frame without a region has no error per region.
         by_frame = [
             {"frame_id": int(frame["frame_id"])}
-            | {key: float(f"{float(frame[f'paper.{key}']):.6g}") for key in FRAME_ERRORS}
+            | {key: float(f"{float(frame[name] or math.nan):.6g}") for key, name in FRAME_ERRORS.items()}
             for frame in csv.DictReader(errors)
         ]
     write_record(path, whole | {key: value for key, value in record.items() if key not in whole}, by_frame)
@@ -202,8 +206,8 @@ def _judged(out: Path, store: Path) -> dict[str, Any]:
     return record
 
 
-def write_record(path: Path, record: Mapping[str, Any], by_frame: Sequence[Mapping[str, float]] = ()) -> None:
-    """Write a record in one move, after the errors of its frames, in metres and ln, beside it (CSV)."""
+def write_record(path: Path, record: Mapping[str, Any], by_frame: Sequence[dict[str, float]] = ()) -> None:
+    """Write a record in one move, after the errors of its frames (``FRAME_ERRORS``) beside it (CSV)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if by_frame:
         write_csv(path.with_suffix(".csv"), by_frame)
@@ -213,7 +217,7 @@ def write_record(path: Path, record: Mapping[str, Any], by_frame: Sequence[Mappi
 
 
 def frame_errors(record: Path) -> list[dict[str, float]]:
-    """Read the errors of each frame, whole frames (protocol ``paper``), that lie beside a record."""
+    """Read the errors of each frame, whole frames (protocol ``paper``) and per region, beside a record."""
     with record.with_suffix(".csv").open(encoding="utf-8") as file:
         return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
 

@@ -45,9 +45,13 @@ def test_every_row_has_a_record_and_its_line(out):
         assert f"| `{record['row']}` |" in page
         assert f"{record['metrics']['paper']['rmse']:.3f}" in page
         with path.with_suffix(".csv").open() as file:
-            errors = [float(row["rmse"]) for row in csv.DictReader(file)]
+            errors = list(csv.DictReader(file))
         assert len(errors) == record["frames"]
-        assert sum(errors) / len(errors) == pytest.approx(record["metrics"]["paper"]["rmse"], rel=1e-5)
+        means = {name: sum(float(row[name]) for row in errors) / len(errors) for name in errors[0]}
+        of_regions = record["regions"]["prediction"]["depth"]["rmse"]
+        assert means["rmse"] == pytest.approx(record["metrics"]["paper"]["rmse"], rel=1e-5)
+        assert means["region_rmse"] == pytest.approx(of_regions, rel=1e-5)
+        assert f"| {of_regions:.3f} |" in page
     better, worse = (
         json.loads((out / f"results/table2/refinement-{name}-0.json").read_text())["metrics"]["paper"]["rmse"]
         for name in ("ground-truth", "semantic")
