@@ -7,6 +7,7 @@ import click
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from rows import HERE, Place, trained
 
 from rsgt.colour import NEUTRAL
@@ -24,7 +25,7 @@ COLUMNS = {
     "generation-depth": "Generation module",
     "refinement-semantic": "Refinement,\nsemantic labels",
 }
-FRAMES = "131,411,1179,1307"
+FRAMES = "86,131,411,1179"
 """Of the official test split."""
 
 
@@ -41,8 +42,10 @@ def draw(place: Place, frame_ids: Sequence[int], seed: int, path: Path) -> None:
         shown[name] = [found.depth for found in predictions(fabric, config, network, store, rows, whole=())]
     width = 1.5
     height = width * store.shape[0] / store.shape[1]
-    figure = Figure(figsize=(6 * width + 0.9, len(rows) * height + 0.5), dpi=220, layout="constrained")
-    panels = figure.subplots(len(rows), 6, squeeze=False)
+    layout = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0.01)
+    size = (6 * width + 0.9, len(rows) * (height + 0.04) + 0.4)
+    figure = Figure(figsize=size, dpi=220, layout=layout)
+    panels = figure.subplots(len(rows), 7, squeeze=False, width_ratios=[1] * 6 + [0.05])
     cmap = colormaps[DEPTH_MAP].with_extremes(bad=NEUTRAL)
     for k, row in enumerate(rows):
         rgb, depth = (store.read(name, row, row + 1)[0] for name in ("rgb", "depth"))
@@ -52,15 +55,15 @@ def draw(place: Place, frame_ids: Sequence[int], seed: int, path: Path) -> None:
         learnt = "\n(training)" if store.split[row] == SPLITS["train"] else ""
         panels[k, 0].set_ylabel(f"frame {store.frame_id[row]}{learnt}", fontsize=7)
         maps = [np.ma.masked_where(depth <= 0, depth), *(shown[name][k] for name in COLUMNS)]
-        for axes, values in zip(panels[k, 1:], maps, strict=True):
+        for axes, values in zip(panels[k, 1:6], maps, strict=True):
             image = axes.imshow(values, cmap=cmap, vmin=low, vmax=high)
-        bar = figure.colorbar(image, ax=panels[k, -1], fraction=0.08, pad=0.03)
+        bar = figure.colorbar(image, cax=panels[k, 6])
         bar.ax.tick_params(labelsize=6)
-        bar.ax.set_title("m", fontsize=6)
+        bar.ax.set_title("m" if k == 0 else "", fontsize=6)
         bar.outline.set_visible(False)
-    for axes, title in zip(panels[0], ["Colour", "Depth", *COLUMNS.values()], strict=True):
+    for axes, title in zip(panels[0, :6], ["Colour", "Depth", *COLUMNS.values()], strict=True):
         axes.set_title(title, fontsize=7)
-    for axes in panels.flat:
+    for axes in panels[:, :6].flat:
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
     path.parent.mkdir(parents=True, exist_ok=True)
