@@ -50,7 +50,7 @@ TITLES = {
     "regions": "Regions by network",
 }
 HEAD = (
-    "row", "encoder", "published RMSE / ln / δ1", "RMSE (m), 95 %", "ln RMSE", "AbsRel", "δ1",
+    "row", "encoder", "published RMSE / ln / δ1", "RMSE (m), 95 % or seeds", "ln RMSE", "AbsRel", "δ1",
     "RMSE per region", "RMSE, nyu-eigen+flip", "δ1, nyu-eigen+flip", "minutes", "seeds",
 )  # fmt: skip
 SCALE_HEAD = ("published by others, unguided", "learnt from", "RMSE (m)", "AbsRel", "δ1")
