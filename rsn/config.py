@@ -98,9 +98,7 @@ class LossConfig(_Section):
     space: Literal["linear", "log", "linear-then-log"] = setting(
         "linear-then-log", "where region and l2 errors are measured"
     )
-    linear_epochs: int = setting(
-        17, "epochs before linear-then-log turns to log; Adam counts anew there", least=0
-    )
+    linear_epochs: int = setting(17, "epochs before linear-then-log turns to log", least=0)
     target: Literal["depth", "support"] = setting("depth", "what the generation module alone learns")
     variance_weight: float = setting(0.0, "weight of the variance term of L_r", least=0)
     iteration_weights: tuple[float, ...] = setting(
