@@ -16,6 +16,11 @@ from rsgt.schema import InputError
 from rsgt.terminal import INPUT, Script
 from rsn.metrics import bootstrap_interval
 
+ENCODERS = {
+    "resnet34": "ResNet-34",
+    "efficientnet_lite0": "EfficientNet-Lite0",
+    "efficientnet_lite2": "EfficientNet-Lite2",
+}
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 TABLES = {"table1": table1.ROWS, "table2": table2.ROWS}
 PAIRS = {
@@ -104,7 +109,7 @@ def encoder(found: dict[str, Any]) -> str:
     network = found["config"]["network"]
     if network["model"] == "refinement":
         return "none"
-    name = {"resnet34": "ResNet-34", "efficientnet_lite0": "EfficientNet-Lite0"}[network["encoder"]]
+    name = ENCODERS[network["encoder"]]
     return f"{name}, {'ImageNet' if network['imagenet'] else 'random'}"
 
 

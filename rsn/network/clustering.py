@@ -21,7 +21,7 @@ class ClusteringOutput(NamedTuple):
     """Every end of the clustering variant; (B, 1, h, w) and in metres unless said.
 
     They have the size of the features: the input's with ``resnet34``, half of it with
-    ``efficientnet_lite0``.
+    EfficientNet-Lite.
     """
 
     embedding: Tensor

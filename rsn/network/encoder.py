@@ -1,7 +1,7 @@
-"""Encoders: ResNet-34 with the paper's strides, and EfficientNet-Lite0 for small machines."""
+"""Encoders: ResNet-34 with the paper's strides, and EfficientNet-Lite for small machines."""
 
-from itertools import islice
-from typing import Literal, NamedTuple
+from itertools import accumulate, islice, pairwise
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from rsgt.schema import InputError
 from rsn.network.block import BasicBlock, Convolution, Norm, Stage, normalisation, resized, run
 
-EncoderName = Literal["resnet34", "efficientnet_lite0"]
+EncoderName = Literal["resnet34", "efficientnet_lite0", "efficientnet_lite2"]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -114,34 +114,65 @@ class InvertedBlock(nn.Module):
         return x + output if self.residual else output
 
 
-# (expansion, kernel, stride, outputs, repeats) of the seven stages: Tan and Le, 2019, "B0", as the
-# Lite variant keeps it.
+class LiteStage(NamedTuple):
+    """Blocks of one kind: the first has the stride, the others have stride 1."""
+
+    expansion: int
+    kernel: int
+    stride: int
+    outputs: int
+    repeats: int
+
+
+# Tan and Le, 2019, "B0", as the Lite variant keeps it: stem, first and last stage are not scaled in depth.
 LITE0_STAGES = (
-    (1, 3, 1, 16, 1),
-    (6, 3, 2, 24, 2),
-    (6, 5, 2, 40, 2),
-    (6, 3, 2, 80, 3),
-    (6, 5, 1, 112, 3),
-    (6, 5, 2, 192, 4),
-    (6, 3, 1, 320, 1),
+    LiteStage(1, 3, 1, 16, 1),
+    LiteStage(6, 3, 2, 24, 2),
+    LiteStage(6, 5, 2, 40, 2),
+    LiteStage(6, 3, 2, 80, 3),
+    LiteStage(6, 5, 1, 112, 3),
+    LiteStage(6, 5, 2, 192, 4),
+    LiteStage(6, 3, 1, 320, 1),
 )
-LITE0_TAPS = {0: 16, 2: 24, 4: 40, 10: 112, 15: 320}
-"""Blocks whose output is the last of its size (1/2, 1/4, 1/8, 1/16, 1/32), with their channels."""
 
 
-class Lite0Backbone(nn.Module):
-    """EfficientNet-Lite0 without its classifier: five maps, of 1/2 to 1/32 of the input's size."""
+def _scaled(outputs: tuple[int, ...], repeats: tuple[int, ...]) -> tuple[LiteStage, ...]:
+    """Lite0's stages with other channels and repeats."""
+    return tuple(
+        stage._replace(outputs=channels, repeats=blocks)
+        for stage, channels, blocks in zip(LITE0_STAGES, outputs, repeats, strict=True)
+    )
+
+
+LITE_STAGES: dict[str, tuple[LiteStage, ...]] = {
+    "efficientnet_lite0": LITE0_STAGES,
+    # 1.1 times the channels (rounded to eights), 1.2 times the blocks (rounded up).
+    "efficientnet_lite2": _scaled((16, 24, 48, 88, 120, 208, 352), (1, 3, 3, 4, 4, 5, 1)),
+}
+
+
+class LiteBackbone(nn.Module):
+    """EfficientNet-Lite without its classifier: five maps, of 1/2 to 1/32 of the input's size.
+
+    ``name`` is a key of ``LITE_STAGES``; ``channels`` are those of the five maps.
+    """
 
     scale: Tensor
     offset: Tensor
 
-    def __init__(self, *, norm: Norm, checkpointing: bool) -> None:
+    def __init__(self, name: str, *, norm: Norm, checkpointing: bool) -> None:
         super().__init__()
-        self.checkpointing = checkpointing
+        self.name, self.checkpointing = name, checkpointing
+        self.table = LITE_STAGES[name]
+        # A map is the last of its size where the next stage halves it, or where nothing follows.
+        last = [after.stride == 2 for _, after in pairwise(self.table)] + [True]
+        self.channels = [stage.outputs for stage, taken in zip(self.table, last, strict=True) if taken]
+        ends = accumulate(stage.repeats for stage in self.table)
+        self.taps = {end - 1 for end, taken in zip(ends, last, strict=True) if taken}
         self.stem = PaddedConvolution(3, 32, 3, stride=2, norm=norm)
         self.blocks = nn.ModuleList()
         inputs = 32
-        for expansion, kernel, stride, outputs, repeats in LITE0_STAGES:
+        for expansion, kernel, stride, outputs, repeats in self.table:
             shape = {"expansion": expansion, "kernel": kernel}
             self.blocks.append(InvertedBlock(inputs, outputs, **shape, stride=stride, norm=norm))
             for _ in range(repeats - 1):
@@ -154,7 +185,7 @@ class Lite0Backbone(nn.Module):
     def stages(self) -> list[nn.Module]:
         """Stem and stages in order, as ``frozen_stages`` counts them."""
         blocks = iter(self.blocks)
-        return [self.stem, *(nn.ModuleList(islice(blocks, repeats)) for *_, repeats in LITE0_STAGES)]
+        return [self.stem, *(nn.ModuleList(islice(blocks, repeats)) for *_, repeats in self.table)]
 
     def forward(self, rgb: Tensor) -> list[Tensor]:
         """Map ImageNet-normalised colour (B, 3, H, W) to five maps, largest first.
@@ -165,13 +196,13 @@ class Lite0Backbone(nn.Module):
         maps = []
         for index, block in enumerate(self.blocks):
             x = run(block, x, checkpointing=self.checkpointing)
-            if index in LITE0_TAPS:
+            if index in self.taps:
                 maps.append(x)
         return maps
 
 
-class EfficientNetLite0(nn.Module):
-    """EfficientNet-Lite0 at its own strides, made into the two maps that the paper's layers sit on.
+class EfficientNetLite(nn.Module):
+    """EfficientNet-Lite at its own strides, made into the two maps that the paper's layers sit on.
 
     The paper takes a stride-1 stem and one map of half the input's size. Here the stem has stride 2 (it is
     most of what makes this encoder cheap), so that everything behind the encoder runs one octave lower, and
@@ -180,11 +211,11 @@ class EfficientNetLite0(nn.Module):
     at each size the upsampled result so far, beside the encoder's map, goes through a 3x3 convolution.
     """
 
-    def __init__(self, width: int, *, norm: Norm, checkpointing: bool) -> None:
+    def __init__(self, name: str, width: int, *, norm: Norm, checkpointing: bool) -> None:
         super().__init__()
-        shallow, *maps, coarsest = LITE0_TAPS.values()
+        self.backbone = LiteBackbone(name, norm=norm, checkpointing=checkpointing)
+        shallow, *maps, coarsest = self.backbone.channels
         self.shallow_channels, self.deep_channels, self.base = shallow, 2 * width, width // 2
-        self.backbone = Lite0Backbone(norm=norm, checkpointing=checkpointing)
         self.coarsest = Convolution(coarsest, 8 * width, kernel=1, norm=norm)
         inputs = (8 * width, 8 * width, 4 * width)
         outputs = (8 * width, 4 * width, 2 * width)
@@ -206,10 +237,10 @@ class EfficientNetLite0(nn.Module):
         return Features(shallow, deep)
 
 
-def build_encoder(name: str, *, width: int, norm: Norm, checkpointing: bool) -> ResNet34 | EfficientNetLite0:
-    """Build the encoder of that name: ``resnet34`` or ``efficientnet_lite0``."""
+def build_encoder(name: str, *, width: int, norm: Norm, checkpointing: bool) -> ResNet34 | EfficientNetLite:
+    """Build the encoder of that name: one of ``EncoderName``."""
     if name == "resnet34":
         return ResNet34(width, norm=norm, checkpointing=checkpointing)
-    if name == "efficientnet_lite0":
-        return EfficientNetLite0(width, norm=norm, checkpointing=checkpointing)
-    raise InputError(f"encoder: got {name!r}, expected 'resnet34' or 'efficientnet_lite0'")
+    if name in LITE_STAGES:
+        return EfficientNetLite(name, width, norm=norm, checkpointing=checkpointing)
+    raise InputError(f"encoder: got {name!r}, expected one of {', '.join(get_args(EncoderName))}")

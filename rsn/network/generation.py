@@ -58,8 +58,8 @@ class DepthFeatures(nn.Module):
     """Encoder, skip branch, pyramid and regression layers 1 to 3: what every dense output starts from.
 
     With ``encoder="resnet34"`` the features (``channels`` = 4 x ``width``) have the input's size. With
-    ``"efficientnet_lite0"`` they have half its size and half the channels, and regression layer 2 is a
-    ``SmoothDoubling`` (``rsn.network.encoder.EfficientNetLite0`` says why).
+    ``"efficientnet_lite0"`` (or ``2``) they have half its size and half the channels, and regression layer
+    2 is a ``SmoothDoubling`` (``rsn.network.encoder.EfficientNetLite`` says why).
     """
 
     def __init__(self, *, width: int, encoder: str, norm: Norm, checkpointing: bool) -> None:
@@ -109,8 +109,8 @@ class GenerationNetwork(nn.Module):
     width
         Base channel count; every channel count is a multiple of it. 64 is the paper's.
     encoder
-        ``"resnet34"``, the paper's, or ``"efficientnet_lite0"``, whose output is computed at half the
-        input's size and upsampled bilinearly.
+        ``"resnet34"``, the paper's, or ``"efficientnet_lite0"`` or ``2``, whose output is computed at half
+        the input's size and upsampled bilinearly.
     norm
         ``"batch"``, the paper's, or ``"group"``, which does not depend on the batch.
     checkpointing

