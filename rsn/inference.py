@@ -16,6 +16,7 @@ from rsn import model
 from rsn.config import Config
 from rsn.dataset import Frames, Store, guiding_classes, loader, nearest, shrink
 from rsn.model import Batch, Prediction
+from rsn.regional import regional_mean_map
 
 Array = npt.NDArray[Any]
 
@@ -171,8 +172,8 @@ def infer(
     flip : bool
         Average metres with the prediction for the mirrored batch.
     along : (Tensor, Tensor), optional
-        A map in metres at the network's size and at ``shape``, along whose borders depth is enlarged
-        (``enlarge_along``).
+        True region support at the network's size and at ``shape``: depth is enlarged along its borders
+        (``enlarge_along``) and gets its means (``match_means``).
 
     Returns
     -------
@@ -193,7 +194,7 @@ def infer(
 
     depth = _averaged(found.depth, other and other.depth)
     return Prediction(
-        enlarge_along(depth, *along) if along else enlarge(depth, shape),
+        match_means(enlarge_along(depth, *along), along[1]) if along else enlarge(depth, shape),
         metres("initial"),
         metres("support"),
         None if found.region is None else nearest(found.region[:, None].int().cpu(), shape),
@@ -243,6 +244,30 @@ def enlarge_along(metres: Tensor, small: Tensor, large: Tensor, spread_m: float 
             total += weight * metres[:, :, row][:, :, :, column]
             weights += weight
     return total / weights
+
+
+def match_means(metres: Tensor, support: Tensor) -> Tensor:
+    """Scale depth, region by region, so that its mean over a region is what region support says it is.
+
+    True support is the mean of the true depth, so that this takes error away and adds none (exactly so for
+    the shift that it is nearly, a projection on all depths with these means). Pixels of one value are one
+    region. Source: ours; the paper has no such step.
+
+    Parameters
+    ----------
+    metres : Tensor
+        Predicted depth, (B, 1, H, W), metres.
+    support : Tensor
+        True region support of that size, metres; 0 = no region: depth stays as it is.
+
+    Returns
+    -------
+    Tensor
+        (B, 1, H, W), float32.
+    """
+    region = torch.stack([frame.unique(return_inverse=True)[1] + 1 for frame in support[:, 0]])
+    means = regional_mean_map(metres, torch.where(support[:, 0] > 0, region, 0))
+    return torch.where((support > 0) & (means > 0), metres * (support / means), metres)
 
 
 def _taps(small: int, large: int) -> list[tuple[Tensor, Tensor]]:

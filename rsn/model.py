@@ -166,9 +166,9 @@ def _guidance_arrays(config: Config) -> tuple[str, ...]:
 
 
 def enlarged_along(config: Config) -> str | None:
-    """Array of the store that says, at its own size, where a smaller prediction may jump; None = none.
+    """Array of the store that is known of a prediction at the store's own size; None = none.
 
-    A refinement by true region support is given that support, whose borders are the store's own.
+    A refinement by true region support is given that support: where depth jumps, and its regions' means.
     """
     return "support" if _guidance_arrays(config) == ("support",) else None
 

@@ -16,8 +16,9 @@ from rsn import checkpoint, experiment, model
 from rsn.config import Config, from_plain, to_plain
 from rsn.evaluation import NYU_EIGEN, PAPER, PROTOCOLS, Table, check_protocol, protocol_named, score
 from rsn.experiment import evaluate
-from rsn.inference import enlarge_along, infer, make_fabric, predictions
+from rsn.inference import enlarge_along, infer, make_fabric, match_means, predictions
 from rsn.metrics import DEPTH_ERRORS
+from rsn.regional import regional_mean_map
 from tests.rooms import room, write_rooms
 
 SMALL = {
@@ -227,6 +228,28 @@ def test_enlarging_along_a_guide_is_its_definition():
                 weight = near * (math.exp(-((away / 0.7) ** 2) / 2) + 1e-6)
                 total, weights = total + weight * float(metres[frame, 0, k, m]), weights + weight
         assert float(found[frame, 0, y, x]) == pytest.approx(total / weights, rel=1e-4)
+
+
+def test_regions_get_the_means_of_their_support_and_keep_their_shape():
+    rng = torch.Generator().manual_seed(4)
+    truth = 1 + torch.rand(2, 1, 20, 30, generator=rng)
+    region = torch.randint(0, 6, (2, 20, 30), generator=rng)
+    support = regional_mean_map(truth, region) * (region[:, None] > 0)
+    metres = truth + 0.5 * torch.rand(2, 1, 20, 30, generator=rng)
+    found = match_means(metres, support)
+    assert torch.equal(found[support == 0], metres[support == 0])
+    assert found.dtype == torch.float32
+    for frame in range(2):
+        for label in range(1, 6):
+            inside = region[frame] == label
+            assert float(found[frame, 0][inside].mean()) == pytest.approx(
+                float(truth[frame, 0][inside].mean())
+            )
+            ratio = (found / metres)[frame, 0][inside]
+            assert float(ratio.max() - ratio.min()) < 1e-5
+    assert (found - truth).square().mean() < (metres - truth).square().mean()
+    nothing = torch.zeros_like(metres)
+    assert torch.equal(match_means(nothing, support), nothing)
 
 
 def test_only_true_region_support_is_a_guide_to_enlarge_along(store_path, tmp_path):
