@@ -18,6 +18,7 @@ from rsgt.terminal import (
     OUTPUT,
     Program,
     cell,
+    leave_interrupted,
     print_json,
     print_pairs,
     print_table,
@@ -128,7 +129,7 @@ def build(
             )
         except KeyboardInterrupt:
             click.echo(f"interrupted; run the same command to finish {out}", err=True)
-            sys.exit(130)
+            leave_interrupted()
     seconds = time.monotonic() - started
     if as_json:
         print_json({**assembly.summary(plan), "built_shards": result.built, "identity": result.identity,

@@ -5,11 +5,12 @@ import errno
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -58,6 +59,18 @@ def fail(message: str) -> None:
     """Print a mistake in one line and exit with 2."""
     click.echo(f"error: {' '.join(message.split())}", err=True)
     sys.exit(2)
+
+
+def leave_interrupted(seconds: float = 10.0) -> NoReturn:
+    """Exit with status 130, after at most so many seconds in which threads may finish what they are at.
+
+    An interrupt that comes while a thread pool holds one of its locks leaves the lock held (a weakness of
+    Python's own), and Python would wait for the pool's threads for good.
+    """
+    timer = threading.Timer(seconds, os._exit, (130,))
+    timer.daemon = True
+    timer.start()
+    sys.exit(130)
 
 
 def print_json(value: Any) -> None:

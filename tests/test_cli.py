@@ -133,6 +133,17 @@ def test_interrupt_from_the_keyboard(tmp_path):
     assert rsgt("verify", out, check=0)
 
 
+def test_an_interrupt_ends_a_program_whose_threads_do_not():
+    code = (
+        "import threading\n"
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "from rsgt.terminal import leave_interrupted\n"
+        "ThreadPoolExecutor().submit(threading.Event().wait)\n"
+        "leave_interrupted(seconds=0.5)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 130
+
+
 def test_a_disk_that_is_full(tmp_path):
     """A small RAM disk, where this user may mount one: the build stops with one line and no store."""
     mount = tmp_path / "small"
