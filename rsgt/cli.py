@@ -18,7 +18,7 @@ from rsgt.terminal import (
     OUTPUT,
     Program,
     cell,
-    leave_interrupted,
+    end_soon,
     print_json,
     print_pairs,
     print_table,
@@ -129,7 +129,8 @@ def build(
             )
         except KeyboardInterrupt:
             click.echo(f"interrupted; run the same command to finish {out}", err=True)
-            leave_interrupted()
+            end_soon(130)
+            sys.exit(130)
     seconds = time.monotonic() - started
     if as_json:
         print_json({**assembly.summary(plan), "built_shards": result.built, "identity": result.identity,

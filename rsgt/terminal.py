@@ -10,22 +10,27 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
 from rsgt.schema import InputError
 
 Progress = Callable[[int, int], None]
+LAST_SECONDS = 10.0
+"""How long an interrupted program waits for what its threads are at."""
 
 
 class Script(click.Command):
-    """A command in which a user's mistake is one line and exit code 2, never a traceback."""
+    """A command in which a user's mistake is one line and exit code 2, and Ctrl-C always an end."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt:
+            end_soon(1)  # click's own status for it
+            raise
         except InputError as error:
             fail(str(error))
         except OSError as error:
@@ -61,16 +66,15 @@ def fail(message: str) -> None:
     sys.exit(2)
 
 
-def leave_interrupted(seconds: float = 10.0) -> NoReturn:
-    """Exit with status 130, after at most so many seconds in which threads may finish what they are at.
+def end_soon(status: int) -> None:
+    """End this program with that status where it has not ended by itself in ``LAST_SECONDS``.
 
     An interrupt that comes while a thread pool holds one of its locks leaves the lock held (a weakness of
     Python's own), and Python would wait for the pool's threads for good.
     """
-    timer = threading.Timer(seconds, os._exit, (130,))
+    timer = threading.Timer(LAST_SECONDS, os._exit, (status,))
     timer.daemon = True
     timer.start()
-    sys.exit(130)
 
 
 def print_json(value: Any) -> None:

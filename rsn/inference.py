@@ -263,8 +263,9 @@ def match_means(metres: Tensor, support: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        (B, 1, H, W), float32.
+        (B, 1, H, W), float32 on the CPU.
     """
+    metres, support = metres.float().cpu(), support.float().cpu()
     region = torch.stack([frame.unique(return_inverse=True)[1] + 1 for frame in support[:, 0]])
     means = regional_mean_map(metres, torch.where(support[:, 0] > 0, region, 0))
     return torch.where((support > 0) & (means > 0), metres * (support / means), metres)

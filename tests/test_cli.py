@@ -133,15 +133,30 @@ def test_interrupt_from_the_keyboard(tmp_path):
     assert rsgt("verify", out, check=0)
 
 
-def test_an_interrupt_ends_a_program_whose_threads_do_not():
-    code = (
-        "import threading\n"
-        "from concurrent.futures import ThreadPoolExecutor\n"
-        "from rsgt.terminal import leave_interrupted\n"
-        "ThreadPoolExecutor().submit(threading.Event().wait)\n"
-        "leave_interrupted(seconds=0.5)\n"
-    )
-    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 130
+@pytest.mark.parametrize(
+    ("interrupted", "status", "said"),
+    [
+        ("terminal.end_soon(130); sys.exit(130)", 130, ""),
+        ("click.command(cls=terminal.Script)(interrupt)([])", 1, "Aborted!"),
+    ],
+)
+def test_an_interrupt_ends_a_program_whose_threads_do_not(interrupted, status, said):
+    code = f"""
+import sys, threading
+from concurrent.futures import ThreadPoolExecutor
+import click
+from rsgt import terminal
+
+def interrupt():
+    raise KeyboardInterrupt
+
+terminal.LAST_SECONDS = 0.5
+ThreadPoolExecutor().submit(threading.Event().wait)
+{interrupted}
+"""
+    done = subprocess.run([sys.executable, "-c", code], timeout=60, capture_output=True, text=True)
+    assert done.returncode == status
+    assert done.stderr.strip() == said
 
 
 def test_a_disk_that_is_full(tmp_path):

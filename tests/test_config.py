@@ -72,7 +72,7 @@ def test_a_flag_lies_over_the_recipe_and_leaves_it_as_it_was():
         ({"data": {"size": "480"}}, "expected two numbers such as 480x640"),
         ({"data": {"size": [480, 640, 3]}}, "expected two numbers such as 480x640"),
         ({"data": {"size": [4, 640]}}, "size: got 4, expected 8 or more"),
-        ({"network": {"encoder": "vgg"}}, "expected one of resnet34, efficientnet_lite0"),
+        ({"network": {"encoder": "vgg"}}, "expected one of resnet34, efficientnet_lite0, efficientnet_lite2"),
         ({"data": {"batch_size": 6}, "optimizer": {"accumulate": 4}}, "expected a multiple of devices"),
         ({"network": {"model": "rsn", "iterations": 2}}, "got 3 weights for 2 iterations"),
         ({"network": {"model": "rsn"}, "loss": {"category_weight": 1}}, "but only generation has it"),

@@ -481,7 +481,10 @@ def test_the_location_map_reaches_the_corners():
         (lambda: GenerationNetwork(width=30), "expected a multiple of 4"),
         (lambda: RefinementNetwork(width=0), "expected a multiple of 4"),
         (lambda: RefinementNetwork(iterations=0), "expected 1 or more"),
-        (lambda: GenerationNetwork(encoder="resnet50"), "expected one of resnet34, efficientnet_lite0"),
+        (
+            lambda: GenerationNetwork(encoder="resnet50"),
+            "expected one of resnet34, efficientnet_lite0, efficientnet_lite2",
+        ),
         (lambda: GenerationNetwork(width=4, norm="layer"), "expected 'batch' or 'group'"),
     ],
 )

