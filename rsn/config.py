@@ -119,9 +119,7 @@ class OptimizerConfig(_Section):
     encoder_lr_scale: float = setting(1.0, "learning rate of the encoder over that of the rest", least=0)
     momentum: float = setting(0.99, "momentum of sgd", least=0, most=0.9999)
     weight_decay: float = setting(5e-4, "weight decay", least=0)
-    schedule: Literal["constant", "cosine", "one-cycle"] = setting(
-        "constant", "course of the learning rate over the whole run"
-    )
+    schedule: Literal["constant", "cosine", "one-cycle"] = setting("constant", "course of the learning rate")
     accumulate: int = setting(1, "passes that a batch is cut into, to save memory", least=1)
     clip: float = setting(0.0, "largest norm of the gradient; 0 = no limit", least=0)
     frozen_norm: float = setting(
@@ -143,7 +141,9 @@ class RunConfig(_Section):
     seed: int = setting(0, "seed of the weights, the order and the augmentation", least=0, most=2**32 - 1)
     device: Literal["auto", "cpu", "cuda", "mps"] = setting("auto", "where it runs")
     devices: int = setting(1, "processes, one for each device", least=1)
-    precision: Literal["32", "bf16-mixed", "16-mixed"] = setting("32", "arithmetic of the forward pass")
+    precision: Literal["32", "bf16-mixed", "16-mixed", "auto"] = setting(
+        "32", "arithmetic of training; auto = bf16-mixed where the device computes in it, else 32"
+    )
     channels_last: bool = setting(True, "memory layout that most devices are faster with")
     compile: bool = setting(False, "compile the network with torch.compile")
 

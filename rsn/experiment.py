@@ -27,7 +27,7 @@ from rsn.dataset import (
     write_prediction,
 )
 from rsn.evaluation import Protocol, Table, check_protocol
-from rsn.inference import Array, Predicted, make_fabric, predict_photo, predictions, support_of
+from rsn.inference import Array, Predicted, make_fabric, predict_photo, predictions, settled, support_of
 from rsn.provenance import commit, versions
 from rsn.run import Run, earlier, sole_writer
 
@@ -73,7 +73,7 @@ def fit(
         Where settings, store and folder do not fit each other, another process trains into the folder, or
         the loss stops being finite.
     """
-    store = open_store(store_path)
+    config, store = settled(config), open_store(store_path)
     contents = earlier(config, store, out, resume=resume)
     parts = hold_out(store, config.data.validation, config.run.seed)
     fabric = make_fabric(config.run.device, config.run.devices, config.run.precision)
@@ -88,7 +88,7 @@ def fit(
 
 def describe(config: Config, store_path: Path) -> dict[str, Any]:
     """Say what ``fit`` would do, without doing it: parameters, frames, steps and settings."""
-    store = open_store(store_path)
+    config, store = settled(config), open_store(store_path)
     learn, validate = hold_out(store, config.data.validation, config.run.seed)
     batches = EpochBatches(learn, config.data.batch_size, shard_frames=store.shard_frames, seed=0)
     fabric = make_fabric(config.run.device, config.run.devices, config.run.precision)

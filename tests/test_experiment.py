@@ -20,6 +20,7 @@ from rsn import checkpoint, model, report
 from rsn.config import from_plain, to_plain, to_toml, with_overrides
 from rsn.evaluation import PAPER
 from rsn.experiment import describe, evaluate, fit
+from rsn.inference import settled
 from rsn.metrics import region_quality
 from rsn.run import sole_writer
 from tests.rooms import write_rooms
@@ -214,6 +215,38 @@ def test_a_device_trains_judges_and_hands_its_network_on(store, tmp_path, name, 
                    for d in (device, "cpu"))  # fmt: skip
     # The clustering network finds its regions by a search, which rounding can lead elsewhere.
     assert there["rmse"] == pytest.approx(here["rmse"], rel=1e-3 if name == "rsn" else 0.05)
+
+
+@pytest.mark.parametrize(
+    ("processor", "graphics", "expected"),
+    [
+        ({"avx2": True}, None, "32"),
+        ({"avx512_bf16": True}, None, "bf16-mixed"),
+        ({"amx_bf16": True}, None, "bf16-mixed"),
+        ({"avx512_bf16": True}, False, "32"),
+        ({"avx2": True}, True, "bf16-mixed"),
+    ],
+)
+def test_automatic_precision_is_bfloat16_where_the_device_computes_in_it(
+    monkeypatch, processor, graphics, expected
+):
+    """``graphics`` says whether a GPU does; None = there is none."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: processor, raising=False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: int(graphics is not None))
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: graphics)
+    assert settled(quick(precision="auto", device="auto")).run.precision == expected
+    on_cpu = "32" if processor == {"avx2": True} else "bf16-mixed"
+    assert settled(quick(precision="auto", device="cpu")).run.precision == on_cpu
+    assert settled(quick(precision="32", device="auto")).run.precision == "32"
+
+
+def test_a_run_keeps_the_arithmetic_that_automatic_stood_for(monkeypatch, store, tmp_path):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True}, raising=False)
+    config = quick(precision="auto", device="cpu", epochs=1)
+    _, last = run(config, store, tmp_path / "run")
+    assert last["config"]["run"]["precision"] == "bf16-mixed"
+    assert 'precision = "bf16-mixed"' in (tmp_path / "run" / "config.toml").read_text()
+    assert describe(config, store)["config"]["run"]["precision"] == "bf16-mixed"
 
 
 def test_a_checkpoint_alone_rebuilds_its_network(finished):
