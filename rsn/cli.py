@@ -97,7 +97,7 @@ def fit(
                 click.echo(
                     f"{name.replace('_', ' ')}: {', '.join(value) if isinstance(value, list) else value}"
                 )
-        click.echo(f"\n{settings.to_toml(config)}")
+        click.echo(f"\n{settings.to_toml(settings.from_plain(plan['config']))}")
         return
     stream = None if as_json else sys.stderr
     complete = experiment.fit(config, store, out, resume=resume, tensorboard=tensorboard, stream=stream)

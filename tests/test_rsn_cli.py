@@ -177,5 +177,7 @@ def test_every_shipped_recipe_is_valid(store, tmp_path):
     for recipe in recipes:
         plan = json.loads(call("fit", "--recipe", recipe, "--dry-run", "--json", *flags).stdout)
         assert plan["steps"] > 0
-        model = {"ablation": "generation", "support": "generation"}.get(recipe.stem, recipe.stem)
+        model = {"ablation": "generation", "support": "generation", "iterations": "refinement"}.get(
+            recipe.stem, recipe.stem
+        )
         assert plan["config"]["network"]["model"] == model
