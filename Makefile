@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= demo
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test torture lint bench clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -29,6 +29,10 @@ demo: $(VENV)/.demo
 # One pytest process a core; more threads in each would only wait for each other, spinning.
 test: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadgroup
+
+## Deliberate faults by the hundred: an hour of two cores.
+torture: $(VENV)/.dev
+	OMP_NUM_THREADS=1 RSGT_TORTURE=1 $(BIN)/python -m pytest tests/torture -n auto --dist loadgroup -rA
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -82,6 +82,32 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def file_record(path: Path) -> dict[str, Any]:
+    """What a store remembers of one of its files: ``bytes`` and ``sha256``."""
+    return {"bytes": path.stat().st_size, "sha256": sha256(path)}
+
+
+def file_problem(path: Path, record: Mapping[str, Any], *, whole: bool = False) -> str | None:
+    """Say how a file differs from its ``file_record``: missing or of another size; None = it does not.
+
+    Parameters
+    ----------
+    path, record
+        The file, and what was remembered of it.
+    whole
+        Compare its SHA-256 as well, which reads it; without, this is cheap enough for every read.
+    """
+    try:
+        size = path.stat().st_size
+    except (FileNotFoundError, NotADirectoryError):
+        return "the file is missing"
+    if size != record["bytes"]:
+        return f"the file has {size} bytes, expected {record['bytes']}"
+    if whole and sha256(path) != record["sha256"]:
+        return "the file's SHA-256 is not the recorded one"
+    return None
+
+
 def content_hash(shards: list[dict[str, Any]], small: Mapping[str, Array]) -> str:
     """Hash the shards' hashes and the small arrays by name: equal where every array is."""
     digest = hashlib.sha256(json.dumps(shards, sort_keys=True).encode())

@@ -1,5 +1,6 @@
 """Fixtures: files in NYU's layout made from known arrays, and the real frames where they are at hand."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,16 @@ from rsgt import schema
 from rsgt.build import Parameters, compile_kernels
 
 REAL = Path(__file__).parents[2] / "shared" / "nyu"
+
+# What nobody foresaw must fail a test with its traceback, not end as the one line that a user sees.
+os.environ.setdefault("RSGT_DEBUG", "1")
+TORTURE = bool(os.environ.get("RSGT_TORTURE"))
+
+
+def often(few, many):
+    """How many faults of a kind to try: ``few`` in `make test`, ``many`` in `make torture`."""
+    return many if TORTURE else few
+
 
 
 def pytest_sessionstart(session):
