@@ -1,24 +1,19 @@
 """From a source to a finished store: plan the shards, one Dask task a whole shard, resume, provenance."""
 
-import itertools
 import json
-import os
 import platform
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import dask
 import numpy as np
 import numpy.typing as npt
-from dask.callbacks import Callback
 
-import rsgt
-from rsgt import kernels, schema, store, writer
+from rsgt import kernels, provenance, schema, staging, store, writer
+from rsgt.cluster import run_on_cluster
 from rsgt.region_support import (
     DEFAULT_BINS,
     DEFAULT_MIN_SIZE,
@@ -31,11 +26,13 @@ from rsgt.region_support import (
 )
 from rsgt.schema import InputError, LabelSet
 from rsgt.source import DepthKind, Source
+from rsgt.threads import Progress, default_workers, map_threads
 
 Array = npt.NDArray[Any]
-Progress = Callable[[int, int], None]
 
 DEFAULT_SHARD_FRAMES = 32
+PACKAGES = ("numpy", "numba", "zarr", "numcodecs", "h5py")
+"""Libraries whose versions a store names: they shape its bytes, or could."""
 TEST_SHARE = 0.2
 SPLIT_SEED = 0
 
@@ -144,7 +141,7 @@ def plan_build(
     frame_ids: Sequence[int] | None = None,
     shard_frames: int = DEFAULT_SHARD_FRAMES,
     split_file: Path | None = None,
-) -> writer.Plan:
+) -> staging.Plan:
     """Settle what a store of ``source`` will hold.
 
     Raises
@@ -170,7 +167,7 @@ def plan_build(
     scenes = [source.scenes[f] for f in frames]
     names = sorted(set(scenes))
     number_of = {name: k for k, name in enumerate(names)}
-    return writer.Plan(
+    return staging.Plan(
         parameters=asdict(parameters),
         source=source.identity(),
         shape=source.shape,
@@ -183,15 +180,11 @@ def plan_build(
         class_names=tuple(source.class_names(parameters.labels)),
         intrinsics=source.intrinsics,
         shard_frames=min(shard_frames, len(frames)),
-        versions={
-            "rsgt": rsgt.__version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("numpy", "numba", "zarr", "numcodecs", "h5py")},
-        },
+        versions=provenance.versions(*PACKAGES),
     )
 
 
-def summary(plan: writer.Plan) -> dict[str, Any]:
+def summary(plan: staging.Plan) -> dict[str, Any]:
     """Return what a plan comes to, as plain JSON types: for ``--dry-run`` and for the result's record."""
     test = sum(part == schema.TEST for part in plan.split)
     return {
@@ -217,7 +210,7 @@ class _Memory(threading.local):
     def __init__(self) -> None:
         self.kept: dict[str, Array] = {}
 
-    def shard(self, spec: schema.ArraySpec, plan: writer.Plan, frames: int) -> Array:
+    def shard(self, spec: schema.ArraySpec, plan: staging.Plan, frames: int) -> Array:
         shape = (plan.shard_frames, *(*plan.shape, 3)[: len(spec.axes) - 1])
         if spec.name not in self.kept or self.kept[spec.name].shape != shape:
             self.kept[spec.name] = np.empty(shape, spec.dtype)
@@ -227,8 +220,15 @@ class _Memory(threading.local):
 _memory = _Memory()
 
 
-def build_shard(source: Source, path: Path, plan: writer.Plan, k: int) -> int:
+def build_shard(source: Source, path: Path, plan: staging.Plan, k: int) -> int:
     """Read, cluster and write shard ``k``; the unit of parallel work. Returns ``k``."""
+    mine = provenance.versions(*PACKAGES)
+    for name in ("rsgt", "commit"):
+        if mine[name] != plan.versions[name]:
+            raise InputError(
+                f"worker {platform.node()}: {name} is {mine[name]}, expected {plan.versions[name]} as in the "
+                "build's plan; install the same there"
+            )
     frames = plan.frames[plan.shard(k)]
     parameters = Parameters(**plan.parameters)
     table: list[dict[str, Array]] = []
@@ -250,7 +250,7 @@ def build_shard(source: Source, path: Path, plan: writer.Plan, k: int) -> int:
         yield "region", region
         yield "support", support
 
-    writer.write_shard(path, plan, k, arrays(), iter(table))
+    writer.write_shard(path, plan, k, arrays(), iter(table), mine)
     return k
 
 
@@ -262,44 +262,66 @@ def region_table(region: Array, depth: Array, semantic: Array) -> dict[str, Arra
     return {"label": np.arange(1, n + 1, dtype=np.int32), **dict(zip(names, columns, strict=True))}
 
 
-def _prepare(path: Path, plan: writer.Plan, overwrite: bool) -> bool:
-    """Lay out the store, or find it begun or finished with the same plan; True where it is finished."""
-    if path.exists() and any(path.iterdir() if path.is_dir() else [path]):
-        if not writer.is_ours(path):
-            raise InputError(f"{path}: exists and is no region-support store; choose another --out")
-        if overwrite:
-            writer.remove(path)
-    if (path / "zarr.json").exists():
-        found, finished = store.open_store(path).attributes, True
-    else:
-        begun = writer.unfinished_plan(path)
-        if begun is None:
-            writer.create(path, plan)
-            return False
-        found, finished = begun, False
-    _refuse_other(path, found, plan, finished)
-    return finished
+def _is_finished(path: Path, plan: staging.Plan, overwrite: bool) -> bool:
+    """Whether the very store of ``plan`` stands at ``path``; InputError where another one does.
+
+    Raises
+    ------
+    InputError
+        Where something else is there, or another store without leave to replace it.
+    """
+    if path.is_symlink() and not path.exists():
+        raise InputError(f"{path}: is a link to what is not there; remove it, or choose another --out")
+    there = path.exists() and any(path.iterdir() if path.is_dir() else [path])
+    if there and not staging.is_ours(path):
+        raise InputError(f"{path}: exists and is no region-support store; choose another --out")
+    if overwrite or not (path / "zarr.json").exists():
+        return False
+    opened = store.open_store(path)
+    found = {
+        **opened.attributes,
+        "frame_ids": opened.frame_id.tolist(),
+        "split": opened.split.tolist(),
+        "shard_frames": opened.shard_frames,
+    }
+    _refuse_other(path, found, plan)
+    return True
 
 
-def _refuse_other(path: Path, found: dict[str, Any], plan: writer.Plan, finished: bool) -> None:
-    """Raise an InputError that names every way in which the store at ``path`` differs from ``plan``."""
+def _begin(path: Path, plan: staging.Plan, overwrite: bool) -> None:
+    """Lay out the store of ``plan`` aside, or find it begun; a build of another plan goes with leave."""
+    try:
+        begun = staging.unfinished_plan(path)
+    except InputError:
+        if not overwrite:
+            raise
+        begun = None
+    if begun is not None and not overwrite:
+        _refuse_other(path, begun, plan)
+    same = begun is not None and staging.plan_key(begun) == staging.plan_key(plan.document())
+    if not (same and (writer.is_whole(path, plan) or writer.is_begun(path, plan))):
+        writer.create(path, plan)
+
+
+def _refuse_other(path: Path, found: dict[str, Any], plan: staging.Plan) -> None:
+    """Raise an InputError that names every way in which what stands at ``path`` differs from ``plan``."""
     asked = plan.document()
-    if finished:
-        opened = store.open_store(path)
-        found = {
-            **found,
-            "frame_ids": opened.frame_id.tolist(),
-            "split": opened.split.tolist(),
-            "shard_frames": opened.shard_frames,
-        }
+    if found["format_version"] != asked["format_version"]:
+        raise InputError(
+            f"{path}: was begun in format version {found['format_version']}, now {asked['format_version']}; "
+            "use another --out, or --overwrite"
+        )
     differences = [
         f"{name} is {found[group].get(name)!r}, asked {asked[group].get(name)!r}"
         for group in ("parameters", "source")
         for name in {**found[group], **asked[group]}
         if found[group].get(name) != asked[group].get(name) and (group, name) != ("source", "name")
     ]
-    if found["versions"]["rsgt"] != asked["versions"]["rsgt"]:
-        differences.append(f"rsgt is {found['versions']['rsgt']}, now {asked['versions']['rsgt']}")
+    differences += [
+        f"{name} is {found['versions'][name]}, now {asked['versions'][name]}"
+        for name in ("rsgt", "commit")
+        if found["versions"].get(name) != asked["versions"].get(name)
+    ]
     differences += [
         f"{label} differ" if name != "shard_frames" else f"shard-frames is {found[name]}, asked {asked[name]}"
         for name, label in (("frame_ids", "the frames"), ("split", "the splits"), ("shard_frames", ""))
@@ -326,7 +348,7 @@ class BuildResult:
 def build(
     source: Source,
     path: Path,
-    plan: writer.Plan,
+    plan: staging.Plan,
     *,
     workers: int | None = None,
     scheduler: str | None = None,
@@ -355,63 +377,57 @@ def build(
     InputError
         Where ``path`` is no store or one of another plan, or the source is damaged.
     """
-    finished = _prepare(path, plan, overwrite)
-    todo = [] if finished else [k for k in range(plan.n_shards) if writer.read_record(path, plan, k) is None]
-    if not finished:
-        report = progress or (lambda done, total: None)
-        done = plan.n_shards - len(todo)
-        report(done, plan.n_shards)
-        if todo:
-            compile_kernels(Parameters(**plan.parameters))
-            task = partial(build_shard, source, path, plan)
-            landed = itertools.count(done + 1)
-
-            def advance() -> None:
-                report(next(landed), plan.n_shards)
-
-            if scheduler:
-                _run_distributed(task, todo, scheduler, advance)
-            else:
-                _run_threads(task, todo, os.cpu_count() if workers is None else workers, advance)
-        writer.finish(path, plan)
+    built = 0
+    # A build that was stopped as it tidied up has left its folder: tidied up as well.
+    if not _is_finished(path, plan, overwrite) or (path / store.STAGING).exists():
+        with staging.sole_builder(path):
+            # Once more, for another process may have finished it since.
+            if not _is_finished(path, plan, overwrite):
+                _begin(path, plan, overwrite)
+                built = _build_rest(source, path, plan, workers, scheduler, progress)
+                writer.switch(path, plan)
     identity = store.open_store(path).identity
     return BuildResult(
-        path=path, frames=len(plan.frames), shards=plan.n_shards, built=len(todo), identity=identity
+        path=path, frames=len(plan.frames), shards=plan.n_shards, built=built, identity=identity
     )
+
+
+def _build_rest(
+    source: Source,
+    path: Path,
+    plan: staging.Plan,
+    workers: int | None,
+    scheduler: str | None,
+    progress: Progress | None,
+) -> int:
+    """Build the shards that are not there yet, and finish the store aside; returns their number."""
+    if writer.is_whole(path, plan):  # stopped between its last write and the switch
+        return 0
+    todo = [k for k in range(plan.n_shards) if writer.read_record(path, plan, k, whole=True) is None]
+    done = plan.n_shards - len(todo)
+    if progress:
+        progress(done, plan.n_shards)
+    if todo:
+        compile_kernels(Parameters(**plan.parameters))
+        task = partial(build_shard, source, path.absolute(), plan)
+        if scheduler:
+            run_on_cluster(task, todo, scheduler, progress, done=done)
+        else:
+            count = default_workers(shard_bytes(plan)) if workers is None else workers
+            map_threads(task, [(k,) for k in todo], count, progress, done=done)
+    writer.finish(path, plan)
+    return len(todo)
+
+
+def shard_bytes(plan: staging.Plan) -> int:
+    """Memory that a thread needs to build one shard: all its arrays, and a third more to pack them."""
+    pixels = plan.shard_frames * plan.shape[0] * plan.shape[1]
+    channels = {"rgb": 3}
+    each = sum(np.dtype(spec.dtype).itemsize * channels.get(spec.name, 1) for spec in schema.FRAME_ARRAYS)
+    return pixels * each * 4 // 3
 
 
 def compile_kernels(parameters: Parameters) -> None:
     """Compile what a build with these parameters runs, once, before workers would do it side by side."""
     tiny, ones = np.ones((2, 2), np.float32), np.ones((2, 2), np.uint16)
     region_table(cluster(tiny, ones, ones, parameters).region, tiny, ones)
-
-
-def _run_threads(
-    task: Callable[[int], int], todo: Sequence[int], workers: int | None, advance: Callable[[], None]
-) -> None:
-    """Run the tasks on Dask's threaded scheduler, or one after another for 0 workers."""
-    tasks = [dask.delayed(task, pure=False)(k) for k in todo]
-    with Callback(posttask=lambda *_: advance()):
-        if workers:
-            dask.compute(*tasks, scheduler="threads", num_workers=workers, optimize_graph=False)
-        else:
-            dask.compute(*tasks, scheduler="synchronous", optimize_graph=False)
-
-
-def _run_distributed(
-    task: Callable[[int], int], todo: Sequence[int], address: str, advance: Callable[[], None]
-) -> None:
-    """Run the tasks on a ``dask.distributed`` cluster; a lost worker's tasks go to the others."""
-    try:
-        from distributed import Client, as_completed
-    except ImportError as error:
-        raise InputError("--scheduler needs dask.distributed: pip install 'rsgt[distributed]'") from error
-    try:
-        client = Client(address, timeout=10)
-    except (OSError, ValueError) as error:
-        raise InputError(f"--scheduler {address}: no Dask scheduler answers ({error})") from error
-    with client:
-        futures = client.map(task, todo, pure=False, retries=2)
-        for future in as_completed(futures):
-            future.result()
-            advance()

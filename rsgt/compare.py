@@ -6,7 +6,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import dask
 import numpy as np
 import numpy.typing as npt
 
@@ -14,9 +13,9 @@ from rsgt.guidance import Frame, Partition, partitions
 from rsgt.partition import EDGE_RATIO, MEASURES, measure, target
 from rsgt.schema import InputError
 from rsgt.store import Store
+from rsgt.threads import Progress, map_threads
 
 Array = npt.NDArray[Any]
-Progress = Callable[[int, int], None]
 
 DEFAULT_SAMPLE = 100
 COUNTS = (50, 100, 400)
@@ -165,7 +164,6 @@ def compare(
         if name not in names:
             raise InputError(f"only: got {name!r}, expected some of: {'; '.join(names)}")
     chosen = [p for p in every if not only or p.name in only]
-    done = iter(range(1, len(frames) + 1))
 
     def work(k: int) -> list[list[float]]:
         rgb, depth, semantic, instance, region = (
@@ -173,13 +171,9 @@ def compare(
         )
         found_by = None if predicted is None else predicted(k)
         frame, goal = Frame(rgb, depth, semantic, instance, region, found_by), target(depth, region)
-        found = [[*measure(p.regions(frame), goal).values()] for p in chosen]
-        if progress:
-            progress(next(done), len(frames))
-        return found
+        return [[*measure(p.regions(frame), goal).values()] for p in chosen]
 
-    tasks = [dask.delayed(work, pure=False)(int(k)) for k in frames]
-    values = dask.compute(*tasks, scheduler="threads", num_workers=workers, optimize_graph=False)
+    values = map_threads(work, [(k,) for k in frames.tolist()], workers, progress)
     return Comparison(frames, chosen, np.array(values).transpose(1, 0, 2))
 
 

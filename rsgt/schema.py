@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 FORMAT = "region-support"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 ATTRIBUTES = (
     "format", "format_version", "parameters", "source", "split_origin", "intrinsics", "versions", "shards",
-    "content_sha256",
+    "content_sha256", "files", "seal",
 )  # fmt: skip
 """What the root group of a store says of itself."""
 

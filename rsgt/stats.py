@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import dask
 import numpy as np
 import numpy.typing as npt
 
@@ -14,6 +13,7 @@ from rsgt import kernels, schema
 from rsgt.prediction import open_prediction
 from rsgt.schema import InputError
 from rsgt.store import Store
+from rsgt.threads import map_threads
 
 Array = npt.NDArray[Any]
 Row = dict[str, Any]
@@ -249,7 +249,7 @@ def _region_rows(store: Store, frames: Array) -> dict[str, Array]:
     names = ("semantic", "area", "depth_mean", "depth_variance")
     return {
         "owner": owner[wanted],
-        **{name: np.asarray(store.array(f"regions/{name}")[:])[wanted] for name in names},
+        **{name: store.column(f"regions/{name}")[wanted] for name in names},
     }
 
 
@@ -275,9 +275,8 @@ def statistics(
         frames, predicted = open_prediction(prediction, store, frames)
     part = min(store.shard_frames, _PART)
     cuts = np.flatnonzero(np.diff(frames // part)) + 1
-    tasks = [dask.delayed(_part, pure=False)(store, some, predicted) for some in np.split(frames, cuts)]
-    parts = dask.compute(*tasks, scheduler="threads", num_workers=workers, optimize_graph=False)
-    figures = np.concatenate(parts)
+    parts = [(store, some, predicted) for some in np.split(frames, cuts)]
+    figures = np.concatenate(map_threads(_part, parts, workers))
 
     table = _region_rows(store, frames)
     count = np.bincount(table["owner"], minlength=len(frames))

@@ -1,6 +1,6 @@
-"""The region-support store on disk: how its arrays are encoded, and how a finished one is read.
+"""A finished region-support store, read only.
 
-Only this module and ``writer``, which fills a store, know Zarr.
+Only this module, ``encoding`` and ``writer``, which fills a store, know Zarr.
 """
 
 import hashlib
@@ -14,98 +14,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import zarr
-from zarr.codecs import BloscCodec, BloscShuffle, Crc32cCodec
 
 from rsgt import schema
-from rsgt.schema import ArraySpec, InputError
+from rsgt.encoding import create_array, shard_file
+from rsgt.manifest import SEAL, file_problem, seal
+from rsgt.schema import InputError
 
 Array = npt.NDArray[Any]
 
 STAGING = ".rsgt-build"
-TABLE_CHUNK = 1 << 18
-
-# LZ4 decodes in half the time of Zstandard at about 1.1 times the size, and training reads each
-# frame many times. Bit shuffle helps the noisy low bits of colour, byte shuffle the rest.
-_LEVEL = 5
-_SHUFFLE = {"rgb": BloscShuffle.bitshuffle}
-
-
-def _codecs(spec: ArraySpec) -> list[Any]:
-    return [
-        BloscCodec(
-            cname="lz4",
-            clevel=_LEVEL,
-            shuffle=_SHUFFLE.get(spec.name, BloscShuffle.shuffle),
-            typesize=np.dtype(spec.dtype).itemsize,
-        ),
-        Crc32cCodec(),
-    ]
-
-
-def _array_attributes(spec: ArraySpec) -> dict[str, Any]:
-    attributes: dict[str, Any] = {"description": spec.description}
-    if spec.unit:
-        attributes["units"] = spec.unit
-    if spec.name == "split":
-        attributes |= {"flag_values": list(schema.SPLITS.values()), "flag_meanings": " ".join(schema.SPLITS)}
-    return attributes
-
-
-def create_array(
-    path: Path, spec: ArraySpec, shape: tuple[int, ...], *, shard: int | None = None,
-    attributes: Mapping[str, Any] | None = None,
-) -> zarr.Array[Any]:  # fmt: skip
-    """Create one array of the schema at ``path``: checksummed, one frame a chunk where it is sharded."""
-    row = shape[1:]
-    return zarr.create_array(
-        str(path),
-        shape=shape,
-        dtype=spec.dtype,
-        chunks=(1, *row) if shard else (max(1, min(shape[0], TABLE_CHUNK)), *row),
-        shards=(shard, *row) if shard else None,
-        compressors=_codecs(spec),
-        fill_value=0,
-        dimension_names=spec.axes,
-        attributes={**_array_attributes(spec), **(attributes or {})},
-        overwrite=True,
-    )
-
-
-def shard_file(path: Path, spec: ArraySpec, k: int) -> Path:
-    """Path of the file that holds shard ``k`` of an array."""
-    return path.joinpath(spec.name, "c", str(k), *("0" for _ in spec.axes[1:]))
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, as ``sha256sum`` prints it."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def file_record(path: Path) -> dict[str, Any]:
-    """What a store remembers of one of its files: ``bytes`` and ``sha256``."""
-    return {"bytes": path.stat().st_size, "sha256": sha256(path)}
-
-
-def file_problem(path: Path, record: Mapping[str, Any], *, whole: bool = False) -> str | None:
-    """Say how a file differs from its ``file_record``: missing or of another size; None = it does not.
-
-    Parameters
-    ----------
-    path, record
-        The file, and what was remembered of it.
-    whole
-        Compare its SHA-256 as well, which reads it; without, this is cheap enough for every read.
-    """
-    try:
-        size = path.stat().st_size
-    except (FileNotFoundError, NotADirectoryError):
-        return "the file is missing"
-    if size != record["bytes"]:
-        return f"the file has {size} bytes, expected {record['bytes']}"
-    if whole and sha256(path) != record["sha256"]:
-        return "the file's SHA-256 is not the recorded one"
-    return None
+REMEDY = "run `rsgt verify`, then build again with --overwrite"
+SPECS = {spec.name: spec for spec in schema.FRAME_ARRAYS}
 
 
 def content_hash(shards: list[dict[str, Any]], small: Mapping[str, Array]) -> str:
@@ -116,14 +35,51 @@ def content_hash(shards: list[dict[str, Any]], small: Mapping[str, Array]) -> st
     return digest.hexdigest()
 
 
+class DamageError(InputError):
+    """A store that is there and is not, or does not say of itself, what it was when it was finished."""
+
+
+def _no_store(path: Path, found: str) -> InputError:
+    """Say that a store is damaged where all but its root group is there, else that there is none."""
+    if all((path / name).is_dir() for name in SPECS):
+        return DamageError(f"{path / 'zarr.json'}: {found}; {REMEDY}")
+    return InputError(f"{path}: no region-support store here ({found}); make one with `rsgt build`")
+
+
 def root_attributes(path: Path) -> dict[str, Any]:
-    """Attributes of the root group; InputError where there is none."""
+    """Attributes of the root group of a store of this format, whatever its version.
+
+    Raises
+    ------
+    DamageError
+        Where its file is damaged, and a store is there by its arrays.
+    InputError
+        Where there is no store.
+    """
     try:
         document = json.loads((path / "zarr.json").read_text(encoding="utf-8"))
-        attributes: dict[str, Any] = document["attributes"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(f"{path}: no region-support store here; make one with `rsgt build`") from error
+    except (ValueError, RecursionError) as error:
+        raise _no_store(path, f"is damaged: {error}") from error
+    group = (
+        isinstance(document, dict) and {"zarr_format": 3, "node_type": "group"}.items() <= document.items()
+    )
+    attributes = document.get("attributes") if group else None
+    if not isinstance(attributes, dict):
+        raise _no_store(path, "is no Zarr v3 group with attributes")
+    if attributes.get("format") != schema.FORMAT:
+        raise _no_store(path, f"got format {attributes.get('format')!r}, expected {schema.FORMAT!r}")
     return attributes
+
+
+def root_problem(attributes: Mapping[str, Any]) -> str | None:
+    """Say what is wrong with the attributes of a root group of this version; None = nothing."""
+    if lacking := [name for name in schema.ATTRIBUTES if name not in attributes]:
+        return f"zarr.json: the root group lacks {', '.join(lacking)}"
+    if attributes[SEAL] != seal(attributes):
+        return "zarr.json: its seal does not hold: an attribute of the root group is not as it was written"
+    return None
 
 
 class Store:
@@ -164,6 +120,10 @@ class Store:
                 self._arrays[name] = zarr.open_array(str(self.path / name), mode="r")
             except FileNotFoundError as error:
                 raise InputError(f"{self.path}: has no array {name!r}; see `rsgt info`") from error
+            except (ValueError, TypeError, KeyError) as error:
+                raise DamageError(
+                    f"{self.path / name / 'zarr.json'}: is damaged ({error}); {REMEDY}"
+                ) from error
         return self._arrays[name]
 
     def __len__(self) -> int:
@@ -184,7 +144,7 @@ class Store:
     @cached_property
     def frame_id(self) -> Array:
         """Number (from 1) of each frame in its source, (frame,) int32."""
-        return self._whole("frame_id")
+        return self.column("frame_id")
 
     def positions(self, frame_ids: Sequence[int]) -> list[int]:
         """Positions of frames by their numbers in the source; ``InputError`` where the store lacks one."""
@@ -197,12 +157,12 @@ class Store:
     @cached_property
     def split(self) -> Array:
         """0 = train, 1 = test, (frame,) uint8."""
-        return self._whole("split")
+        return self.column("split")
 
     @cached_property
     def scene(self) -> Array:
         """Scene number of each frame, (frame,) int32."""
-        return self._whole("scene")
+        return self.column("scene")
 
     @cached_property
     def scene_names(self) -> list[str]:
@@ -219,11 +179,28 @@ class Store:
     @cached_property
     def region_start(self) -> Array:
         """Rows of frame i in the regions' table are ``region_start[i]:region_start[i + 1]``; int64."""
-        return self._whole("regions/start")
+        return self.column("regions/start")
 
-    def _whole(self, name: str) -> Array:
-        values: Array = np.asarray(self.array(name)[:])
-        return values
+    def column(self, name: str, rows: slice = slice(None)) -> Array:
+        """Read rows of an array that is not sharded, for example ``split`` or ``regions/area``.
+
+        Raises
+        ------
+        DamageError
+            Where a chunk is missing or damaged.
+        """
+        array = self.array(name)
+        for file, record in self.attributes["files"].items():
+            if file.startswith(f"{name}/c/"):
+                self._refuse(file, file_problem(self.path / file, record))
+        try:
+            return np.asarray(array[rows])
+        except (ValueError, RuntimeError, OSError) as error:
+            raise DamageError(f"{self.path}: {name} can't be read ({error}); {REMEDY}") from error
+
+    def _refuse(self, file: str | Path, problem: str | None) -> None:
+        if problem:
+            raise DamageError(f"{self.path / file}: {problem}; {REMEDY}")
 
     def describe(self) -> dict[str, Any]:
         """Return what the store holds, as plain JSON types; ``arrays`` has one entry an array."""
@@ -255,74 +232,110 @@ class Store:
 
         Raises
         ------
-        InputError
-            Where a chunk is damaged: its checksum does not hold.
+        DamageError
+            Where a shard's file is missing or has another size, which Zarr would read as zeros, or a chunk
+            is damaged: its checksum does not hold.
         """
         array = self.array(name)
+        # With every read, and not when the store is opened alone: files vanish while a training runs.
+        for k in range(start // self.shard_frames, -(-stop // self.shard_frames)):
+            self._refuse(*self._shard_problem(name, k))
         try:
             # One frame by its number takes the short way through zarr-python's sharding codec.
             values = np.asarray(array[start])[None] if stop == start + 1 else np.asarray(array[start:stop])
         except (ValueError, RuntimeError, OSError) as error:
-            raise InputError(
-                f"{self.path}: {name} of frames {start}..{stop - 1} can't be read ({error}); "
-                "run `rsgt verify`, then build again with --overwrite"
+            raise DamageError(
+                f"{self.path}: {name} of frames {start}..{stop - 1} can't be read ({error}); {REMEDY}"
             ) from error
         return values
 
     def region_table(self, frame: int) -> dict[str, Array]:
         """Return the regions of one frame: columns of ``schema.REGION_ARRAYS``, one row a region."""
         rows = slice(int(self.region_start[frame]), int(self.region_start[frame + 1]))
-        return {
-            spec.name: np.asarray(self.array(f"regions/{spec.name}")[rows]) for spec in schema.REGION_ARRAYS
-        }
+        return {spec.name: self.column(f"regions/{spec.name}", rows) for spec in schema.REGION_ARRAYS}
 
     def whole_region_table(self) -> dict[str, Array]:
         """Return the regions of all frames, frame after frame (see ``region_start``)."""
-        return {spec.name: self._whole(f"regions/{spec.name}") for spec in schema.REGION_ARRAYS}
+        return {spec.name: self.column(f"regions/{spec.name}") for spec in schema.REGION_ARRAYS}
+
+    def _shard_problem(self, name: str, k: int, *, whole: bool = False) -> tuple[Path, str | None]:
+        """File of a shard, from the store's folder, and what is wrong with it."""
+        shard = self.attributes["shards"][k]
+        file = shard_file(Path(), SPECS[name], k)
+        problem = file_problem(self.path / file, shard["files"][name], whole=whole)
+        if problem:
+            first, stop = shard["frames"]
+            try:
+                numbers = f"{self.frame_id[first]}..{self.frame_id[stop - 1]}"
+            except DamageError:
+                numbers = f"at {first}..{stop - 1}"
+            problem = f"{problem} ({name} of frames {numbers})"
+        return file, problem
+
+    def problems(self, *, whole: bool = False) -> Iterator[tuple[Path, str]]:
+        """Yield the files that are missing or of another size, from the store's folder, and what is wrong.
+
+        With ``whole``, every file is read and held against its SHA-256; without, only those that describe
+        arrays, some kilobytes of a store.
+        """
+        for name, record in self.attributes["files"].items():
+            file = Path(name)
+            if problem := file_problem(self.path / file, record, whole=whole or file.name == "zarr.json"):
+                yield file, problem
+        for k in range(len(self.attributes["shards"])):
+            for name in SPECS:
+                file, found = self._shard_problem(name, k, whole=whole)
+                if found:
+                    yield file, found
 
 
-def open_store(path: str | Path) -> Store:
-    """Open a finished store.
+def find_store(path: str | Path) -> Store:
+    """Find a finished store of this version, without a look at its files.
 
     Raises
     ------
     InputError
         Where there is no store, an unfinished one, or one of another format version.
+    DamageError
+        Where its root group can't be read.
     """
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path}: no such store; make one with `rsgt build --nyu FILE --out {path}`")
     if (path / STAGING / "plan.json").exists() and not (path / "zarr.json").exists():
-        done = len(list((path / STAGING / "shards").glob("*.json")))
+        done = len(list((path / STAGING).glob("*/shards/*.json")))
         raise InputError(f"{path}: unfinished store ({done} shards done); run the same `rsgt build` again")
-    attributes = root_attributes(path)
-    found = (attributes.get("format"), attributes.get("format_version"))
-    if found != (schema.FORMAT, schema.FORMAT_VERSION):
+    found = root_attributes(path).get("format_version")
+    if found != schema.FORMAT_VERSION:
         raise InputError(
-            f"{path}: got format {found[0]!r} version {found[1]!r}, expected {schema.FORMAT!r} "
-            f"version {schema.FORMAT_VERSION}; build it again"
+            f"{path}: got format version {found!r}, expected {schema.FORMAT_VERSION}; build it again "
+            "(`rsgt build --overwrite`), or use the version of rsgt that wrote it"
         )
-    if lacking := [name for name in schema.ATTRIBUTES if name not in attributes]:
-        raise InputError(f"{path}: the root group lacks {', '.join(lacking)}; build it again")
     return Store(path)
 
 
-def damaged_files(opened: Store) -> Iterator[tuple[int, str, str]]:
-    """Yield (shard, array, what is wrong) of every shard file that is missing or not as it was written."""
-    for k, shard in enumerate(opened.attributes["shards"]):
-        for spec in schema.FRAME_ARRAYS:
-            file, expected = shard_file(opened.path, spec, k), shard["files"][spec.name]
-            if not file.exists():
-                yield k, spec.name, "the shard's file is missing"
-            elif file.stat().st_size != expected["bytes"]:
-                yield k, spec.name, f"the file has {file.stat().st_size} bytes, expected {expected['bytes']}"
-            elif sha256(file) != expected["sha256"]:
-                yield k, spec.name, "the file's SHA-256 is not the recorded one"
+def open_store(path: str | Path) -> Store:
+    """Open a finished store, and see that all of it is there.
+
+    Raises
+    ------
+    InputError
+        As ``find_store`` says.
+    DamageError
+        Where it lacks a file, has one of another size, or says something else of itself or its arrays than
+        it did when it was finished. What is inside a shard is checked when it is read.
+    """
+    opened = find_store(path)
+    if problem := root_problem(opened.attributes):
+        raise DamageError(f"{opened.path}: {problem}; {REMEDY}")
+    for file, problem in opened.problems():
+        raise DamageError(f"{opened.path / file}: {problem}; {REMEDY}")
+    return opened
 
 
 def content_hash_of(opened: Store) -> str:
     """Compute a store's content hash again from its records and its regions' table."""
-    small = {spec.name: np.asarray(opened.array(spec.name)[:]) for spec in schema.INDEX_ARRAYS}
+    small = {spec.name: opened.column(spec.name) for spec in schema.INDEX_ARRAYS}
     table = {"start": opened.region_start, **opened.whole_region_table()}
     return content_hash(opened.attributes["shards"], {**small, **table})
 

@@ -24,6 +24,7 @@ import numpy.typing as npt
 from rsgt.rooms.frame import NYU_SHAPE, Room, render_room
 from rsgt.rooms.tracing import Camera
 from rsgt.schema import InputError, class_names
+from rsgt.threads import default_workers
 
 __all__ = ["NYU_SHAPE", "Layout", "Room", "render_room", "write_rooms"]
 
@@ -87,7 +88,7 @@ def write_rooms(
     InputError
         Where an argument is out of range, embreex is not installed, or the file cannot be written.
     """
-    path, workers = Path(path), workers or os.cpu_count() or 1
+    path, workers = Path(path), workers or default_workers()
     if frames < 1 or workers < 1:
         raise InputError(
             f"synthetic rooms: got {frames} frames and {workers} workers, expected 1 or more of both"

@@ -5,15 +5,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import dask
 import numpy as np
 import numpy.typing as npt
 
 from rsgt import kernels, schema, store
 from rsgt.build import Parameters, cluster, region_table
+from rsgt.encoding import encoding_problems
 from rsgt.schema import InputError
 from rsgt.source import Source
-from rsgt.store import Store
+from rsgt.store import DamageError, Store
+from rsgt.threads import map_threads
 
 Array = npt.NDArray[Any]
 
@@ -88,8 +89,8 @@ def frame_problems(maps: dict[str, Array], table: dict[str, Array], parameters: 
             yield f"{name} differs from Algorithm 1 on the stored depth and labels at {differing} pixels"
 
 
-def _source_problems(opened: Store, source: Source, k: int, parameters: Parameters) -> Iterator[str]:
-    position = [list(source.frame_ids).index(int(opened.frame_id[k]))]
+def _differing_maps(opened: Store, source: Source, k: int, parameters: Parameters) -> Iterator[str]:
+    position = [source.frame_ids.index(int(opened.frame_id[k]))]
     stored: dict[str, Array] = {
         "rgb": source.rgb(position),
         "depth": source.depth(position, parameters.depth),
@@ -99,6 +100,32 @@ def _source_problems(opened: Store, source: Source, k: int, parameters: Paramete
     for name, values in stored.items():
         if not np.array_equal(values, opened.read(name, k, k + 1)):
             yield f"{name} differs from the source"
+
+
+def _source_problems(
+    opened: Store, source: Source, parameters: Parameters, sample: int, seed: int
+) -> tuple[list[Problem], int]:
+    """Hold a store against its source: what it says of itself, and some frames; returns their number."""
+    if source.identity()["fingerprint"] != opened.attributes["source"]["fingerprint"]:
+        return [Problem(None, f"{source.path} is another file than the store was built from")], 0
+    scene_of = dict(zip(source.frame_ids, source.scenes, strict=True))
+    pairs = {
+        "class names": (opened.class_names, list(source.class_names(parameters.labels))),
+        "scenes": (
+            [opened.scene_names[k] for k in opened.scene],
+            [scene_of.get(number) for number in opened.frame_id.tolist()],
+        ),
+        "intrinsics": (opened.attributes["intrinsics"], source.intrinsics),
+    }
+    problems = [
+        Problem(None, f"{name}: differ from the source's") for name, (a, b) in pairs.items() if a != b
+    ]
+    size = min(sample, len(opened))
+    picks = sorted(np.random.default_rng(seed).choice(len(opened), size, replace=False).tolist())
+    for k in picks:
+        found = _differing_maps(opened, source, k, parameters)
+        problems += [Problem(int(opened.frame_id[k]), message) for message in found]
+    return problems, len(picks)
 
 
 def _check_part(opened: Store, start: int, stop: int, parameters: Parameters) -> list[Problem]:
@@ -118,19 +145,48 @@ def _check_part(opened: Store, start: int, stop: int, parameters: Parameters) ->
 
 
 def _schema_problems(opened: Store) -> Iterator[str]:
-    specs = {spec.name: spec for spec in (*schema.FRAME_ARRAYS, *schema.INDEX_ARRAYS)}
-    specs |= {f"regions/{spec.name}": spec for spec in (schema.REGION_START, *schema.REGION_ARRAYS)}
-    for name, spec in specs.items():
-        try:
-            array = opened.array(name)
-        except InputError:
-            yield f"array {name} is missing"
-            continue
-        got = (str(array.dtype), tuple(array.metadata.dimension_names or ()))  # type: ignore[union-attr]
-        if got != (spec.dtype, spec.axes):
-            yield f"array {name} is {got[0]} over {got[1]}, expected {spec.dtype} over {spec.axes}"
-        if spec.axes[0] == "frame" and array.shape[0] != len(opened):
-            yield f"array {name} has {array.shape[0]} frames, expected {len(opened)}"
+    """Say in what the arrays are other than the schema has them, for the frames that the records name."""
+    shards = opened.attributes["shards"]
+    n, shard = shards[-1]["frames"][1], shards[0]["frames"][1]
+    try:
+        frame = (n, *opened.shape)
+        regions = opened.array("regions/label").shape
+        shapes: dict[str, tuple[int, ...]] = {"frame": (n,), "frame_bound": (n + 1,), "region": regions}
+        for name, spec in _specs().items():
+            shape = (*frame, 3)[: len(spec.axes)] if spec.per_frame else shapes[spec.axes[0]]
+            free = ("class_names",) if name == "semantic" else ("scene_names",) if name == "scene" else ()
+            problems = encoding_problems(
+                opened.array(name), spec, shape, shard=shard if spec.per_frame else None, free=free
+            )
+            yield from (f"array {name}: {problem}" for problem in problems)
+    except (
+        InputError,
+        ValueError,
+    ) as error:  # an array that is missing, can't be opened, or has another rank
+        yield str(error)
+
+
+def _specs() -> dict[str, schema.ArraySpec]:
+    """Every array of a store by its path in it."""
+    regions = {f"regions/{spec.name}": spec for spec in (schema.REGION_START, *schema.REGION_ARRAYS)}
+    return {spec.name: spec for spec in (*schema.FRAME_ARRAYS, *schema.INDEX_ARRAYS)} | regions
+
+
+def _record_problems(opened: Store) -> tuple[list[str], bool]:
+    """Say what a store's own records find wrong, and whether its frames can be looked into all the same."""
+    if problem := store.root_problem(opened.attributes):
+        return [problem], False
+    problems = [f"{file}: {problem}" for file, problem in opened.problems(whole=True)]
+    if off := [*_schema_problems(opened)]:
+        return problems + off, False
+    try:
+        if store.content_hash_of(opened) != opened.identity:
+            problems.append(
+                "an index array, the regions' table or a record was altered: content hash differs"
+            )
+    except DamageError as error:
+        return problems or [str(error)], False
+    return problems, True
 
 
 def verify(
@@ -165,39 +221,20 @@ def verify(
     InputError
         Where there is no finished store.
     """
-    opened = store.open_store(path)
+    try:
+        opened = store.find_store(path)
+    except DamageError as error:
+        return Verification(0, 0, 0, 0, [Problem(None, str(error))])
+    found, readable = _record_problems(opened)
+    problems = [Problem(None, message) for message in found]
+    if not readable:
+        return Verification(0, 0, 0, 0, problems)
     parameters = Parameters(**opened.attributes["parameters"])
-    problems = [Problem(None, message) for message in _schema_problems(opened)]
-    if problems:  # the rest would only repeat it
-        return Verification(len(opened), 0, 0, 0, problems)
     shards = opened.attributes["shards"]
-    for k, name, message in store.damaged_files(opened):
-        first, last = (int(opened.frame_id[i]) for i in (shards[k]["frames"][0], shards[k]["frames"][1] - 1))
-        problems.append(Problem(None, f"{name} of frames {first}..{last}: {message}"))
-    if store.content_hash_of(opened) != opened.identity:
-        problems.append(
-            Problem(None, "an index array, the regions' table or a record was altered: content hash differs")
-        )
-
-    done = iter(range(1, len(shards) + 1))
-
-    def check(start: int, stop: int) -> list[Problem]:
-        found = _check_part(opened, start, stop, parameters)
-        if progress:
-            progress(next(done), len(shards))
-        return found
-
-    tasks = [dask.delayed(check, pure=False)(*shard["frames"]) for shard in shards]
-    for found in dask.compute(*tasks, scheduler="threads", num_workers=workers, optimize_graph=False):
-        problems += found
-    picks: list[int] = []
+    parts = [(opened, *shard["frames"], parameters) for shard in shards]
+    problems += [problem for part in map_threads(_check_part, parts, workers, progress) for problem in part]
+    compared = 0
     if source is not None:
-        if source.identity()["fingerprint"] != opened.attributes["source"]["fingerprint"]:
-            problems.append(Problem(None, f"{source.path} is another file than the store was built from"))
-        else:
-            size = min(sample, len(opened))
-            picks = sorted(np.random.default_rng(seed).choice(len(opened), size, replace=False).tolist())
-            for k in picks:
-                found = [*_source_problems(opened, source, k, parameters)]
-                problems += [Problem(int(opened.frame_id[k]), message) for message in found]
-    return Verification(len(opened), len(shards), int(opened.region_start[-1]), len(picks), problems)
+        of_source, compared = _source_problems(opened, source, parameters, sample, seed)
+        problems += of_source
+    return Verification(len(opened), len(shards), int(opened.region_start[-1]), compared, problems)

@@ -1,14 +1,14 @@
-"""Writing a store: lay out, one whole shard at a time in any order by any process, finish.
+"""Writing a store: lay out, one whole shard at a time in any order by any process, finish, switch.
 
-What building needs in between lies in ``.rsgt-build`` and goes at the end. The root group is the very
-last write: until then no Zarr reader finds a store there.
+Everything is built aside, in ``.rsgt-build`` in the store's own folder, and moved to its place when it is
+whole; a store that stands there stays until then. The root group is the very last move: until then no Zarr
+reader finds the new store.
 """
 
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,11 @@ import numpy.typing as npt
 import zarr
 
 from rsgt import schema
+from rsgt.encoding import create_array, encoding_problems, shard_file
+from rsgt.manifest import file_problem, file_record, read_sealed, sealed, sha256
 from rsgt.schema import InputError
-from rsgt.store import STAGING, content_hash, create_array, root_attributes, sha256, shard_file
+from rsgt.staging import Plan, write_text
+from rsgt.store import SPECS, STAGING, content_hash
 
 Array = npt.NDArray[Any]
 
@@ -26,95 +29,46 @@ Array = npt.NDArray[Any]
 zarr.config.set({"codec_pipeline.batch_size": 32})
 
 
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What a store will hold and how it is cut into shards: everything that shapes its bytes.
-
-    ``frames`` are positions (from 0) in the source, ``frame_ids`` the numbers (from 1) they go by there.
-    """
-
-    parameters: dict[str, Any]
-    source: dict[str, Any]
-    shape: tuple[int, int]
-    frames: tuple[int, ...]
-    frame_ids: tuple[int, ...]
-    split: tuple[int, ...]
-    split_origin: str
-    scene: tuple[int, ...]
-    scene_names: tuple[str, ...]
-    class_names: tuple[str, ...]
-    intrinsics: dict[str, float]
-    shard_frames: int
-    versions: dict[str, str]
-
-    @property
-    def n_shards(self) -> int:
-        """Number of shards of every sharded array."""
-        return -(-len(self.frames) // self.shard_frames)
-
-    def shard(self, k: int) -> slice:
-        """Rows of the store that shard ``k`` holds."""
-        return slice(k * self.shard_frames, min((k + 1) * self.shard_frames, len(self.frames)))
-
-    def document(self) -> dict[str, Any]:
-        """Return the plan as plain JSON types."""
-        plain: dict[str, Any] = json.loads(
-            json.dumps({"format_version": schema.FORMAT_VERSION, **asdict(self)})
-        )
-        return plain
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replace a file in one step: readers see the old text or the new, never a part."""
-    aside = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)
-
-
 def create(path: Path, plan: Plan) -> None:
     """Lay out an empty store for ``plan``; the plan itself lands last, so that half a layout is redone."""
-    (path / STAGING / "shards").mkdir(parents=True, exist_ok=True)
+    staging = plan.staging(path)
+    (path / STAGING / "plan.json").unlink(missing_ok=True)
+    for abandoned in path.joinpath(STAGING).iterdir():
+        if abandoned.is_dir():
+            shutil.rmtree(abandoned)
+    (staging / "shards").mkdir(parents=True)
+    for spec, shape, attributes in _layout(plan):
+        place = staging / "store" / spec.name
+        create_array(place, spec, shape, shard=plan.shard_frames, attributes=attributes)
+    write_text(path / STAGING / "plan.json", json.dumps(sealed(plan.document()), indent=1))
+
+
+def _layout(plan: Plan) -> Iterator[tuple[schema.ArraySpec, tuple[int, ...], dict[str, Any]]]:
+    """Every sharded array of a plan, its shape, and what it says of itself beside the schema."""
     for spec in schema.FRAME_ARRAYS:
-        row = (*plan.shape, 3)[: len(spec.axes) - 1]
-        extra = {"class_names": list(plan.class_names)} if spec.name == "semantic" else None
-        create_array(
-            path / spec.name, spec, (len(plan.frames), *row), shard=plan.shard_frames, attributes=extra
-        )
-    write_text(path / STAGING / "plan.json", json.dumps(plan.document(), indent=1))
+        shape = (len(plan.frames), *plan.shape, 3)[: len(spec.axes)]
+        yield spec, shape, {"class_names": list(plan.class_names)} if spec.name == "semantic" else {}
 
 
-def unfinished_plan(path: Path) -> dict[str, Any] | None:
-    """Return the plan of a store that is being built at ``path``, or None where there is none."""
+def is_begun(path: Path, plan: Plan) -> bool:
+    """Whether all arrays of ``plan`` are laid out aside, as ``create`` does it."""
+    new = plan.staging(path) / "store"
     try:
-        document: dict[str, Any] = json.loads((path / STAGING / "plan.json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"{path}: the build's plan is damaged ({error}); build again with --overwrite"
-        ) from error
-    return document
-
-
-def is_ours(path: Path) -> bool:
-    """Whether ``path`` is a region-support store or the beginning of one (so that it may be replaced)."""
-    if (path / STAGING).is_dir():
-        return True
-    try:
-        return bool(root_attributes(path).get("format") == schema.FORMAT)
-    except InputError:
+        return not any(
+            encoding_problems(
+                zarr.open_array(str(new / spec.name), mode="r"), spec, shape, shard=plan.shard_frames,
+                attributes=attributes,
+            )
+            for spec, shape, attributes in _layout(plan)
+        )  # fmt: skip
+    except (OSError, ValueError, TypeError, KeyError):  # missing, or damaged in one of many ways
         return False
 
 
-def remove(path: Path) -> None:
-    """Delete a store, its root first, so that an interrupted deletion never looks like a store."""
-    (path / "zarr.json").unlink(missing_ok=True)
-    shutil.rmtree(path)
-
-
 def write_shard(
-    path: Path, plan: Plan, k: int, arrays: Iterable[tuple[str, Array]], table: Iterator[dict[str, Array]]
-) -> None:
+    path: Path, plan: Plan, k: int, arrays: Iterable[tuple[str, Array]], table: Iterator[dict[str, Array]],
+    versions: Mapping[str, str] | None = None,
+) -> None:  # fmt: skip
     """Write one whole shard of every array, then the regions' table, then the record that makes it count.
 
     Parameters
@@ -126,22 +80,24 @@ def write_shard(
         they are asked for one by one, so that the caller need not hold them all.
     table
         Per frame the columns of ``schema.REGION_ARRAYS``; asked for after the arrays.
+    versions
+        What wrote this shard, where it may differ from the plan's: a resumed build, a cluster's worker.
     """
     rows = plan.shard(k)
     files = {}
-    specs = {spec.name: spec for spec in schema.FRAME_ARRAYS}
+    folder = plan.staging(path)
     for name, values in arrays:
-        file = shard_file(path, specs[name], k)
+        file = shard_file(folder / "store", SPECS[name], k)
         file.unlink(missing_ok=True)  # zarr would read what an interrupted build left, damaged or not
         # Looking for empty chunks costs more than compressing them, and a shard is always written whole.
-        array = zarr.open_array(str(path / name), mode="r+").with_config({"write_empty_chunks": True})
-        array[rows] = values
-        files[name] = {"bytes": file.stat().st_size, "sha256": sha256(file)}
+        array = zarr.open_array(str(folder / "store" / name), mode="r+")
+        array.with_config({"write_empty_chunks": True})[rows] = values
+        files[name] = file_record(file)
         del values
-    if set(files) != set(specs):
-        raise ValueError(f"a shard holds {sorted(specs)}, got {sorted(files)}")
+    if set(files) != set(SPECS):
+        raise ValueError(f"a shard holds {sorted(SPECS)}, got {sorted(files)}")
     columns = list(table)
-    staged = path / STAGING / "shards" / f"{k:05d}"
+    staged = folder / "shards" / f"{k:05d}"
     aside = staged.with_suffix(f".{os.getpid()}.partial")
     merged: dict[str, Any] = {
         spec.name: np.concatenate([frame[spec.name] for frame in columns]) for spec in schema.REGION_ARRAYS
@@ -158,25 +114,36 @@ def write_shard(
         "frames": [rows.start, rows.stop],
         "files": files,
         "table": sha256(staged.with_suffix(".npz")),
+        "versions": dict(versions or plan.versions),
     }
-    write_text(staged.with_suffix(".json"), json.dumps(record))
+    write_text(staged.with_suffix(".json"), json.dumps(sealed(record)))
 
 
-def read_record(path: Path, plan: Plan, k: int) -> dict[str, Any] | None:
-    """Return the record of a shard whose files are all there with their sizes, else None."""
-    staged = path / STAGING / "shards" / f"{k:05d}"
+def read_record(path: Path, plan: Plan, k: int, *, whole: bool = False) -> dict[str, Any] | None:
+    """Return the record of a shard whose files are all there with their sizes, else None.
+
+    With ``whole`` they are read and held against their SHA-256: what another process left may be damaged.
+    """
+    folder = plan.staging(path)
+    staged = folder / "shards" / f"{k:05d}"
     try:
-        record: dict[str, Any] = json.loads(staged.with_suffix(".json").read_text(encoding="utf-8"))
-        whole = sha256(staged.with_suffix(".npz")) == record["table"]
+        record = read_sealed(staged.with_suffix(".json"))
+        sound = sha256(staged.with_suffix(".npz")) == record["table"]
         for spec in schema.FRAME_ARRAYS:
-            whole &= shard_file(path, spec, k).stat().st_size == record["files"][spec.name]["bytes"]
+            file = shard_file(folder / "store", spec, k)
+            sound &= file_problem(file, record["files"][spec.name], whole=whole) is None
     except (OSError, ValueError, KeyError):
         return None
-    return record if whole else None
+    return record if sound else None
+
+
+def is_whole(path: Path, plan: Plan) -> bool:
+    """Whether the store of ``plan`` is whole and waits for ``switch`` alone."""
+    return (plan.staging(path) / "store" / "zarr.json").exists()
 
 
 def finish(path: Path, plan: Plan) -> None:
-    """Write the index arrays, the regions' table and, last of all, the root group.
+    """Write the index arrays and the regions' table, last of all the root group, still aside.
 
     Raises
     ------
@@ -187,37 +154,76 @@ def finish(path: Path, plan: Plan) -> None:
     missing = [k for k, record in enumerate(records) if record is None]
     if missing:
         raise InputError(f"{path}: shards {missing} of {plan.n_shards} are missing; run the same build again")
+    folder = plan.staging(path)
+    new = folder / "store"
+    for leftover in new.rglob("*.partial"):  # a killed writer leaves its temporary file
+        leftover.unlink()
     index: dict[str, Any] = {"frame_id": plan.frame_ids, "split": plan.split, "scene": plan.scene}
     for spec in schema.INDEX_ARRAYS:
         extra = {"scene_names": list(plan.scene_names)} if spec.name == "scene" else None
-        values = index[spec.name] = np.asarray(index[spec.name], spec.dtype)
-        create_array(path / spec.name, spec, values.shape, attributes=extra)[:] = values
+        index[spec.name] = _write_small(new / spec.name, spec, index[spec.name], extra)
 
     parts = []
     for k in range(plan.n_shards):
-        with np.load(path / STAGING / "shards" / f"{k:05d}.npz") as part:
+        with np.load(folder / "shards" / f"{k:05d}.npz") as part:
             parts.append(dict(part))
-    start = np.concatenate([[0], np.cumsum(np.concatenate([part["count"] for part in parts]))])
     table = {spec.name: np.concatenate([part[spec.name] for part in parts]) for spec in schema.REGION_ARRAYS}
-    table["start"] = start
-    zarr.create_group(str(path / "regions"), overwrite=True)
+    table["start"] = np.concatenate([[0], np.cumsum(np.concatenate([part["count"] for part in parts]))])
+    zarr.create_group(str(new / "regions"), overwrite=True)
     for spec in (schema.REGION_START, *schema.REGION_ARRAYS):
-        values = np.ascontiguousarray(table[spec.name], spec.dtype)
-        create_array(path / "regions" / spec.name, spec, values.shape)[:] = values
-        table[spec.name] = values
-    for leftover in path.rglob("*.partial"):  # a killed writer leaves its temporary file
-        leftover.unlink()
-    document = plan.document()
+        table[spec.name] = _write_small(new / "regions" / spec.name, spec, table[spec.name])
     shards = [{"frames": r["frames"], "files": r["files"]} for r in records if r]
+    document = plan.document()
     attributes = {
         "format": schema.FORMAT,
         "format_version": schema.FORMAT_VERSION,
-        **{
-            name: document[name]
-            for name in ("parameters", "source", "split_origin", "intrinsics", "versions")
-        },
+        **{name: document[name] for name in ("parameters", "source", "split_origin", "intrinsics")},
+        "versions": _all_versions(document["versions"], [r["versions"] for r in records if r]),
         "content_sha256": content_hash(shards, {**index, **table}),
+        "files": _small_files(new),
         "shards": shards,
     }
-    zarr.create_group(str(path), attributes=attributes, overwrite=False)
-    shutil.rmtree(path / STAGING)
+    zarr.create_group(str(new), attributes=sealed(attributes), overwrite=False)
+
+
+def _write_small(
+    path: Path, spec: schema.ArraySpec, content: npt.ArrayLike, attributes: Mapping[str, Any] | None = None
+) -> Array:
+    """Write an array that is not sharded, and return it in its own type."""
+    values: Array = np.ascontiguousarray(content, spec.dtype)
+    array = create_array(path, spec, values.shape, attributes=attributes)
+    # Zeros, too, have their file: what is missing is never taken for zeros.
+    array.with_config({"write_empty_chunks": True})[:] = values
+    return values
+
+
+def _all_versions(planned: dict[str, str], written: list[dict[str, str]]) -> dict[str, str]:
+    """Name every version that had a part in the store; more than one where a build went on under others."""
+    parts = [planned, *written]
+    return {name: ", ".join(sorted({part[name] for part in parts if name in part})) for name in planned}
+
+
+def _small_files(new: Path) -> dict[str, Any]:
+    """Records of all files of a store that is not finished yet, but for its shards, which have theirs."""
+    shards = tuple(f"{name}/c/" for name in SPECS)
+    names = sorted(file.relative_to(new).as_posix() for file in new.rglob("*") if file.is_file())
+    return {name: file_record(new / name) for name in names if not name.startswith(shards)}
+
+
+def switch(path: Path, plan: Plan) -> None:
+    """Put a whole store in its place, and what stood there away; run again, it goes on where it was stopped.
+
+    Its arrays move within one file system, some dozen renames; other files in the folder stay.
+    """
+    new = plan.staging(path) / "store"
+    old = path / STAGING / f"replaced-{os.getpid()}-{os.urandom(4).hex()}"
+    old.mkdir()
+    if (path / "zarr.json").exists():  # first: what lacks its root is no store, so that none is half old
+        (path / "zarr.json").rename(old / "zarr.json")
+    for entry in sorted(new.iterdir()):
+        if entry.name != "zarr.json":
+            if (path / entry.name).exists():
+                (path / entry.name).rename(old / entry.name)
+            entry.rename(path / entry.name)
+    (new / "zarr.json").rename(path / "zarr.json")
+    (path / STAGING / "plan.json").unlink()

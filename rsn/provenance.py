@@ -1,30 +1,14 @@
 """Where a result comes from: the commit and the versions that computed it."""
 
 import platform
-import subprocess
-from pathlib import Path
 
 import numpy as np
 import torch
 
 import rsgt
+from rsgt.provenance import commit
 
-
-def commit() -> str:
-    """Name the commit of the source tree that this runs from, ``+changes`` where it differs; or "unknown"."""
-    root = Path(__file__).resolve().parent.parent
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(root), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        # An installed package may lie in somebody else's repository, whose commit says nothing of it.
-        if Path(git("rev-parse", "--show-toplevel")).resolve() != root:
-            return "unknown"
-        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "-uno") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+__all__ = ["commit", "versions"]
 
 
 def versions() -> dict[str, str]:

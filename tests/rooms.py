@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from rsgt import writer
+from rsgt import staging, writer
 from rsgt.schema import FRAME_ARRAYS, TEST, TRAIN
 
 Array = npt.NDArray[np.generic]
@@ -53,7 +53,7 @@ def write_rooms(
 ) -> Path:
     """Write a finished store of so many frames, two of a scene, training frames first."""
     count = train + test
-    plan = writer.Plan(
+    plan = staging.Plan(
         parameters={"labels": "40", "depth": depth},
         source={"kind": "rooms"},
         shape=shape,
@@ -75,6 +75,7 @@ def write_rooms(
         arrays = ((spec.name, np.stack([frame[spec.name] for frame in frames])) for spec in FRAME_ARRAYS)
         writer.write_shard(path, plan, k, arrays, (region_table(frame) for frame in frames))
     writer.finish(path, plan)
+    writer.switch(path, plan)
     return path
 
 

@@ -17,10 +17,11 @@ DOORS = {
     "h5py": {"rsgt.nyu", "rsgt.chunks", "rsgt.synthetic"},
     "deflate": {"rsgt.chunks"},
     "embreex": {"rsgt.rooms.tracing"},
-    "zarr": {"rsgt.store", "rsgt.writer"},
+    "zarr": {"rsgt.encoding", "rsgt.store", "rsgt.writer"},
     "numba": {"rsgt.kernels", "rsgt.splits", "rsn.mean_shift"},
-    "dask": {"rsgt.build", "rsgt.compare", "rsgt.stats", "rsgt.verify"},
-    "distributed": {"rsgt.build"},
+    "dask": {"rsgt.threads"},
+    "filelock": {"rsgt.staging", "rsn.run"},
+    "distributed": {"rsgt.cluster"},
     "click": {"rsgt.cli", "rsgt.terminal", "rsn.cli"},
 }
 ASSEMBLIES = {"rsgt.build", "rsgt.verify", "rsn.experiment"}
@@ -64,7 +65,7 @@ EXTRA = {"rsn.inference": {"rsgt.region_support"}, "rsn.cli": {"rsgt.terminal"}}
 
 def test_one_bridge_from_training_to_the_store():
     assert {n for n in users_of("rsgt.store") if n.startswith("rsn")} <= {"rsn.dataset"}
-    allowed = {"rsgt", "rsgt.schema", "rsgt.store"}
+    allowed = {"rsgt", "rsgt.provenance", "rsgt.schema", "rsgt.store"}
     for name, found in IMPORTS.items():
         if name.startswith("rsn"):
             modules = {f for f in found if f in NAMES and f.startswith("rsgt")}
@@ -91,7 +92,7 @@ def test_sizes_and_names(path):
             assert node.end_lineno - node.lineno <= 80, f"{path}: {node.name}"
 
 
-LONG = {"rsgt/cli.py": 370, "rsgt/kernels.py": 640, "rsgt/build.py": 420, "rsgt/store.py": 350}
+LONG = {"rsgt/cli.py": 370, "rsgt/kernels.py": 640, "rsgt/build.py": 440, "rsgt/store.py": 390}
 """One library, one door, makes these longer than the rest."""
 
 

@@ -138,7 +138,8 @@ def test_interrupted_build_goes_on(nyu_file, tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError):
         xarray.open_zarr(out, consolidated=False)
     monkeypatch.setattr(writer, "write_shard", write)
-    done = {k: f.stat().st_mtime_ns for k in (0, 1) if (f := out / f"depth/c/{calls[k]}/0/0").exists()}
+    (staged,) = out.glob(f"{store.STAGING}/*/store")
+    done = {k: f.stat().st_mtime_ns for k in (0, 1) if (f := staged / f"depth/c/{calls[k]}/0/0").exists()}
     assert len(done) == 2
     with pytest.raises(InputError, match="min_size is 4, asked 7"):
         build(path, out, assembly.Parameters(min_size=7))
@@ -157,7 +158,8 @@ def test_a_shard_file_that_shrank_is_built_again(nyu_file, tmp_path, monkeypatch
     with pytest.raises(KeyboardInterrupt):
         build(path, out)
     monkeypatch.undo()
-    with (out / "rgb/c/1/0/0/0").open("r+b") as file:
+    (shard,) = out.glob(f"{store.STAGING}/*/store/rgb/c/1/0/0/0")
+    with shard.open("r+b") as file:
         file.truncate(100)
     assert build(path, out).built == 1
     assert array_files(out) == array_files(build(path, tmp_path / "whole.zarr").path)
@@ -216,8 +218,9 @@ def test_open_refuses_what_is_no_store(tmp_path):
         store.open_store(tmp_path / "none.zarr")
     with pytest.raises(InputError, match="no region-support store"):
         store.open_store(tmp_path)
+    group = {"zarr_format": 3, "node_type": "group"}
     (tmp_path / "zarr.json").write_text(
-        json.dumps({"attributes": {"format": "region-support", "format_version": 9}})
+        json.dumps({"attributes": {"format": "region-support", "format_version": 9}, **group})
     )
     with pytest.raises(InputError, match="version 9"):
         store.open_store(tmp_path)
@@ -328,6 +331,65 @@ def test_distributed_survives_a_killed_worker(tmp_path):
     assert killed
     assert result.built == 12
     assert array_files(result.path) == array_files(whole.path)
+
+
+def test_a_lost_scheduler_is_said_and_the_build_goes_on(tmp_path):
+    distributed = pytest.importorskip("distributed")
+    path = write_nyu(tmp_path / "a.mat", smooth_frames(24, shape=(60, 80)))
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
+    ) as cluster:
+        address = cluster.scheduler_address
+
+        def lose(done, total):
+            if done == 3:
+                cluster.close()
+
+        with pytest.raises(InputError, match=r"was lost.*run the same command again"):
+            build(path, tmp_path / "s.zarr", shard_frames=2, scheduler=address, progress=lose)
+    with pytest.raises(InputError, match="unfinished"):
+        store.open_store(tmp_path / "s.zarr")
+    assert 0 < build(path, tmp_path / "s.zarr", shard_frames=2).built < 12
+
+
+def test_workers_in_another_folder_see_the_same_paths(tmp_path, monkeypatch):
+    """A relative path means another place to a process that runs elsewhere."""
+    distributed = pytest.importorskip("distributed")
+    write_nyu(tmp_path / "a.mat", smooth_frames(6))
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
+    ) as cluster:
+        monkeypatch.chdir(tmp_path)
+        result = build(Path("a.mat"), Path("s.zarr"), scheduler=cluster.scheduler_address)
+    assert (result.built, result.path) == (2, Path("s.zarr"))
+
+
+def test_a_worker_of_another_version_is_refused(nyu_file, tmp_path, monkeypatch):
+    source = open_source(nyu_file[0])
+    plan = assembly.plan_build(source, PARAMETERS)
+    mine = assembly.provenance.versions(*assembly.PACKAGES)
+    monkeypatch.setattr(assembly.provenance, "versions", lambda *_: mine | {"commit": "another"})
+    with pytest.raises(InputError, match="commit is another, expected"):
+        assembly.build_shard(source, tmp_path, plan, 0)
+
+
+def test_versions_that_were_mixed_are_named(nyu_file, tmp_path, monkeypatch):
+    """A build that goes on under another numpy says both; under another state of rsgt it does not go on."""
+    path, out = nyu_file[0], tmp_path / "s.zarr"
+    mine = assembly.provenance.versions(*assembly.PACKAGES)
+    monkeypatch.setattr(writer, "finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        build(path, out)
+    monkeypatch.undo()
+    (shard,) = out.glob(f"{store.STAGING}/*/store/depth/c/1/0/0")
+    shard.unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(assembly.provenance, "versions", lambda *_: mine | {"commit": "another"})
+        with pytest.raises(InputError, match="commit is .*, now another"):
+            build(path, out)
+    monkeypatch.setattr(assembly.provenance, "versions", lambda *_: mine | {"numpy": "9.9"})
+    assert build(path.rename(tmp_path / "renamed.mat"), out).built == 1
+    assert store.open_store(out).attributes["versions"]["numpy"] == ", ".join(sorted([mine["numpy"], "9.9"]))
 
 
 def test_no_scheduler_there(nyu_file, tmp_path, monkeypatch):

@@ -1,13 +1,14 @@
 """A sound store passes; every kind of damage is found, and the frame named."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import zarr
 
 from rsgt import build as assembly
-from rsgt import store
+from rsgt import manifest, store
 from rsgt.source import open_source
 from rsgt.verify import frame_problems, verify
 from tests.conftest import smooth_frames, write_nyu
@@ -49,7 +50,7 @@ def test_a_flipped_bit_names_its_frames(built):
     data[200] ^= 1
     file.write_bytes(data)
     found = messages(out)
-    assert any("support of frames 5..8: the file's SHA-256" in m for m in found)
+    assert "support/c/1/0/0: the file's SHA-256 is not the recorded one (support of frames 5..8)" in found
     assert any(m.startswith("frame 5: support can't be decoded") for m in found)
     with pytest.raises(ValueError, match="support of frames 4..4 can't be read"):
         store.open_store(out).read("support", 4, 5)
@@ -61,8 +62,16 @@ def test_missing_and_short_files(built):
     with (out / "depth/c/2/0/0").open("r+b") as file:
         file.truncate(50)
     found = messages(out)
-    assert any("rgb of frames 1..4: the shard's file is missing" in m for m in found)
-    assert any("depth of frames 9..10: the file has 50 bytes" in m for m in found)
+    assert "rgb/c/0/0/0/0: the file is missing (rgb of frames 1..4)" in found
+    assert any(m.startswith("depth/c/2/0/0: the file has 50 bytes") for m in found)
+
+
+def rewrite_root(out, change):
+    """Change the root's attributes as somebody would who knows the format, its seal included."""
+    document = json.loads((out / "zarr.json").read_text())
+    change(document["attributes"])
+    document["attributes"] = manifest.sealed(document["attributes"])
+    (out / "zarr.json").write_text(json.dumps(document))
 
 
 def test_altered_labels_with_mended_checksums(built):
@@ -70,28 +79,42 @@ def test_altered_labels_with_mended_checksums(built):
     _, out = built
     array = zarr.open_array(str(out / "region"), mode="r+")
     array[0:4] = np.where(array[0:4] == 1, 2, array[0:4])
-    document = json.loads((out / "zarr.json").read_text())
-    file = out / "region/c/0/0/0"
-    shard = document["attributes"]["shards"][0]
-    shard["files"]["region"] = {"bytes": file.stat().st_size, "sha256": store.sha256(file)}
-    (out / "zarr.json").write_text(json.dumps(document))
+    record = manifest.file_record(out / "region/c/0/0/0")
+    rewrite_root(out, lambda attributes: attributes["shards"][0]["files"].update(region=record))
     found = messages(out)
     assert any("content hash differs" in m for m in found)
     assert any(m.startswith("frame 1: region labels are not dense") for m in found)
 
 
-def test_wrong_parameters_and_table_and_schema(built):
+def test_wrong_parameters_and_table(built):
     _, out = built
-    document = json.loads((out / "zarr.json").read_text())
-    document["attributes"]["parameters"]["bins"] = 3
-    (out / "zarr.json").write_text(json.dumps(document))
+    rewrite_root(out, lambda attributes: attributes["parameters"].update(bins=3))
     assert any("differs from Algorithm 1" in m for m in messages(out))
     zarr.open_array(str(out / "regions/area"), mode="r+")[0] = 1
-    assert any("column area" in m and m.startswith("frame 1:") for m in messages(out))
-    metadata = json.loads((out / "split/zarr.json").read_text())
+    found = messages(out)
+    assert any("column area" in m and m.startswith("frame 1:") for m in found)
+    assert any(m.startswith("regions/area/c/0: the file") for m in found)
+
+
+def test_wrong_metadata_is_found_though_all_records_are_mended(built):
+    _, out = built
+    file = out / "split/zarr.json"
+    metadata = json.loads(file.read_text())
     metadata["dimension_names"] = ["image"]
-    (out / "split/zarr.json").write_text(json.dumps(metadata))
-    assert messages(out) == ["array split is uint8 over ('image',), expected uint8 over ('frame',)"]
+    file.write_text(json.dumps(metadata))
+    record = manifest.file_record(file)
+    rewrite_root(out, lambda attributes: attributes["files"].update({"split/zarr.json": record}))
+    (found,) = messages(out)
+    assert found == "array split: dimension_names is ('image',), expected ('frame',)"
+
+
+@pytest.mark.parametrize("name", ["rgb", "region", "frame_id", "split", "scene", "regions"])
+def test_a_lost_array_is_named(built, name):
+    _, out = built
+    shutil.rmtree(out / name)
+    assert any(m.startswith(f"{name}/") and "the file is missing" in m for m in messages(out))
+    with pytest.raises(store.DamageError, match="the file is missing.*rsgt verify"):
+        store.open_store(out)
 
 
 def test_another_source_is_told_apart(built, tmp_path):

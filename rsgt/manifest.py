@@ -1,0 +1,75 @@
+"""What a store remembers of its files and of itself, and whether that still holds.
+
+Every file of a store has a record, its size and its SHA-256, and every document of records has a seal, a hash
+over all else that it says: a flipped bit or a changed word is found wherever it is.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+SEAL = "seal"
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, as ``sha256sum`` prints it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_record(path: Path) -> dict[str, Any]:
+    """What a store remembers of one of its files: ``bytes`` and ``sha256``."""
+    return {"bytes": path.stat().st_size, "sha256": sha256(path)}
+
+
+def file_problem(path: Path, record: Mapping[str, Any], *, whole: bool = False) -> str | None:
+    """Say how a file differs from its ``file_record``: missing or of another size; None = it does not.
+
+    Parameters
+    ----------
+    path, record
+        The file, and what was remembered of it.
+    whole
+        Compare its SHA-256 as well, which reads it; without, this is cheap enough for every read.
+    """
+    try:
+        size = path.stat().st_size
+    except (FileNotFoundError, NotADirectoryError):
+        return "the file is missing"
+    if size != record["bytes"]:
+        return f"the file has {size} bytes, expected {record['bytes']}"
+    if whole and sha256(path) != record["sha256"]:
+        return "the file's SHA-256 is not the recorded one"
+    return None
+
+
+def seal(document: Mapping[str, Any]) -> str:
+    """SHA-256 over all entries of a document but its seal, whatever their order and spacing in a file.
+
+    A document is plain JSON: mappings with text keys, lists, text, numbers, true, false and null.
+    """
+    rest = {name: value for name, value in document.items() if name != SEAL}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def sealed(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a document with its seal."""
+    return {**document, SEAL: seal(document)}
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """Read a JSON file that ``sealed`` made.
+
+    Raises
+    ------
+    ValueError
+        Where it is no JSON, or its seal does not hold.
+    OSError
+        Where it can't be read.
+    """
+    document = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(document, dict) or document.get(SEAL) != seal(document):
+        raise ValueError(f"{path}: its seal does not hold")
+    return document

@@ -1,0 +1,53 @@
+"""Where a result comes from: the commit and the versions of what computed it."""
+
+import hashlib
+import platform
+import subprocess
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import rsgt
+
+
+@cache
+def commit() -> str:
+    """Name the commit of the source tree that this runs from; "unknown" where it runs from none.
+
+    Where tracked files differ from it, ``+changes.`` and a hash of the difference follow, so that two states
+    of a tree that is worked on have two names.
+    """
+    root = Path(__file__).resolve().parent.parent
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(root), *arguments]
+        return (
+            subprocess.run(command, capture_output=True, check=True).stdout.decode(errors="replace").strip()
+        )
+
+    try:
+        # An installed package may lie in somebody else's repository, whose commit says nothing of it.
+        if Path(git("rev-parse", "--show-toplevel")).resolve() != root:
+            return "unknown"
+        head, changes = git("rev-parse", "HEAD"), git("diff", "HEAD")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return head + (f"+changes.{hashlib.sha256(changes.encode()).hexdigest()[:8]}" if changes else "")
+
+
+@cache
+def versions(*packages: str) -> dict[str, str]:
+    """Versions of rsgt (with its ``commit``), of Python, and of packages; "none" for one not installed."""
+
+    def of(name: str) -> str:
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            return "none"
+
+    return {
+        "rsgt": rsgt.__version__,
+        "commit": commit(),
+        "python": platform.python_version(),
+        **{name: of(name) for name in packages},
+    }
