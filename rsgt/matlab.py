@@ -8,7 +8,7 @@ the HDF5 library raises over a damaged file becomes one line that names the file
 import importlib
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +115,12 @@ class MatFile:
             if isinstance(error, InputError):
                 raise
             raise damaged(path, "its first block", error) from error
+
+    def close(self) -> None:
+        """Let go of the file, which nobody could replace otherwise while an error's traceback holds it."""
+        self._known.clear()
+        with suppress(*FAULTS):
+            self._file.close()
 
     def __contains__(self, name: str) -> bool:
         with reading(self.path, name):

@@ -64,7 +64,11 @@ class NyuFile:
                 "at the same path on every worker's machine, or on a shared disk"
             )
         file = MatFile(self.path, _FACTS)
-        check_layout(file)
+        try:
+            check_layout(file)
+        except InputError:
+            file.close()
+            raise
         return file
 
     @property

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +56,8 @@ def _content(path: Path) -> dict[str, Any]:
         if is_matlab5:
             found = _matlab5(path)
         elif is_matlab73(path):
-            opened = MatFile(path, _EXPECTED)
-            found = {key: opened.small(key).ravel() for key in _IN_MATLAB.values() if key in opened}
+            with closing(MatFile(path, _EXPECTED)) as opened:
+                found = {key: opened.small(key).ravel() for key in _IN_MATLAB.values() if key in opened}
         else:
             return _from_json(path)
     except (OSError, ValueError) as error:

@@ -39,7 +39,9 @@ def arrays():
 def originals(folder):
     """Write a sound file of each layout, and one that links may point to."""
     for layout in (*LAYOUTS, "other"):
-        write_nyu(folder / f"{layout}.mat", arrays(), layout="frame" if layout == "other" else layout, names=NAMES)
+        write_nyu(
+            folder / f"{layout}.mat", arrays(), layout="frame" if layout == "other" else layout, names=NAMES
+        )
 
 
 def replace(file, name, **how):
@@ -190,16 +192,20 @@ def packed_wrongly(file, rng):
     data[...] = values
     raw = values[1].tobytes()
     packed, mask = [
-        (b"", 0), (b"no gzip at all", 0), (zlib.compress(raw[:-1]), 0), (zlib.compress(raw + raw), 0),
+        (b"0", 0), (b"no gzip at all", 0), (zlib.compress(raw[:-1]), 0), (zlib.compress(raw + raw), 0),
         (zlib.compress(bytes(10**8)), 0), (raw[:-3], 3), (raw[:-3], 2), (zlib.compress(raw)[:-5], 1),
     ][rng.integers(8)]  # fmt: skip
     data.id.write_direct_chunk((1,) + (0,) * (values.ndim - 1), packed, mask)
 
 
 def bad_value(file, rng):
-    name, value = [("depths", np.nan), ("depths", np.inf), ("rawDepths", -1), ("labels", 30), ("depths", -0.5)][
-        rng.integers(5)
-    ]
+    name, value = [
+        ("depths", np.nan),
+        ("depths", np.inf),
+        ("rawDepths", -1),
+        ("labels", 30),
+        ("depths", -0.5),
+    ][rng.integers(5)]
     data = file[name]
     data[int(rng.integers(FRAMES)), 2, 3] = value
 
@@ -260,7 +266,9 @@ def region_references(file, rng):
 def attributes(file, rng):
     for name in (*STACKS, "names", "scenes"):
         if rng.random() < 0.5:
-            file[name].attrs["MATLAB_empty"] = [np.uint8(1), "yes", np.zeros(3, [("a", "i4")])][rng.integers(3)]
+            file[name].attrs["MATLAB_empty"] = [np.uint8(1), "yes", np.zeros(3, [("a", "i4")])][
+                rng.integers(3)
+            ]
     file.attrs["rsgt_synthetic"] = h5py.Empty("f4")
 
 
