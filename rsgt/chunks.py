@@ -40,7 +40,7 @@ def _reading() -> Iterator[None]:
     try:
         yield
     except FAULTS as error:
-        raise ChunkError(" ".join(str(error).split()) or type(error).__name__) from error
+        raise ChunkError(str(error) or type(error).__name__) from error
 
 
 def stream(data: Any, frames: Sequence[int], place: Place) -> None:
@@ -124,7 +124,9 @@ def _chunk(data: Any, offset: tuple[int, ...], chunks: tuple[int, ...], filters:
             continue
         if code == h5py.h5z.FILTER_DEFLATE:
             packed = deflate.zlib_decompress(packed, size)
-        elif item > 1:  # shuffled: the first byte of every value, the second of every value, and so on
+        elif (
+            item > 1 and len(packed) == size
+        ):  # shuffled: the first byte of every value, the second of every value, and so on
             packed = np.frombuffer(packed, np.uint8).reshape(item, -1).T.tobytes()
     if len(packed) != size:
         raise OSError(f"the chunk at {offset} has {len(packed)} bytes, expected {size}")

@@ -9,6 +9,7 @@ import importlib
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def reading(path: Path, what: str) -> Iterator[None]:
 
 def damaged(path: Path, what: str, error: BaseException) -> InputError:
     """Say that a part of a file can't be read."""
-    reason = " ".join(str(error).split()) or type(error).__name__
+    reason = " ".join(str(error).strip("'").split()) or type(error).__name__
     return InputError(f"{path}: {what} can't be read ({reason}); the file is damaged, download it again")
 
 
@@ -129,7 +130,8 @@ class MatFile:
     def names(self) -> list[str]:
         """Names in the root group, the first twenty."""
         with reading(self.path, "its root group"):
-            return [name for name, _ in zip(self._file, range(20), strict=False)]
+            first = islice(self._file, 20)  # a name that is no UTF-8 comes as bytes
+            return [name if isinstance(name, str) and name.isprintable() else repr(name) for name in first]
 
     def has_attribute(self, name: str) -> bool:
         """Whether the root group has an attribute."""

@@ -411,7 +411,7 @@ def child(folder, first, last):
 
 
 def run(folder, first, last):
-    """Judge mutants in child processes, one more after each that died; yields [seed, kind, outcome, message]."""
+    """Judge mutants in child processes, another after each that died: [seed, kind, outcome, message]."""
     while first < last:
         command = [sys.executable, "-m", "tests.torture.test_mat", folder, str(first), str(last)]
         root = Path(__file__).parents[2]
