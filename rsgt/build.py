@@ -1,13 +1,13 @@
 """From a source to a finished store: plan the shards, one Dask task a whole shard, resume, provenance."""
 
-import json
 import platform
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +21,13 @@ from rsgt.region_support import (
     Split,
     Unlabelled,
     Variant,
+    check_options,
     check_split,
     region_support,
 )
 from rsgt.schema import InputError, LabelSet
 from rsgt.source import DepthKind, Source
+from rsgt.split_file import read_split_file
 from rsgt.threads import Progress, default_workers, map_threads
 
 Array = npt.NDArray[Any]
@@ -53,11 +55,16 @@ class Parameters:
 
     def __post_init__(self) -> None:
         """Refuse what no algorithm has (the kernels' own checks would come after the layout)."""
-        if self.bins < 1 or self.min_size < 0:
-            raise InputError(f"bins {self.bins}, min-size {self.min_size}: expected bins >= 1, min-size >= 0")
+        check_options(self.variant, self.bins, self.min_size, self.unlabelled)
         if self.variant == "published" and self.instances:
             raise InputError("--instances: the published variant knows categories only; leave it out")
         check_split(self.variant, self.split, self.groups)
+        for name, choices in (("labels", get_args(LabelSet)), ("depth", get_args(DepthKind))):
+            if getattr(self, name) not in choices:
+                raise InputError(f"{name}: got {getattr(self, name)!r}, expected one of {', '.join(choices)}")
+        for name in ("bins", "min_size", "groups"):  # NumPy's integers are none to JSON
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, int(getattr(self, name)))
 
 
 def cluster(depth: Array, semantic: Array, instance: Array, parameters: Parameters) -> RegionSupport:
@@ -81,45 +88,15 @@ def scene_split(scenes: Sequence[str], share: float = TEST_SHARE, seed: int = SP
     A single scene is all training. The draw depends on the scenes' names and the seed, not on their order.
     """
     names = sorted(set(scenes))
-    counts = dict(zip(*np.unique(np.asarray(scenes), return_counts=True), strict=True))
+    counts = Counter(scenes)
     test: set[str] = set()
     held = 0
     for k in np.random.default_rng(seed).permutation(len(names)):
         if held >= share * len(scenes) or len(test) == len(names) - 1:
             break
         test.add(names[k])
-        held += int(counts[names[k]])
+        held += counts[names[k]]
     return [schema.TEST if scene in test else schema.TRAIN for scene in scenes]
-
-
-def read_split_file(path: Path, frame_ids: Sequence[int]) -> list[int]:
-    """Read a split: official ``splits.mat`` (trainNdxs, testNdxs) or JSON {"train": [ids], "test": [ids]}.
-
-    Raises
-    ------
-    InputError
-        Where the file is neither, or a frame is in no part or in both.
-    """
-    try:
-        if path.suffix == ".mat":
-            from scipy.io import loadmat  # here: only this file format needs it
-
-            content = loadmat(path)
-            parts = {"train": content["trainNdxs"].ravel(), "test": content["testNdxs"].ravel()}
-        else:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            parts = {"train": np.asarray(content["train"]), "test": np.asarray(content["test"])}
-        ids = {name: {int(i) for i in part} for name, part in parts.items()}
-    except (OSError, ValueError, KeyError, TypeError, NotImplementedError) as error:
-        raise InputError(
-            f"{path}: no split ({type(error).__name__}: {error}); expected splits.mat with trainNdxs and "
-            'testNdxs, or JSON {"train": [ids], "test": [ids]}, ids from 1'
-        ) from error
-    for frame in frame_ids:
-        if (frame in ids["train"]) == (frame in ids["test"]):
-            where = "both parts" if frame in ids["train"] else "no part"
-            raise InputError(f"{path}: frame {frame} is in {where}, expected exactly one of train and test")
-    return [schema.TEST if frame in ids["test"] else schema.TRAIN for frame in frame_ids]
 
 
 def _split(source: Source, frames: Sequence[int], split_file: Path | None) -> tuple[list[int], str]:

@@ -1,12 +1,14 @@
 """An HDF5 stack of frames, streamed along its own chunk grid, whatever that is.
 
 HDF5 has one lock for all its work. The fast way therefore only fetches packed chunks under it and inflates
-them outside, so that several threads read one file at the speed of several cores. Chunks with another
-filter, and stacks without chunks, take h5py's own way with the same result.
+them outside, so that several threads read one file at the speed of several cores; and a chunk that would
+inflate to more than it may hold is refused there, which HDF5 would go on unpacking. Chunks with another
+filter than gzip and shuffle, and stacks without chunks, take h5py's own way with the same result.
 """
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import deflate
@@ -19,7 +21,26 @@ Place = Callable[[Array, slice, tuple[slice, ...]], None]
 """Takes one block (frame, …), the positions in the selection that it fills, and the window of the
 trailing axes that it covers."""
 
-InflateError = deflate.DeflateError
+FAULTS: tuple[type[Exception], ...] = (
+    OSError, RuntimeError, KeyError, ValueError, TypeError, IndexError, AttributeError, ArithmeticError,
+    MemoryError, SystemError, deflate.DeflateError,
+)  # fmt: skip
+"""What h5py raises over a damaged file: HDF5's errors by their kind, and what nonsense in it leads to."""
+
+_UNPACKED_HERE = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE}
+
+
+class ChunkError(Exception):
+    """A chunk can't be read; the message says why, in one line."""
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Turn the many errors of a damaged chunk into one kind; no caller's code runs inside."""
+    try:
+        yield
+    except FAULTS as error:
+        raise ChunkError(str(error) or type(error).__name__) from error
 
 
 def stream(data: Any, frames: Sequence[int], place: Place) -> None:
@@ -37,18 +58,22 @@ def stream(data: Any, frames: Sequence[int], place: Place) -> None:
 
     Raises
     ------
-    OSError, InflateError
+    ChunkError
         Where a chunk can't be read.
     """
-    shape, chunks = data.shape, data.chunks or (1, *data.shape[1:])
-    fast = _inflates_fast(data)
+    with _reading():
+        shape, chunks = data.shape, data.chunks or (1, *data.shape[1:])
+        filters = _filters(data)
     for first, rows, wanted in _chunk_rows(frames, chunks[0]):
-        if not fast:
+        if filters is None:
             everything = tuple(slice(0, n) for n in shape[1:])
-            place(data[first : min(first + chunks[0], shape[0])][wanted], rows, everything)
+            with _reading():
+                block = data[first : min(first + chunks[0], shape[0])][wanted]
+            place(block, rows, everything)
             continue
         for offset, window in _grid(first, shape, chunks):
-            block = _chunk(data, offset, chunks)
+            with _reading():
+                block = _chunk(data, offset, chunks, filters)
             inside = tuple(slice(0, w.stop - w.start) for w in window)
             place(block[(wanted, *inside)], rows, window)
 
@@ -78,26 +103,31 @@ def _grid(
         yield (first, *offset), window
 
 
-def _inflates_fast(data: Any) -> bool:
-    """Whether the chunks are plain or gzip, so that they can be unpacked without HDF5."""
+def _filters(data: Any) -> list[int] | None:
+    """Filters of the chunks in the order of packing, where they can be undone without HDF5; else None."""
     if data.chunks is None:
-        return False
+        return None
     properties = data.id.get_create_plist()
     filters = [properties.get_filter(i)[0] for i in range(properties.get_nfilters())]
-    return filters in ([], [h5py.h5z.FILTER_DEFLATE])
+    return filters if set(filters) <= _UNPACKED_HERE else None
 
 
-def _chunk(data: Any, offset: tuple[int, ...], chunks: tuple[int, ...]) -> Array:
-    """Read one chunk, inflating it outside HDF5's lock; a chunk at the edge may come with its padding."""
+def _chunk(data: Any, offset: tuple[int, ...], chunks: tuple[int, ...], filters: list[int]) -> Array:
+    """Read one chunk, unpacking it outside HDF5's lock; a chunk at the edge may come with its padding."""
     try:
         skipped, packed = data.id.read_direct_chunk(offset)
-    except (OSError, RuntimeError):
-        skipped = 1  # never written: HDF5 gives the fill value; or unreadable: it says why
-    if skipped:
+    except (OSError, RuntimeError):  # never written: HDF5 gives the fill value; or unreadable: it says why
         return np.asarray(data[tuple(slice(o, o + c) for o, c in zip(offset, chunks, strict=True))])
-    size = math.prod(chunks) * data.dtype.itemsize
-    if data.compression == "gzip":
-        packed = deflate.zlib_decompress(packed, size)
+    size, item = math.prod(chunks) * data.dtype.itemsize, data.dtype.itemsize
+    for i, code in reversed(list(enumerate(filters))):
+        if skipped >> i & 1:
+            continue
+        if code == h5py.h5z.FILTER_DEFLATE:
+            packed = deflate.zlib_decompress(packed, size)
+        elif (
+            item > 1 and len(packed) == size
+        ):  # shuffled: the first byte of every value, the second of every value, and so on
+            packed = np.frombuffer(packed, np.uint8).reshape(item, -1).T.tobytes()
     if len(packed) != size:
         raise OSError(f"the chunk at {offset} has {len(packed)} bytes, expected {size}")
     return np.frombuffer(packed, data.dtype).reshape(chunks)

@@ -106,7 +106,7 @@ def build(
     )  # fmt: skip
     source = open_source(source_path)
     plan = assembly.plan_build(
-        source, parameters, frame_ids=parse_frames(frames) if frames else None,
+        source, parameters, frame_ids=parse_frames(frames) if frames is not None else None,
         shard_frames=shard_frames, split_file=split_file,
     )  # fmt: skip
     if dry_run:
@@ -156,9 +156,11 @@ def info(path: Path, as_json: bool) -> None:
         print_json(found)
         return
     arrays = found.pop("arrays")
+    if not found.get("intrinsics", True):
+        found["intrinsics"] = "camera unknown"
     print_pairs(
         [
-            (name, json.dumps(value) if isinstance(value, dict) else str(value))
+            (name, json.dumps(value) if value and isinstance(value, dict) else str(value))
             for name, value in found.items()
         ]
     )
@@ -313,13 +315,13 @@ def compare(
     from rsgt.prediction import open_prediction
     from rsgt.store import open_store
 
-    if frames and sample is not None:
+    if frames is not None and sample is not None:
         raise InputError("--frames and --sample exclude each other; leave one out")
     store = open_store(path)
     available, predicted = np.arange(len(store)), None
     if prediction:
         available, predicted = open_prediction(prediction, store, available, "region")
-    if frames:
+    if frames is not None:
         chosen = measures.named_frames(store, parse_frames(frames), available)
     else:
         size = measures.DEFAULT_SAMPLE if sample is None else sample
@@ -354,7 +356,7 @@ def report(path: Path, out: Path, frames: str | None, comparison: Path | None, w
 
     text = pages.page(
         open_store(path), comparison=pages.read_comparison(comparison) if comparison else None,
-        frame_ids=parse_frames(frames) if frames else None, workers=workers,
+        frame_ids=parse_frames(frames) if frames is not None else None, workers=workers,
     )  # fmt: skip
     out.write_text(text, encoding="utf-8")
     click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB")

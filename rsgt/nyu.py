@@ -4,49 +4,28 @@ MATLAB writes HDF5 with its axes reversed, so that h5py sees (frame, x, y); here
 """
 
 import hashlib
+import math
+import socket
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 
 from rsgt import kernels, schema
-from rsgt.chunks import InflateError, Place, first_frame, stream
+from rsgt.chunks import ChunkError, Place, first_frame, stream
+from rsgt.layout import STACKS, check_layout
+from rsgt.matlab import MatFile, damaged, reading
 from rsgt.schema import InputError, LabelSet
 from rsgt.source import DepthKind
 
 Array = npt.NDArray[Any]
-_STACKS = {
-    "images": ("uint8", 4),
-    "depths": ("float32", 3),
-    "rawDepths": ("float32", 3),
-    "labels": ("uint16", 3),
-    "instances": ("uint8", 3),
-}
-_REQUIRED = ("images", "depths", "labels", "names")
 _FACTS = "the official file is nyu_depth_v2_labeled.mat, 2.8 GB, from the data set's page"
 
-
-def _explain_unreadable(path: Path, error: OSError) -> InputError:
-    """Say what a file that HDF5 refuses is, as far as its first bytes tell."""
-    if path.is_dir():
-        return InputError(f"{path}: is a folder, expected a .mat file; {_FACTS}")
-    if not path.exists():
-        return InputError(f"{path}: no such file; {_FACTS}")
-    with path.open("rb") as file:
-        head = file.read(512)
-    if head.lstrip()[:1] == b"<":
-        found = "is an HTML or XML page saved under this name; download again and look at the size"
-    elif head.startswith(b"MATLAB 5.0"):
-        found = "is a MATLAB 5 file (is it splits.mat?); expected MATLAB 7.3 = HDF5"
-    elif "truncated" in str(error):
-        found = f"is truncated at {path.stat().st_size:,} bytes; download again and compare the size"
-    else:
-        found = f"can't be opened as HDF5 ({error})"
-    return InputError(f"{path}: {found}; {_FACTS}")
+FURTHEST_MEDIAN_M = 100.0
+"""No labelled frame's median depth is above; a room's in millimetres is, from 0.1 m on."""
 
 
 class NyuFile:
@@ -56,45 +35,41 @@ class NyuFile:
     ----------
     path
         The .mat file. Datasets have the axes of the official file: images (frame, channel, x, y), the
-        others (frame, x, y).
+        others (frame, x, y). Another process, or a worker on another machine, opens the same absolute path.
 
     Raises
     ------
     InputError
-        Where the file is missing, no HDF5, truncated, or lacks a dataset or has one of another shape.
+        Where the file is missing, no HDF5, truncated, or lacks a dataset or has one of another shape, type
+        or place; in a worker, also where it first reads from a file that its machine lacks.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._check()
+        _ = self._file  # opened and checked here, so that a mistake is told at once
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path}
+        return {"path": self.path.absolute()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _elsewhere=True)
+
+    _elsewhere = False  # whether another process opened the file first
 
     @cached_property
-    def _file(self) -> Any:
-        try:
-            return h5py.File(self.path, "r")
-        except OSError as error:
-            raise _explain_unreadable(self.path, error) from error
-
-    def _check(self) -> None:
-        missing = [name for name in _REQUIRED if name not in self._file]
-        if missing:
+    def _file(self) -> MatFile:
+        if self._elsewhere and not self.path.exists():
             raise InputError(
-                f"{self.path}: has no {', '.join(missing)} (it has {', '.join(self._file) or 'nothing'}); "
-                + _FACTS
+                f"{self.path}: not found on this machine (worker {socket.gethostname()}); put the file "
+                "at the same path on every worker's machine, or on a shared disk"
             )
-        frames, _, width, height = (*self._file["images"].shape, 0, 0, 0, 0)[:4]
-        for name, (dtype, rank) in _STACKS.items():
-            if name not in self._file:
-                continue
-            data = self._file[name]
-            expected = (frames, 3, width, height) if rank == 4 else (frames, width, height)
-            if data.shape != expected or data.dtype.kind != np.dtype(dtype).kind:
-                raise InputError(
-                    f"{self.path}: {name} is {data.dtype} {data.shape}, expected {dtype} {expected}; {_FACTS}"
-                )
+        file = MatFile(self.path, _FACTS)
+        try:
+            check_layout(file)
+        except InputError:
+            file.close()
+            raise
+        return file
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -115,7 +90,7 @@ class NyuFile:
     @property
     def is_synthetic(self) -> bool:
         """Whether ``rsgt synth`` made the file."""
-        return "rsgt_synthetic" in self._file.attrs
+        return self._file.has_attribute("rsgt_synthetic")
 
     @property
     def is_official(self) -> bool:
@@ -126,26 +101,32 @@ class NyuFile:
 
     @property
     def intrinsics(self) -> dict[str, float]:
-        """The colour camera, scaled to the frame's size; the labelled depth lies on its plane."""
-        camera = schema.nyu_facts()["intrinsics_rgb"]
+        """The colour camera, scaled to the frame's size; the labelled depth lies on its plane.
+
+        Known of NYU Depth v2's own frames, 480x640 pixels with its class names, and of ``rsgt synth``'s,
+        which are rendered through that camera; empty of another file, whose camera nobody stated.
+        """
         height, width = self.shape
+        is_nyu = (height, width) == (480, 640) and schema.label_set(self._names) == "894"
+        if not (is_nyu or self.is_synthetic):
+            return {}
+        camera = schema.nyu_facts()["intrinsics_rgb"]
         scale = {"fx": width / 640, "cx": width / 640, "fy": height / 480, "cy": height / 480}
         return {name: camera[name] * factor for name, factor in scale.items()}
 
-    def _strings(self, name: str) -> list[str]:
-        """Read a MATLAB cell array of strings: references to columns of UTF-16 code units."""
-        return ["".join(map(chr, self._file[ref][()].ravel())) for ref in self._file[name][()].ravel()]
-
     @cached_property
     def _names(self) -> list[str]:
-        return self._strings("names")
+        names = self._file.strings("names")
+        if not 0 < len(names) <= 65535:
+            raise InputError(f"{self.path}: names has {len(names)} entries, expected 1 to 65535; {_FACTS}")
+        return names
 
     @cached_property
     def scenes(self) -> list[str]:
         """Scene of each frame."""
         if "scenes" not in self._file:
             return [f"frame {i}" for i in self.frame_ids]
-        return self._strings("scenes")
+        return self._file.strings("scenes", len(self.frame_ids))
 
     def class_names(self, labels: LabelSet) -> list[str]:
         """Names of the classes 1, 2, … of a label set.
@@ -187,15 +168,16 @@ class NyuFile:
     def describe(self) -> dict[str, Any]:
         """Identity, scenes, labels and every stack's shape, dtype, chunk grid, filter and stored size."""
         arrays = {}
-        for name in (name for name in _STACKS if name in self._file):
+        for name in (name for name in STACKS if name in self._file):
             data = self._file[name]
-            arrays[name] = {
-                "shape": list(data.shape),
-                "dtype": str(data.dtype),
-                "chunks": list(data.chunks) if data.chunks else None,
-                "compression": data.compression,
-                "bytes": data.id.get_storage_size(),
-            }
+            with reading(self.path, name):
+                arrays[name] = {
+                    "shape": list(data.shape),
+                    "dtype": str(data.dtype),
+                    "chunks": list(data.chunks) if data.chunks else None,
+                    "compression": data.compression,
+                    "bytes": data.id.get_storage_size(),
+                }
         return {
             **self.identity(),
             "official_split": self.is_official,
@@ -219,29 +201,43 @@ class NyuFile:
     def depth(
         self, frames: Sequence[int], kind: DepthKind = "filled", out: Array | None = None
     ) -> npt.NDArray[np.float32]:
-        """Depth in metres, (frame, y, x) float32; 0 = none (holes of the raw depth).
+        """Depth in metres, (frame, y, x) float32; 0 = none.
+
+        NaN in raw depth is a hole, as many programs export it, and becomes 0; in-painted depth has no holes
+        to mark, so that NaN there is an error.
 
         Raises
         ------
         InputError
-            Where a value is NaN, infinite or negative, or raw depth is asked of a file without it.
+            Where a value is infinite, negative or beyond float32 (or NaN in in-painted depth), a frame's
+            median says that the unit is not the metre, or raw depth is asked of a file without it.
         """
         name = {"filled": "depths", "raw": "rawDepths"}[kind]
         if name not in self._file:
             raise InputError(f"{self.path}: has no {name}; use --depth filled")
         out = self._room(out, frames, np.float32)
+        largest, furthest = float(np.finfo(np.float32).max), 0.0
 
         def place(block: Array, rows: slice, window: tuple[slice, ...]) -> None:
+            nonlocal furthest
             x, y = window
-            if not (block.min() >= 0 and block.max() < np.inf):  # false for NaN, too
-                where = frames[rows][first_frame(~((block >= 0) & (block < np.inf)))] + 1
+            if kind == "raw" and np.isnan(block.max()):
+                block = np.where(np.isnan(block), 0, block)
+            low, high = float(block.min()), float(block.max())
+            if not (low >= 0 and high <= largest):  # false for NaN, too
+                where = frames[rows][first_frame(~((block >= 0) & (block <= largest)))] + 1
                 raise InputError(
-                    f"{self.path}: {name} of frame {where} has values that are NaN, infinite or negative; "
-                    "expected metres with 0 for a hole; mend the frame or leave it out (--frames)"
+                    f"{self.path}: {name} of frame {where} has values that are "
+                    f"{'NaN, ' if kind == 'filled' else ''}infinite or negative; expected metres with 0 "
+                    "for a hole; mend the frame or leave it out (--frames)"
                 )
+            furthest = max(furthest, high)
             out[rows, y, x] = block.swapaxes(1, 2)
 
         self._stream(name, frames, place)
+        for i in range(len(frames) if furthest > FURTHEST_MEDIAN_M else 0):
+            if doubt := schema.unit_doubt(out[i], FURTHEST_MEDIAN_M):
+                raise InputError(f"{self.path}: {name} of frame {frames[i] + 1} has {doubt}")
         return out
 
     def semantic(
@@ -272,7 +268,13 @@ class NyuFile:
         """Take the caller's memory where it is given, else fresh memory."""
         shape = (len(frames), *self.shape, *channels)
         if out is None:
-            return np.empty(shape, dtype)
+            try:
+                return np.empty(shape, dtype)
+            except MemoryError as error:
+                size = math.prod(shape) * np.dtype(dtype).itemsize / 2**30
+                raise InputError(
+                    f"{self.path}: {len(frames)} frames need {size:,.1f} GiB at once; read fewer"
+                ) from error
         if out.shape != shape or out.dtype != dtype:
             raise ValueError(f"out: got {out.dtype} {out.shape}, expected {np.dtype(dtype)} {shape}")
         return out
@@ -301,7 +303,5 @@ class NyuFile:
     def _stream(self, name: str, frames: Sequence[int], place: Place) -> None:
         try:
             stream(self._file[name], frames, place)
-        except (OSError, InflateError) as error:
-            raise InputError(
-                f"{self.path}: {name} can't be read ({error}); the file is damaged, download it again"
-            ) from error
+        except ChunkError as error:
+            raise damaged(self.path, name, error) from error

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rsgt import kernels
-from rsgt.schema import InputError
+from rsgt.schema import InputError, unit_doubt
 
 Variant = Literal["default", "published"]
 Unlabelled = Literal["cluster", "ignore"]
@@ -15,6 +15,14 @@ Split = Literal["equal", "log", "natural"]
 
 DEFAULT_BINS = 10
 DEFAULT_MIN_SIZE = 32
+
+MOST_BINS = 10_000
+"""A millimetre each over NYU's ten metres; memory grows with the steps of every segment."""
+
+_LARGEST = 2**31 - 1
+
+FURTHEST_MEDIAN_M = 500.0
+"""No frame's median depth is above, indoors or out; a room's in millimetres is, from half a metre on."""
 
 
 @dataclass(frozen=True)
@@ -54,17 +62,18 @@ def region_support(
     Parameters
     ----------
     depth_m
-        (y, x) float, depth in metres. Not finite or <= 0 is invalid and belongs to no region; the
-        published variant knows no invalid depth and takes 0 for a depth.
+        (y, x) float, depth in metres. Not finite, <= 0 or masked is invalid and belongs to no region; the
+        published variant knows no invalid depth and takes 0 for a depth. Integers, and a median above
+        500 m, are refused: they are millimetres.
     semantic
-        (y, x) integer 0..65535, category; 0 = unlabelled.
+        (y, x) integer 0..65535, category; 0 or masked = unlabelled.
     instance
-        (y, x) integer 0..65535, counter of the object within its category; segments then end where
-        category or instance change. Default variant only.
+        (y, x) integer 0..65535, counter of the object within its category; 0 or masked = none. Segments
+        then end where category or instance change. Default variant only.
     variant
         ``"default"`` gives every valid pixel a region; ``"published"`` reproduces the paper's code.
     bins
-        Number of equal depth steps over the frame's depth range, at least 1.
+        Number of equal depth steps over the frame's depth range, 1 to 10,000.
     min_size
         Regions of fewer pixels join a neighbour; up to 1 keeps all. Not used by ``"published"``.
     unlabelled
@@ -84,7 +93,8 @@ def region_support(
     Raises
     ------
     InputError
-        Where shapes differ, values are out of range, or an option does not fit the variant.
+        Where shapes differ, there is no pixel, values are out of range or no metres, or an option is
+        out of range or does not fit the variant.
 
     Notes
     -----
@@ -99,12 +109,10 @@ def region_support(
     >>> region_support(depth, np.ones((1, 4), int), min_size=1).region
     array([[1, 1, 2, 2]], dtype=int32)
     """
-    depth = np.ascontiguousarray(depth_m)
-    category = _labels("semantic", semantic, depth.shape)
-    if depth.ndim != 2 or depth.dtype.kind not in "fiu":
-        raise InputError(f"depth_m: got {depth.dtype} {depth.shape}, expected floats of shape (y, x)")
-    _check_options(variant, bins, min_size, unlabelled)
+    check_options(variant, bins, min_size, unlabelled)
     check_split(variant, split, groups)
+    depth = _depth(depth_m)
+    category = _labels("semantic", semantic, depth.shape)
     if variant == "published":
         if instance is not None:
             raise InputError("instance: the published variant knows categories only; leave it out")
@@ -112,23 +120,28 @@ def region_support(
             raise InputError("depth_m: the published variant needs finite depth; use variant='default'")
         return RegionSupport(*kernels.published_region_support(depth.astype(np.float64), category, bins))
     key = _segment_key(category, instance)
-    if depth.dtype != np.float32:
-        depth = depth.astype(np.float64)
     frame = depth, key, unlabelled == "ignore", bins, min_size
     if split == "natural":
         return RegionSupport(*kernels.natural_region_support(*frame, groups or 0))
     return RegionSupport(*kernels.default_region_support(*frame, split == "log"))
 
 
-def _check_options(variant: str, bins: int, min_size: int, unlabelled: str) -> None:
+def check_options(variant: str, bins: int, min_size: int, unlabelled: str) -> None:
+    """Raise an InputError where an option of ``region_support`` does not exist or is out of range."""
     if variant not in get_args(Variant):
         raise InputError(f"variant: got {variant!r}, expected 'default' or 'published'")
-    if bins < 1:
-        raise InputError(f"bins: got {bins}, expected at least 1")
-    if min_size < 0:
-        raise InputError(f"min_size: got {min_size}, expected at least 0")
+    _check_number("bins", bins, 1, MOST_BINS)
+    _check_number("min_size", min_size, 0, _LARGEST)
     if unlabelled not in get_args(Unlabelled):
         raise InputError(f"unlabelled: got {unlabelled!r}, expected 'cluster' or 'ignore'")
+
+
+def _check_number(name: str, value: Any, least: int, most: int) -> None:
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or not least <= value <= most:
+        raise InputError(
+            f"{name}: got {value!r}, expected at least {least} and at most {most}, a whole number"
+        )
 
 
 def check_split(variant: str, split: str, groups: int | None) -> None:
@@ -139,8 +152,8 @@ def check_split(variant: str, split: str, groups: int | None) -> None:
         raise InputError(f"split: got {split!r}, but the published variant has equal steps only")
     if groups is not None and split != "natural":
         raise InputError(f"groups: got {groups} with split {split!r}; only 'natural' takes a number")
-    if groups is not None and groups < 1:
-        raise InputError(f"groups: got {groups}, expected at least 1")
+    if groups is not None:
+        _check_number("groups", groups, 1, _LARGEST)
 
 
 def _segment_key(category: npt.NDArray[np.uint16], instance: npt.ArrayLike | None) -> npt.NDArray[Any]:
@@ -152,16 +165,52 @@ def _segment_key(category: npt.NDArray[np.uint16], instance: npt.ArrayLike | Non
     return key
 
 
+def _array(name: str, values: npt.ArrayLike, masked: float) -> npt.NDArray[Any]:
+    """Make an array of what a caller has: NumPy's, xarray's, a tensor in main memory, nested lists.
+
+    A masked value becomes ``masked``, for NumPy alone would drop the mask and keep what lies under it.
+    """
+    try:
+        if isinstance(values, np.ma.MaskedArray):
+            # An integer has no NaN: what is no float is refused by its type later, mask or not.
+            fits = values.dtype.kind in "f" or masked == 0
+            return np.asarray(values.filled(masked if fits else 0))
+        return np.asarray(values)
+    except (ValueError, TypeError, RuntimeError) as error:  # ragged lists, a tensor on a GPU or with gradient
+        raise InputError(
+            f"{name}: can't be made a NumPy array ({' '.join(str(error).split())}); expected shape (y, x)"
+        ) from error
+
+
+def _depth(values: npt.ArrayLike) -> npt.NDArray[Any]:
+    """Check depth and return it as contiguous float32 or float64, NaN where it was masked."""
+    depth = _array("depth_m", values, np.nan)
+    if depth.ndim != 2 or depth.dtype.kind not in "fiu":
+        raise InputError(f"depth_m: got {depth.dtype} {depth.shape}, expected floats of shape (y, x)")
+    if not depth.size:
+        raise InputError(f"depth_m: got shape {depth.shape}, without a pixel; expected (y, x)")
+    if depth.dtype.kind in "iu":
+        raise InputError(
+            f"depth_m: got {depth.dtype} {_range(depth)}, expected floats in metres; millimetres? divide by "
+            "1000 (whole metres: .astype(float))"
+        )
+    depth = np.ascontiguousarray(depth, np.float32 if depth.dtype == np.float32 else np.float64)
+    if depth.dtype == np.float64 and ((depth > np.finfo(np.float32).max) & (depth < np.inf)).any():
+        raise InputError(f"depth_m: got values up to {np.nanmax(depth):.3g}, expected metres within float32")
+    if doubt := unit_doubt(depth, FURTHEST_MEDIAN_M):
+        raise InputError(f"depth_m: got {doubt}")
+    return depth
+
+
 def _labels(name: str, values: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray[np.uint16]:
-    array = np.ascontiguousarray(values)
+    array = _array(name, values, 0)
     if array.shape != shape:
         raise InputError(f"{name}: got shape {array.shape}, expected depth's {shape}")
-    if array.dtype == np.uint16:
-        return array
-    if array.dtype.kind not in "iu" or (array.size and (array.min() < 0 or array.max() > 65535)):
-        raise InputError(f"{name}: got {array.dtype} {_range(array)}, expected integers from 0 to 65535")
-    return array.astype(np.uint16)
+    if array.dtype.kind not in "iu" or array.min() < 0 or array.max() > 65535:
+        got = f" {_range(array)}" if array.dtype.kind in "iuf" else ""
+        raise InputError(f"{name}: got {array.dtype}{got}, expected integers from 0 to 65535")
+    return np.ascontiguousarray(array, np.uint16)
 
 
 def _range(array: npt.NDArray[Any]) -> str:
-    return f"from {array.min()} to {array.max()}" if array.size else "without values"
+    return f"from {array.min()} to {array.max()}"

@@ -16,7 +16,7 @@ from rsgt import browser, chart, schema
 from rsgt.chart import number
 from rsgt.colour import paint_regions
 from rsgt.figure import read_frame
-from rsgt.schema import InputError
+from rsgt.schema import InputError, read_text
 from rsgt.stats import statistics
 from rsgt.store import Store
 
@@ -50,11 +50,13 @@ def read_comparison(path: Path) -> dict[str, Any]:
         Where the file is no JSON, or a row lacks its name, its number of regions or its RMSE.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(read_text(path))
         document = document if isinstance(document, dict) else {"rows": document}
         tables = [document["rows"], *(equal["rows"] for equal in document.get("equal_counts", []))]
         for row in (row for table in tables for row in table):
             str(row["name"]), float(row["regions"] or 0), float(row["rmse"] or 0)
+    except InputError:
+        raise
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path}: no comparison ({type(error).__name__}: {error}); expected the output of "
@@ -306,7 +308,7 @@ def _provenance(store: Store) -> str:
         "Split": a["split_origin"],
         "Parameters": a["parameters"],
         "Source": a["source"],
-        "Camera (pixels)": a["intrinsics"],
+        "Camera (pixels)": a["intrinsics"] or "unknown",
         "Versions": a["versions"],
     }
 

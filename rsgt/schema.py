@@ -4,12 +4,14 @@ Every array's name, axes, dtype, unit, meaning of 0 and chunking stands here onc
 what this file lists and ``verify`` checks against it. ``docs/format.md`` is the prose beside it.
 """
 
+import codecs
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Literal, TypedDict, get_args
+from pathlib import Path
+from typing import Any, Literal, TypedDict, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -119,23 +121,112 @@ def nyu_facts() -> NyuFacts:
     return facts
 
 
+MOST_FRAMES = 1_000_000
+"""Frames of one source or selection: far above any labelled data set, and little enough to list."""
+
+
 def parse_frames(text: str) -> list[int]:
     """Expand a frame selection such as ``"1-9,20,433"`` into its numbers, in the order written.
 
     Raises
     ------
     InputError
-        Where a part is no number or range, runs backwards, or a frame is named twice.
+        Where a part is no number or range, runs backwards, or is beyond a million frames, or a frame is
+        named twice.
     """
     frames: list[int] = []
-    for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()) or int(last or first) < int(first):
-            raise InputError(f"frames: got {part.strip()!r}, expected a number or a range such as 1-48")
-        frames.extend(range(int(first), int(last or first) + 1))
+    for part in map(str.strip, text.split(",")):
+        first, dash, last = (number.strip() for number in part.partition("-"))
+        if not (_is_number(first) and (_is_number(last) if dash else not last)):
+            raise InputError(f"frames: got {shortened(part)}, expected a number or a range such as 1-48")
+        start, stop = (int(n) if len(n) < 100 else 2**31 for n in (first, last or first))
+        if stop >= 2**31 or stop - start + len(frames) >= MOST_FRAMES:
+            raise InputError(
+                f"frames: got {shortened(part)}, expected at most {MOST_FRAMES:,} frames in all, "
+                "by their numbers; `rsgt info` says how many a file has"
+            )
+        if stop < start:
+            raise InputError(
+                f"frames: got {shortened(part)}, which runs backwards; expected a range such as 1-48"
+            )
+        frames.extend(range(start, stop + 1))
     if len(set(frames)) != len(frames):
-        raise InputError(f"frames: {text!r} names a frame twice; name each frame once")
+        raise InputError(f"frames: {shortened(text)} names a frame twice; name each frame once")
     return frames
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal()  # isdigit alone takes a superscript for a number
+
+
+def shortened(value: object, most: int = 60) -> str:
+    """Show a value as Python writes it, in one line and within a message's length."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
+_MOST_TEXT = 2**26
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+
+
+def read_text(path: Path) -> str:
+    """Read a text that a user wrote: UTF-8, or UTF-16 as another shell's redirection leaves it.
+
+    A byte order mark tells which, and is dropped; UTF-16 without one is told by its zero bytes.
+
+    Raises
+    ------
+    OSError
+        Where the file is missing or can't be read.
+    InputError
+        Where it is above 64 MiB or no text.
+    """
+    with path.open("rb") as file:
+        data = file.read(_MOST_TEXT + 1)
+    if len(data) > _MOST_TEXT:
+        raise InputError(f"{path}: is larger than {_MOST_TEXT:,} bytes; expected a text file")
+    encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "utf-8")
+    if encoding == "utf-8" and b"\0" in data[:2]:
+        encoding = "utf-16-be" if data[:1] == b"\0" else "utf-16-le"
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}: is no text in {encoding} (byte {error.start} is {error.object[error.start]:#04x}); "
+            "save it as UTF-8"
+        ) from error
+
+
+def unit_doubt(depth_m: npt.NDArray[Any], most: float) -> str | None:
+    """Say so where a frame's depth can't be in metres: half of its valid values are above ``most``.
+
+    Parameters
+    ----------
+    depth_m
+        (y, x) floats; not finite or <= 0 is invalid.
+    most
+        Median in metres that no frame of the kind exceeds.
+
+    Returns
+    -------
+    What was got and what it looks like, to end a message with; None for a plausible frame.
+    """
+    far = np.count_nonzero(depth_m > most)
+    if not far:
+        return None
+    valid = depth_m[(depth_m > 0) & (depth_m < np.inf)]
+    if 2 * np.count_nonzero(valid > most) <= valid.size:
+        return None
+    return (
+        f"a median of {np.median(valid):,.0f}, expected metres; millimetres? divide by 1000 "
+        "(centimetres: by 100)"
+    )
 
 
 @cache

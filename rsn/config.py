@@ -13,7 +13,7 @@ from dataclasses import Field, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from rsgt.schema import InputError
+from rsgt.schema import InputError, read_text
 
 Plain = dict[str, dict[str, Any]]
 """Settings as recipes and checkpoints hold them: section -> key -> value."""
@@ -256,10 +256,10 @@ def read_recipe(path: Path) -> Plain:
         Where the file is missing or no TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_text(path))
     except OSError as error:
         raise InputError(f"{path}: cannot read the recipe ({error.strerror}); give a .toml file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path}: expected TOML, got something else ({error})") from error
 
 

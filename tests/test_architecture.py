@@ -14,7 +14,7 @@ NAMES = {
 }
 
 DOORS = {
-    "h5py": {"rsgt.nyu", "rsgt.chunks", "rsgt.synthetic"},
+    "h5py": {"rsgt.matlab", "rsgt.chunks", "rsgt.synthetic"},
     "deflate": {"rsgt.chunks"},
     "embreex": {"rsgt.rooms.tracing"},
     "zarr": {"rsgt.encoding", "rsgt.store", "rsgt.writer"},

@@ -88,7 +88,7 @@ def test_mistakes_are_one_line(nyu_file, built, tmp_path):
         (("build", "--nyu", path, "--out", built, "--bins", 4), "bins is 10, asked 4"),
         (("build", "--nyu", path, "--out", new, "--frames", "5-12"), "[11, 12]"),
         (("build", "--nyu", path, "--out", new, "--frames", "9-5"), "'9-5'"),
-        (("build", "--nyu", path, "--out", new, "--bins", 0), "bins 0"),
+        (("build", "--nyu", path, "--out", new, "--bins", 0), "bins: got 0"),
         (
             ("build", "--nyu", path, "--out", new, "--variant", "published", "--min-size", 3),
             "default variant",

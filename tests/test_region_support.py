@@ -200,3 +200,68 @@ def test_real_frames_equal_the_twin(real_mat, variant):
             crop = np.s_[100:220, 200:360]
             expected = reference.default_region_support(depth[crop], semantic[crop], False, 10, 32)
             equal(region_support(depth[crop], semantic[crop], min_size=32), expected)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"depth_m": np.full((2, 2), 2700, np.uint16)}, "millimetres? divide by 1000"),
+        ({"depth_m": np.full((2, 2), 3)}, "millimetres? divide by 1000"),
+        ({"depth_m": np.full((2, 2), 2700.0)}, "median of 2,700, expected metres; millimetres"),
+        ({"depth_m": np.array([[0, 700], [np.nan, 900]])}, "median of 800"),
+        ({"depth_m": np.array([[1e300, 1], [1, 1]])}, "within float32"),
+        ({"depth_m": np.ones((2, 2), complex)}, "got complex128"),
+        ({"depth_m": np.ones((2, 2), bool)}, "got bool"),
+        ({"depth_m": np.full((2, 2), "1.0")}, "expected floats"),
+        ({"depth_m": np.full((2, 2), None)}, "got object"),
+        ({"depth_m": [[1.0, 2.0], [1.0]]}, "can't be made a NumPy array"),
+        ({"depth_m": np.ones((0, 2)), "semantic": np.ones((0, 2), int)}, "without a pixel"),
+        ({"depth_m": 1.0, "semantic": 1}, "shape (y, x)"),
+        ({"semantic": np.ones((2, 2), bool)}, "got bool"),
+        ({"semantic": np.full((2, 2), "wall")}, "expected integers"),
+        ({"semantic": np.full((2, 2), 2**63, np.uint64)}, "from 0 to 65535"),
+        ({"instance": np.full((2, 2), -1)}, "instance: got int64 from -1"),
+        (
+            {"variant": "published", "depth_m": np.ma.masked_equal([[1.0, 2], [3, 4]], 3)},
+            "needs finite depth",
+        ),
+        ({"bins": 10**9}, "bins: got 1000000000, expected at least 1 and at most 10000"),
+        ({"bins": 2.5}, "a whole number"),
+        ({"bins": True}, "a whole number"),
+        ({"min_size": 10**30}, "min_size: got 1"),
+        ({"split": "natural", "groups": 10**30}, "groups: got 1"),
+        ({"split": "natural", "groups": "3"}, "groups: got '3'"),
+    ],
+)
+def test_what_is_no_depth_in_metres_no_label_and_no_number_is_refused(arguments, message):
+    test_bad_arguments_are_named(arguments, message)
+
+
+@pytest.mark.parametrize("metres", [0.01, 3.0, 80.0, 400.0])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_plausible_depths_pass_indoors_and_out(metres, dtype):
+    depth = np.full((2, 3), metres, dtype)
+    depth[0, 0] = 60000  # the sky, as many data sets mark it
+    assert region_support(depth, np.ones((2, 3), int), min_size=0).region.min() == 1
+
+
+def test_a_mask_is_not_dropped():
+    depth = np.ma.masked_equal(np.array([[1, 1, 2, 2]], np.float32), 2)
+    ones = np.ones((1, 4), np.uint16)
+    assert region_support(depth, ones, min_size=0).region.tolist() == [[1, 1, 0, 0]]
+    semantic = np.ma.masked_array(ones, [[False, False, True, True]])
+    result = region_support(np.ones((1, 4)), semantic, min_size=0, unlabelled="ignore")
+    assert result.region.tolist() == [[1, 1, 0, 0]]
+    instance = np.ma.masked_array(ones, [[False, False, True, True]])
+    assert region_support(np.ones((1, 4)), ones, instance, min_size=0).region.tolist() == [[1, 1, 2, 2]]
+
+
+def test_arrays_of_other_libraries():
+    xarray, torch = pytest.importorskip("xarray"), pytest.importorskip("torch")
+    depth, semantic = np.array([[1.0, 1, 4, 4]]), np.ones((1, 4), np.int64)
+    expected = region_support(depth, semantic, min_size=0).region
+    for make in (xarray.DataArray, torch.tensor, np.ndarray.tolist, np.asfortranarray):
+        assert np.array_equal(region_support(make(depth), make(semantic), min_size=0).region, expected)
+    assert np.array_equal(region_support(depth[:, ::-1], semantic[:, ::-1], min_size=0).region, expected)
+    with pytest.raises(InputError, match="depth_m: can't be made a NumPy array"):
+        region_support(torch.tensor(depth, requires_grad=True), semantic)
