@@ -19,6 +19,7 @@ from dask.callbacks import Callback
 
 import rsgt
 from rsgt import kernels, schema, store, writer
+from rsgt.paths import local_path
 from rsgt.region_support import (
     DEFAULT_BINS,
     DEFAULT_MIN_SIZE,
@@ -355,6 +356,7 @@ def build(
     InputError
         Where ``path`` is no store or one of another plan, or the source is damaged.
     """
+    path = local_path(path)
     finished = _prepare(path, plan, overwrite)
     todo = [] if finished else [k for k in range(plan.n_shards) if writer.read_record(path, plan, k) is None]
     if not finished:

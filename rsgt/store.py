@@ -1,13 +1,12 @@
 """The region-support store on disk: how its arrays are encoded, and how a finished one is read.
 
-Only this module and ``writer``, which fills a store, know Zarr.
+Only this module, ``writer``, which fills a store, and ``prediction`` know Zarr.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import zarr
 from zarr.codecs import BloscCodec, BloscShuffle, Crc32cCodec
 
 from rsgt import schema
+from rsgt.paths import local_path
 from rsgt.schema import ArraySpec, InputError
 
 Array = npt.NDArray[Any]
@@ -289,7 +289,7 @@ def open_store(path: str | Path) -> Store:
     InputError
         Where there is no store, an unfinished one, or one of another format version.
     """
-    path = Path(path)
+    path = local_path(path)
     if not path.exists():
         raise InputError(f"{path}: no such store; make one with `rsgt build --nyu FILE --out {path}`")
     if (path / STAGING / "plan.json").exists() and not (path / "zarr.json").exists():
@@ -327,50 +327,10 @@ def content_hash_of(opened: Store) -> str:
     return content_hash(opened.attributes["shards"], {**small, **table})
 
 
-def write_prediction(
-    path: Path, predictions: Iterable[Mapping[str, Array]], frame_id: Array, shape: tuple[int, int],
-    attributes: Mapping[str, Any] | None = None,
-) -> None:  # fmt: skip
-    """Write predicted maps as a small Zarr v3 store: arrays (frame, y, x) and ``frame_id``.
+def __getattr__(name: str) -> Any:
+    """Find ``write_prediction`` and ``read_prediction``, which moved to ``rsgt.prediction``."""
+    if name in ("write_prediction", "read_prediction"):
+        from rsgt import prediction  # here, for it knows this module
 
-    Parameters
-    ----------
-    path
-        Where to write; must not exist.
-    predictions
-        The (y, x) maps of one frame after another, in the order of ``frame_id``, under the same names of
-        ``schema.PREDICTIONS`` in each.
-    frame_id
-        (frame,) numbers (from 1) of the frames in their source.
-    shape
-        Height and width of a map.
-    attributes
-        Kept on the root group.
-    """
-    if path.exists():
-        raise InputError(f"{path}: exists; choose another path for the predictions")
-    shard = min(64, max(1, len(frame_id)))
-    maps = iter(predictions)
-    arrays: dict[str, Any] = {}
-    for first in range(0, len(frame_id), shard):
-        block = list(islice(maps, shard))
-        for name in block[0]:
-            if name not in arrays:
-                spec = schema.PREDICTIONS[name]
-                arrays[name] = create_array(path / name, spec, (len(frame_id), *shape), shard=shard)
-            arrays[name][first : first + len(block)] = np.stack([frame[name] for frame in block])
-    create_array(path / "frame_id", schema.INDEX_ARRAYS[0], frame_id.shape)[:] = frame_id
-    zarr.create_group(str(path), attributes={**(attributes or {})})
-
-
-def read_prediction(path: Path, name: str = "prediction") -> tuple[zarr.Array[Any], Array]:
-    """Open one array that ``write_prediction`` wrote, (frame, y, x), and its frames' numbers."""
-    try:
-        return zarr.open_array(str(path / name), mode="r"), np.asarray(
-            zarr.open_array(str(path / "frame_id"), mode="r")[:]
-        )
-    except (FileNotFoundError, ValueError) as error:
-        raise InputError(
-            f"{path}: got no array {name!r}, expected {name!r} and 'frame_id', as `rsn evaluate --save` "
-            "writes them of a model that predicts both"
-        ) from error
+        return getattr(prediction, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

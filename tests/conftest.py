@@ -24,7 +24,6 @@ def often(few, many):
     return many if TORTURE else few
 
 
-
 def pytest_sessionstart(session):
     """Compile the kernels once, before several pytest workers would do it side by side."""
     if session.config.getoption("numprocesses", None) and not hasattr(session.config, "workerinput"):
