@@ -31,10 +31,10 @@ def local_path(path: str | os.PathLike[str]) -> Path:
     if text == "-":
         raise InputError("path: got '-', expected a file's name; standard input and output are not supported")
     if text.startswith("~"):
-        raise InputError(f"{text}: the shell left ~ as it is; write the folder in full, or ./{text}")
+        raise InputError(f"{text}: the shell left ~ as it is; write the folder in full")
     if "\0" in text:
         raise InputError(f"path: got {text[:60]!r}, expected a name without NUL characters")
-    longest = max(len(os.fsencode(part)) for part in Path(text).parts)
+    longest = max(len(os.fsencode(part)) for part in Path(text).parts or (text,))
     if longest > _NAME_BYTES or len(os.fsencode(text)) > _PATH_BYTES:
         raise InputError(
             f"path: got {text[:60]}… with a name of {longest} bytes, expected at most {_NAME_BYTES} in a "
