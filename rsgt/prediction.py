@@ -164,7 +164,7 @@ def open_prediction(
     The positions of those of ``frames`` that have a map, and a function from such a position to its map,
     (y, x) of the dtype that ``schema.PREDICTIONS`` says. The function raises ``InputError``, with the frame's
     number, where the map is damaged or holds what no such map can: NaN, infinite or negative numbers, nothing
-    but 0 as depth, depth that is not in metres, labels beyond int32.
+    but 0 as depth, depth that is not in metres, more labels than pixels.
 
     Raises
     ------
@@ -232,9 +232,11 @@ def _refuse_other_store(path: Path, store: Store) -> None:
 
 
 def _regions(values: Array, where: str) -> Array:
-    if values.size and (values.min() < 0 or values.max() > np.iinfo(np.int32).max):
+    """Check labels; larger ones than there are pixels would cost memory as tables of all labels do."""
+    if values.min(initial=0) < 0 or values.max(initial=0) > values.size:
         raise InputError(
-            f"{where} has labels from {values.min()} to {values.max()}, expected 0 (none) to {2**31 - 1}"
+            f"{where} has labels from {values.min()} to {values.max()}, expected 0 (none) and regions "
+            f"numbered from 1, so {values.size} at most; number them anew"
         )
     return values.astype(np.int32)
 

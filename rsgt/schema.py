@@ -5,6 +5,7 @@ what this file lists and ``verify`` checks against it. ``docs/format.md`` is the
 """
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -119,22 +120,31 @@ def nyu_facts() -> NyuFacts:
     return facts
 
 
+MOST_FRAMES = 1_000_000
+"""More than any data set has; a range of more is a slip that would cost the memory of its numbers."""
+
+
 def parse_frames(text: str) -> list[int]:
     """Expand a frame selection such as ``"1-9,20,433"`` into its numbers, in the order written.
 
     Raises
     ------
     InputError
-        Where a part is no number or range, runs backwards, or a frame is named twice.
+        Where a part is no number from 1 or range, runs backwards, a frame is named twice, or there are more
+        than ``MOST_FRAMES``.
     """
     frames: list[int] = []
     for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()) or int(last or first) < int(first):
-            raise InputError(f"frames: got {part.strip()!r}, expected a number or a range such as 1-48")
-        frames.extend(range(int(first), int(last or first) + 1))
+        found = re.fullmatch(r"([0-9]{1,9})(?:-([0-9]{1,9}))?", part.strip())
+        first, last = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
+        if not 1 <= first <= last:
+            got = part.strip()[:40]
+            raise InputError(f"frames: got {got!r}, expected a number from 1 or a range such as 1-48")
+        if len(frames) + last - first >= MOST_FRAMES:
+            raise InputError(f"frames: got {part.strip()}, expected {MOST_FRAMES} frames at most; name fewer")
+        frames.extend(range(first, last + 1))
     if len(set(frames)) != len(frames):
-        raise InputError(f"frames: {text!r} names a frame twice; name each frame once")
+        raise InputError(f"frames: {text[:40]!r} names a frame twice; name each frame once")
     return frames
 
 

@@ -185,6 +185,7 @@ REGIONS = {
     "frame 104 has labels from -1": holding(-1, np.int16),
     "frame 104 has labels from 0 to 4294967296": holding(2**32, np.int64),
     "frame 104 has labels from 0 to 18446744073709551615": holding(2**64 - 1, np.uint64),
+    "frame 104 has labels from 0 to 3073": holding(48 * 64 + 1, np.int32),
     "complex": lambda m: m.astype(complex),
     "bool": lambda m: m > 1,
 }
