@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from rsgt import kernels, provenance, schema, staging, store, writer
 from rsgt.cluster import run_on_cluster
+from rsgt.paths import local_path
 from rsgt.region_support import (
     DEFAULT_BINS,
     DEFAULT_MIN_SIZE,
@@ -354,6 +355,7 @@ def build(
     InputError
         Where ``path`` is no store or one of another plan, or the source is damaged.
     """
+    path = local_path(path)
     built = 0
     # A build that was stopped as it tidied up has left its folder: tidied up as well.
     if not _is_finished(path, plan, overwrite) or (path / store.STAGING).exists():

@@ -12,13 +12,11 @@ from typing import Any
 import click
 
 from rsgt import __version__
-from rsgt.schema import InputError, parse_frames
+from rsgt.options import COUNT, FRAMES, INPUT, NUMBER, OR_NONE, OUTPUT, PICTURE, STORE, WORKERS, Whole
+from rsgt.schema import InputError
 from rsgt.terminal import (
-    INPUT,
-    OUTPUT,
     Program,
     cell,
-    end_soon,
     print_json,
     print_pairs,
     print_table,
@@ -37,7 +35,7 @@ def main() -> None:
 @click.option(
     "--nyu", "source_path", type=INPUT, required=True, help="nyu_depth_v2_labeled.mat, or its like."
 )
-@click.option("--out", type=INPUT, required=True, help="Folder of the store, by custom *.zarr.")
+@click.option("--out", type=STORE, required=True, help="Folder of the store, by custom *.zarr.")
 @click.option(
     "--variant",
     type=click.Choice(["default", "published"]),
@@ -45,7 +43,7 @@ def main() -> None:
     show_default=True,
     help="Every valid pixel in a region, or the paper's code to the pixel.",
 )
-@click.option("--bins", type=int, default=10, show_default=True, help="Depth steps over a frame's range.")
+@click.option("--bins", type=NUMBER, default=10, show_default=True, help="Depth steps over a frame's range.")
 @click.option(
     "--split",
     type=click.Choice(["equal", "log", "natural"]),
@@ -53,8 +51,8 @@ def main() -> None:
     show_default=True,
     help="Depth steps of equal width, of equal ratio, or natural breaks.",
 )
-@click.option("--groups", type=int, help="Natural breaks a frame.  [default: as many as equal steps make]")
-@click.option("--min-size", type=int, help="Smaller regions join a neighbour, pixels.  [default: 32]")
+@click.option("--groups", type=NUMBER, help="Natural breaks a frame.  [default: as many as equal steps make]")
+@click.option("--min-size", type=NUMBER, help="Smaller regions join a neighbour, pixels.  [default: 32]")
 @click.option(
     "--unlabelled",
     type=click.Choice(["cluster", "ignore"]),
@@ -75,10 +73,10 @@ def main() -> None:
     help="In-painted depth, or the sensor's with holes.",
 )
 @click.option("--instances", is_flag=True, help="Split between objects of one category, too.")
-@click.option("--frames", help="Numbers from 1, such as 1-48,60.  [default: all]")
+@click.option("--frames", type=FRAMES, help="Numbers from 1, such as 1-48,60.  [default: all]")
 @click.option("--split-file", type=INPUT, help="splits.mat, or JSON {train: [ids], test: [ids]}.")
-@click.option("--shard-frames", type=int, default=32, show_default=True, help="Frames in one shard file.")
-@click.option("--workers", type=click.IntRange(0), help="Threads; 0 = in this one.  [default: one per core]")
+@click.option("--shard-frames", type=COUNT, default=32, show_default=True, help="Frames in one shard file.")
+@click.option("--workers", type=OR_NONE, help="Threads; 0 = in this one.  [default: one per core]")
 @click.option("--scheduler", metavar="ADDRESS", help="A dask.distributed scheduler instead of threads.")
 @click.option("--overwrite", is_flag=True, help="Replace a store that stands at --out.")
 @click.option("--dry-run", is_flag=True, help="Say what would be built, and write nothing.")
@@ -86,7 +84,7 @@ def main() -> None:
 def build(
     source_path: Path, out: Path, variant: Any, bins: int, split: Any, groups: int | None,
     min_size: int | None, unlabelled: Any, labels: Any, depth: Any, instances: bool,
-    frames: str | None, split_file: Path | None, shard_frames: int, workers: int | None,
+    frames: list[int] | None, split_file: Path | None, shard_frames: int, workers: int | None,
     scheduler: str | None, overwrite: bool, dry_run: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Cluster frames into region support and write the store.
@@ -106,7 +104,7 @@ def build(
     )  # fmt: skip
     source = open_source(source_path)
     plan = assembly.plan_build(
-        source, parameters, frame_ids=parse_frames(frames) if frames is not None else None,
+        source, parameters, frame_ids=frames,
         shard_frames=shard_frames, split_file=split_file,
     )  # fmt: skip
     if dry_run:
@@ -127,10 +125,8 @@ def build(
                 overwrite=overwrite,
                 progress=progress,
             )
-        except KeyboardInterrupt:
-            click.echo(f"interrupted; run the same command to finish {out}", err=True)
-            end_soon(130)
-            sys.exit(130)
+        except KeyboardInterrupt as stop:
+            raise type(stop)(f"run the same command to finish {out}") from None
     seconds = time.monotonic() - started
     if as_json:
         print_json({**assembly.summary(plan), "built_shards": result.built, "identity": result.identity,
@@ -178,8 +174,8 @@ def info(path: Path, as_json: bool) -> None:
 @click.option(
     "--source", "source_path", type=INPUT, help="Also compare frames with this .mat, value by value."
 )
-@click.option("--sample", type=int, default=16, show_default=True, help="Frames to compare with --source.")
-@click.option("--workers", type=click.IntRange(1), help="Threads.  [default: one per core]")
+@click.option("--sample", type=COUNT, default=16, show_default=True, help="Frames to compare with --source.")
+@click.option("--workers", type=WORKERS, help="Threads.  [default: one per core]")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON, and no progress.")
 def verify(path: Path, source_path: Path | None, sample: int, workers: int | None, as_json: bool) -> None:
     """Re-read a store: checksums, schema, invariants, Algorithm 1 again. Exit code 1 if something is off."""
@@ -215,8 +211,8 @@ def verify(path: Path, source_path: Path | None, sample: int, workers: int | Non
     help="Also judge these maps: a .zarr that rsn wrote, or .npy (frame, y, x), metres.",
 )
 @click.option("--csv", "csv_path", type=OUTPUT, help="Write rows to this file, by frame or as --by says.")
-@click.option("--plot", "plot_path", type=OUTPUT, help="Draw the distributions into this PNG file.")
-@click.option("--workers", type=click.IntRange(1), help="Threads.  [default: one per core]")
+@click.option("--plot", "plot_path", type=PICTURE, help="Draw the distributions: PNG, PDF or SVG.")
+@click.option("--workers", type=WORKERS, help="Threads.  [default: one per core]")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def stats(
     path: Path, split: str | None, by: str | None, prediction: Path | None, csv_path: Path | None,
@@ -258,8 +254,8 @@ def _figures(values: dict[str, Any]) -> None:
 
 @main.command()
 @click.argument("out", type=OUTPUT)
-@click.option("--frames", type=click.IntRange(1), default=64, show_default=True, help="How many.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--frames", type=Whole(1, 1_000_000), default=64, show_default=True, help="How many.")
+@click.option("--seed", type=Whole(0), default=0, show_default=True)
 @click.option(
     "--layout",
     type=click.Choice(["frame", "block", "contiguous"]),
@@ -267,7 +263,7 @@ def _figures(values: dict[str, Any]) -> None:
     show_default=True,
     help="Chunks of one frame, across frames, or none.",
 )
-@click.option("--workers", type=click.IntRange(1), help="Threads.  [default: one per core]")
+@click.option("--workers", type=WORKERS, help="Threads.  [default: one per core]")
 def synth(out: Path, frames: int, seed: int, layout: Any, workers: int | None) -> None:
     """Render rooms into a .mat of NYU's layout, for trying things without the data set."""
     from rsgt.synthetic import write_rooms
@@ -279,33 +275,35 @@ def synth(out: Path, frames: int, seed: int, layout: Any, workers: int | None) -
 
 @main.command()
 @click.argument("path", metavar="STORE", type=INPUT)
-@click.argument("frames", metavar="FRAME...", nargs=-1, required=True, type=int)
-@click.option("--out", type=OUTPUT, help="PNG, PDF or SVG.  [default: STORE's name-frames.png, here]")
+@click.argument("frames", metavar="FRAME...", nargs=-1, required=True, type=COUNT)
+@click.option("--out", type=PICTURE, help="PNG, PDF or SVG.  [default: STORE's name-frames.png, here]")
 def show(path: Path, frames: tuple[int, ...], out: Path | None) -> None:
     """Draw frames, by their numbers in the source, with their region support and its error."""
     from rsgt import figure
     from rsgt.store import open_store
 
-    out = out or Path(f"{path.stem}-{'-'.join(map(str, frames[:4]))}.png")
+    if out is None:
+        out = Path(f"{path.absolute().stem}-{'-'.join(map(str, frames[:4]))}.png")
+        PICTURE.check(out)
     figure.save(figure.panel(open_store(path), frames), out)
     click.echo(out)
 
 
 @main.command()
 @click.argument("path", type=INPUT)
-@click.option("--sample", type=int, help="How many frames to draw.  [default: 100]")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the draw.")
-@click.option("--frames", help="These frames instead: numbers from 1, such as 1-48,60.")
+@click.option("--sample", type=COUNT, help="How many frames to draw.  [default: 100]")
+@click.option("--seed", type=Whole(0), default=0, show_default=True, help="Of the draw.")
+@click.option("--frames", type=FRAMES, help="These frames instead: numbers from 1, such as 1-48,60.")
 @click.option(
     "--prediction", type=INPUT, help="Also compare the regions that `rsn evaluate --save` wrote here."
 )
 @click.option("--only", multiple=True, metavar="NAME", help="This family alone, such as SLIC; repeatable.")
-@click.option("--workers", type=click.IntRange(1), help="Threads.  [default: one per core]")
+@click.option("--workers", type=WORKERS, help="Threads.  [default: one per core]")
 @click.option("--csv", "csv_path", type=OUTPUT, help="Also write the rows to this CSV file.")
-@click.option("--plot", "plot_path", type=OUTPUT, help="Also draw the curves into this PNG file.")
+@click.option("--plot", "plot_path", type=PICTURE, help="Also draw the curves: PNG, PDF or SVG.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON, and no progress.")
 def compare(
-    path: Path, sample: int | None, seed: int, frames: str | None, prediction: Path | None,
+    path: Path, sample: int | None, seed: int, frames: list[int] | None, prediction: Path | None,
     only: tuple[str, ...], workers: int | None, csv_path: Path | None, plot_path: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Compare region support with labels, superpixels and a grid by how well region means explain depth."""
@@ -322,7 +320,7 @@ def compare(
     if prediction:
         available, predicted = open_prediction(prediction, store, available, "region")
     if frames is not None:
-        chosen = measures.named_frames(store, parse_frames(frames), available)
+        chosen = measures.named_frames(store, frames, available)
     else:
         size = measures.DEFAULT_SAMPLE if sample is None else sample
         chosen = measures.sample_frames(available, size, seed)
@@ -346,19 +344,21 @@ def compare(
 @main.command()
 @click.argument("path", metavar="STORE", type=INPUT)
 @click.option("--out", type=OUTPUT, default="report.html", show_default=True, help="The page.")
-@click.option("--frames", help="Frames to look into, such as 1-6,60.  [default: twelve, by error]")
+@click.option("--frames", type=FRAMES, help="Frames to look into: 1-6,60.  [default: twelve, by error]")
 @click.option("--comparison", type=INPUT, help="What `rsgt compare STORE --json` wrote.")
-@click.option("--workers", type=click.IntRange(1), help="Threads.  [default: one per core]")
-def report(path: Path, out: Path, frames: str | None, comparison: Path | None, workers: int | None) -> None:
+@click.option("--workers", type=WORKERS, help="Threads.  [default: one per core]")
+def report(
+    path: Path, out: Path, frames: list[int] | None, comparison: Path | None, workers: int | None,
+) -> None:  # fmt: skip
     """Write one HTML page about a store: figures, distributions, frames to look into."""
     from rsgt import report as pages
     from rsgt.store import open_store
 
     text = pages.page(
         open_store(path), comparison=pages.read_comparison(comparison) if comparison else None,
-        frame_ids=parse_frames(frames) if frames is not None else None, workers=workers,
+        frame_ids=frames, workers=workers,
     )  # fmt: skip
-    out.write_text(text, encoding="utf-8")
+    out.write_text(text, encoding="utf-8", errors="replace")
     click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
 
 

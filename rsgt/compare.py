@@ -209,6 +209,9 @@ def plot(comparison: Comparison, path: Path) -> None:
     from matplotlib.figure import Figure  # here, since it takes longer to import than all the rest
     from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
+    from rsgt.figure import check_suffix
+
+    check_suffix(path)
     figure = Figure(figsize=(11, 8.6), layout="constrained")
     panels = figure.subplots(2, 2).ravel()
     curves = comparison.curves()

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from matplotlib import colormaps
+from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
@@ -181,6 +182,18 @@ def _draw_legend(sheet: _Sheet, semantic: Array, legend: Sequence[tuple[str, Arr
     )  # fmt: skip
 
 
+def check_suffix(path: Path) -> None:
+    """Refuse a path whose suffix says no format of a picture; matplotlib would take it for another name.
+
+    Raises
+    ------
+    InputError
+        Where matplotlib does not know the suffix.
+    """
+    if path.suffix.lower().lstrip(".") not in FigureCanvasBase.get_supported_filetypes():
+        raise InputError(f"{path}: got suffix {path.suffix!r}, expected .png, .pdf or .svg")
+
+
 def save(figure: Figure, path: Path) -> None:
     """Write a figure in the format that the suffix of ``path`` says.
 
@@ -189,7 +202,5 @@ def save(figure: Figure, path: Path) -> None:
     InputError
         Where matplotlib does not know the suffix.
     """
-    known = figure.canvas.get_supported_filetypes()
-    if path.suffix.lower().lstrip(".") not in known:
-        raise InputError(f"{path}: got suffix {path.suffix!r}, expected .png, .pdf or .svg")
+    check_suffix(path)
     figure.savefig(path, facecolor="white")

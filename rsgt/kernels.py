@@ -8,15 +8,15 @@ Each function has a slow, obvious twin in ``tests/reference.py``.
 import heapq
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from rsgt import splits
+from rsgt.jit import jit
 
 Array = npt.NDArray[Any]
 
-_jit = numba.njit(nogil=True, cache=True, error_model="numpy")
+_jit = jit(error_model="numpy")
 
 TILE = 32
 """Side of the square that a transposing loop moves at once: both sides of it stay in the first cache."""

@@ -73,3 +73,25 @@ def read_sealed(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict) or document.get(SEAL) != seal(document):
         raise ValueError(f"{path}: its seal does not hold")
     return document
+
+
+def group_attributes(path: Path) -> dict[str, Any]:
+    """Attributes of the Zarr v3 group in a folder.
+
+    Raises
+    ------
+    ValueError
+        Where its file is no JSON, or describes no group with attributes.
+    OSError
+        Where there is none, or it can't be read.
+    """
+    try:
+        document = json.loads((path / "zarr.json").read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+    group = {"zarr_format": 3, "node_type": "group"}
+    plain = isinstance(document, dict) and group.items() <= document.items()
+    attributes = document.get("attributes") if plain else None
+    if not isinstance(attributes, dict):
+        raise ValueError("is no Zarr v3 group with attributes")
+    return attributes

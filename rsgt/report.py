@@ -1,11 +1,11 @@
 """One self-contained HTML page about a store: figures, distributions, frames to look into."""
 
-import json
+import base64
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,13 @@ from PIL import Image
 from rsgt import browser, chart, schema
 from rsgt.chart import number
 from rsgt.colour import paint_regions
+from rsgt.comparison import COMPARED, checked, read_comparison
 from rsgt.figure import read_frame
-from rsgt.schema import InputError, read_text
+from rsgt.schema import InputError
 from rsgt.stats import statistics
 from rsgt.store import Store
+
+__all__ = ["DEFAULT_COUNT", "MAX_BYTES", "MAX_COUNT", "page", "read_comparison"]
 
 Array = npt.NDArray[Any]
 
@@ -27,44 +30,6 @@ MAX_BYTES = 6_000_000
 
 DEFAULT_COUNT, MAX_COUNT = 12, 60
 _EXTREMES = 4
-
-COMPARED = {
-    "regions": ("Regions", ".0f"),
-    "rmse": ("RMSE (m)", ".3f"),
-    "abs_rel": ("AbsRel", ".3f"),
-    "delta1": ("δ<sub>1</sub>", ".3f"),
-    "spread_median": ("Spread (m)", ".3f"),
-    "spread_p95": ("Spread 95 % (m)", ".3f"),
-    "edge_recall": ("Recall", ".3f"),
-    "cross_share": ("Across", ".3f"),
-}
-"""Columns of the comparison: key in a row of ``rsgt compare --json``, heading, format."""
-
-
-def read_comparison(path: Path) -> dict[str, Any]:
-    """Read what ``rsgt compare --json`` wrote: a document with ``rows``, or the rows alone.
-
-    Raises
-    ------
-    InputError
-        Where the file is no JSON, or a row lacks its name, its number of regions or its RMSE.
-    """
-    try:
-        document = json.loads(read_text(path))
-        document = document if isinstance(document, dict) else {"rows": document}
-        tables = [document["rows"], *(equal["rows"] for equal in document.get("equal_counts", []))]
-        for row in (row for table in tables for row in table):
-            str(row["name"]), float(row["regions"] or 0), float(row["rmse"] or 0)
-    except InputError:
-        raise
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"{path}: no comparison ({type(error).__name__}: {error}); expected the output of "
-            "`rsgt compare STORE --json`"
-        ) from error
-    if not document["rows"]:
-        raise InputError(f"{path}: the comparison has no rows; run `rsgt compare STORE --json` again")
-    return dict(document)
 
 
 class _Figures:
@@ -114,10 +79,12 @@ def page(
     Raises
     ------
     InputError
-        Where the store lacks a frame or is damaged, or more than ``MAX_COUNT`` frames are asked for.
+        Where the store lacks a frame or is damaged, the comparison is none, or more than ``MAX_COUNT``
+        frames are asked for.
     """
     if frame_ids is not None and not 0 < len(frame_ids) <= MAX_COUNT:
         raise InputError(f"frames: got {len(frame_ids)}, expected 1 to {MAX_COUNT} to look into; name fewer")
+    comparison = None if comparison is None else checked(comparison)
     chosen = store.positions(frame_ids) if frame_ids is not None else None
     figures = _Figures(store, workers)
     if chosen is None:
@@ -133,13 +100,28 @@ def page(
         "frames": _frame_table(store, figures),
         "provenance": _provenance(store),
     }
+    # A name that is no text, as a file's can be, would not be written.
+    parts = {name: part.encode("utf-8", "replace").decode() for name, part in parts.items()}
     template = (files("rsgt") / "report.html").read_text(encoding="utf-8")
+    parts["policy"] = _policy(template)
     room = MAX_BYTES - len(template) - sum(len(part.encode()) for part in parts.values())
     about = [f"{figures.scene[i]} · {figures.split[i]} · {figures.regions[i]} regions" for i in chosen]
     packed = browser.pack(store, chosen, about, room)
     parts |= {"data": packed.text, "size": _size(packed, len(store), frame_ids is None)}
     # In one pass, so that nothing in a part is taken for a placeholder.
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template)
+
+
+def _policy(template: str) -> str:
+    """Content security policy that lets the page's own script and style act, by hash, and no other."""
+    own = {
+        kind: base64.b64encode(hashlib.sha256(re.findall(pattern, template, re.S)[0].encode()).digest())
+        for kind, pattern in (("style", r"<style>(.*?)</style>"), ("script", r"<script>(.*?)</script>"))
+    }
+    return (
+        "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
+        f"style-src 'sha256-{own['style'].decode()}'; script-src 'sha256-{own['script'].decode()}'"
+    )
 
 
 def _size(packed: browser.Packed, frames: int, by_error: bool) -> str:
@@ -151,8 +133,9 @@ def _size(packed: browser.Packed, frames: int, by_error: bool) -> str:
 
 def _lead(store: Store, figures: _Figures) -> str:
     source, s = store.attributes["source"], figures.summary
+    name = escape(str(source.get("name", store.path.name)))
     return (
-        f"{s['frames']:,} frames of {escape(str(source['name']))} in {s['regions']:,} regions. "
+        f"{s['frames']:,} frames of {name} in {s['regions']:,} regions. "
         "Each holds one category at nearly constant depth, so that its mean depth stands for its "
         f"pixels&rsquo; to <b>{s['pixel_rmse']:.3f} m</b> (RMSE, mean over frames)."
     )
@@ -250,7 +233,7 @@ def _comparison(comparison: Mapping[str, Any]) -> str:
         for name, family in families.items()
     ]
     title = "RMSE of the region means over the number of regions"
-    plot = chart.curves(series, title, "regions per frame", "RMSE (m)")
+    plot = chart.curves(series, title, "regions per frame", "RMSE (m)") if series else "No row has both."
     own = next((row["regions"] for row in rows if row["name"] == "this store"), None)
     equal = sorted(comparison.get("equal_counts", []), key=lambda table: table["regions"] != own)
     tables = [(f"At {number(table['regions'])} regions per frame, read off the curves", table["rows"])

@@ -145,6 +145,8 @@ def parse_frames(text: str) -> list[int]:
                 f"frames: got {shortened(part)}, expected at most {MOST_FRAMES:,} frames in all, "
                 "by their numbers; `rsgt info` says how many a file has"
             )
+        if not start:
+            raise InputError(f"frames: got {shortened(part)}, expected a number from 1, as in the source")
         if stop < start:
             raise InputError(
                 f"frames: got {shortened(part)}, which runs backwards; expected a range such as 1-48"

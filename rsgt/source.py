@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from rsgt.paths import local_path
 from rsgt.schema import LabelSet
 
 Array = npt.NDArray[Any]
@@ -86,4 +87,4 @@ def open_source(path: str | Path) -> Source:
     """
     from rsgt.nyu import NyuFile  # here, so that the protocol itself needs no HDF5
 
-    return NyuFile(Path(path))
+    return NyuFile(local_path(path))

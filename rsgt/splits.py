@@ -14,13 +14,14 @@ that file changes too. Slow, obvious twins are in ``tests/reference_splits.py``.
 import heapq
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from rsgt.jit import jit
+
 Array = npt.NDArray[Any]
 
-_jit = numba.njit(nogil=True, cache=True, error_model="numpy")
+_jit = jit(error_model="numpy")
 
 BINS = 256
 """Bins over one segment's range of depth."""

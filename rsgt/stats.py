@@ -222,8 +222,6 @@ def _part(store: Store, frames: Array, predicted: Callable[[int], Array] | None)
         row = [*kernels.map_errors(support, depth), np.count_nonzero((support > 0) & (depth > 0))]
         if predicted:
             estimate = predicted(k)
-            if not np.isfinite(estimate).all():
-                raise InputError(f"prediction: frame {store.frame_id[k]} has values that are NaN or infinite")
             for reference in (depth, support):
                 row += kernels.map_errors(estimate, reference).tolist()
                 row += [_mean(v) for v in kernels.region_errors(estimate, reference, region, depth)]
@@ -308,9 +306,12 @@ def statistics(
 
 
 def plot(found: Statistics, path: Path) -> None:
-    """Draw the distributions, and each frame's error over its number of regions, into a PNG file."""
+    """Draw the distributions, and each frame's error over its number of regions, into a picture file."""
     from matplotlib.figure import Figure  # here, since it takes longer to import than all the rest
 
+    from rsgt.figure import check_suffix
+
+    check_suffix(path)
     figure = Figure(figsize=(11, 8), layout="constrained")
     panels = figure.subplots(2, 2).ravel()
     for axes, (name, values) in zip(panels, found.distributions().items(), strict=False):

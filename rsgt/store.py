@@ -1,13 +1,12 @@
 """A finished region-support store, read only.
 
-Only this module, ``encoding`` and ``writer``, which fills a store, know Zarr.
+Only this module, ``encoding``, ``writer``, which fills a store, and ``prediction`` know Zarr.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,9 @@ import numpy.typing as npt
 import zarr
 
 from rsgt import schema
-from rsgt.encoding import create_array, shard_file
-from rsgt.manifest import SEAL, file_problem, seal
+from rsgt.encoding import shard_file
+from rsgt.manifest import SEAL, file_problem, group_attributes, seal
+from rsgt.paths import local_path
 from rsgt.schema import InputError
 
 Array = npt.NDArray[Any]
@@ -57,17 +57,11 @@ def root_attributes(path: Path) -> dict[str, Any]:
         Where there is no store.
     """
     try:
-        document = json.loads((path / "zarr.json").read_text(encoding="utf-8"))
+        attributes = group_attributes(path)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(f"{path}: no region-support store here; make one with `rsgt build`") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise _no_store(path, f"is damaged: {error}") from error
-    group = (
-        isinstance(document, dict) and {"zarr_format": 3, "node_type": "group"}.items() <= document.items()
-    )
-    attributes = document.get("attributes") if group else None
-    if not isinstance(attributes, dict):
-        raise _no_store(path, "is no Zarr v3 group with attributes")
     if attributes.get("format") != schema.FORMAT:
         raise _no_store(path, f"got format {attributes.get('format')!r}, expected {schema.FORMAT!r}")
     return attributes
@@ -299,7 +293,7 @@ def find_store(path: str | Path) -> Store:
     DamageError
         Where its root group can't be read.
     """
-    path = Path(path)
+    path = local_path(path)
     if not path.exists():
         raise InputError(f"{path}: no such store; make one with `rsgt build --nyu FILE --out {path}`")
     if (path / STAGING / "plan.json").exists() and not (path / "zarr.json").exists():
@@ -340,50 +334,10 @@ def content_hash_of(opened: Store) -> str:
     return content_hash(opened.attributes["shards"], {**small, **table})
 
 
-def write_prediction(
-    path: Path, predictions: Iterable[Mapping[str, Array]], frame_id: Array, shape: tuple[int, int],
-    attributes: Mapping[str, Any] | None = None,
-) -> None:  # fmt: skip
-    """Write predicted maps as a small Zarr v3 store: arrays (frame, y, x) and ``frame_id``.
+def __getattr__(name: str) -> Any:
+    """Find ``write_prediction`` and ``read_prediction``, which moved to ``rsgt.prediction``."""
+    if name in ("write_prediction", "read_prediction"):
+        from rsgt import prediction  # here, for it knows this module
 
-    Parameters
-    ----------
-    path
-        Where to write; must not exist.
-    predictions
-        The (y, x) maps of one frame after another, in the order of ``frame_id``, under the same names of
-        ``schema.PREDICTIONS`` in each.
-    frame_id
-        (frame,) numbers (from 1) of the frames in their source.
-    shape
-        Height and width of a map.
-    attributes
-        Kept on the root group.
-    """
-    if path.exists():
-        raise InputError(f"{path}: exists; choose another path for the predictions")
-    shard = min(64, max(1, len(frame_id)))
-    maps = iter(predictions)
-    arrays: dict[str, Any] = {}
-    for first in range(0, len(frame_id), shard):
-        block = list(islice(maps, shard))
-        for name in block[0]:
-            if name not in arrays:
-                spec = schema.PREDICTIONS[name]
-                arrays[name] = create_array(path / name, spec, (len(frame_id), *shape), shard=shard)
-            arrays[name][first : first + len(block)] = np.stack([frame[name] for frame in block])
-    create_array(path / "frame_id", schema.INDEX_ARRAYS[0], frame_id.shape)[:] = frame_id
-    zarr.create_group(str(path), attributes={**(attributes or {})})
-
-
-def read_prediction(path: Path, name: str = "prediction") -> tuple[zarr.Array[Any], Array]:
-    """Open one array that ``write_prediction`` wrote, (frame, y, x), and its frames' numbers."""
-    try:
-        return zarr.open_array(str(path / name), mode="r"), np.asarray(
-            zarr.open_array(str(path / "frame_id"), mode="r")[:]
-        )
-    except (FileNotFoundError, ValueError) as error:
-        raise InputError(
-            f"{path}: got no array {name!r}, expected {name!r} and 'frame_id', as `rsn evaluate --save` "
-            "writes them of a model that predicts both"
-        ) from error
+        return getattr(prediction, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

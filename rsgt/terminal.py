@@ -4,66 +4,173 @@ import csv
 import errno
 import json
 import os
+import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 import click
 
+from rsgt.options import INPUT, name_of, refuse_overwriting
 from rsgt.schema import InputError
+from rsgt.streams import guarded_streams
+
+__all__ = [
+    "INPUT", "INTERRUPTED", "Program", "Script", "cell", "end_soon", "fail", "print_json",
+    "print_pairs", "print_table", "progress_bar", "write_csv",
+]  # fmt: skip
 
 Progress = Callable[[int, int], None]
 LAST_SECONDS = 10.0
 """How long an interrupted program waits for what its threads are at."""
 
+FOUND_WANTING, MISTAKE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
+"""Exit codes; the last two are what a shell reports of a program that SIGINT or SIGTERM ended."""
+
+_NEEDED = {
+    "torch": "rsn needs PyTorch and Lightning Fabric: pip install 'rsgt[rsn]'",
+    "lightning_fabric": "rsn needs PyTorch and Lightning Fabric: pip install 'rsgt[rsn]'",
+    "filelock": "rsn needs filelock: pip install 'rsgt[rsn]'",
+}
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a program in the same order as Ctrl-C does."""
+
 
 class Script(click.Command):
-    """A command in which a user's mistake is one line and exit code 2, and Ctrl-C always an end."""
+    """A command whose every end is foreseen: one line, and an exit code that says which.
+
+    2 = a user's mistake; 1 = judged and found wanting, or something that nobody foresaw, which the
+    environment variable ``RSGT_DEBUG`` raises with its traceback; 130 and 143 = interrupted by SIGINT or
+    SIGTERM; 141 = the pipe behind standard output or error ended.
+    """
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the program."""
+        with guarded_streams(), _terminated_like_interrupted():
+            return super().main(*args, **kwargs)
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Read the options."""
+        with _foreseen():
+            context = super().make_context(*args, **kwargs)
+            refuse_overwriting(context)
+            return context
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
-        try:
+        with _foreseen():
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            end_soon(1)  # click's own status for it
-            raise
-        except InputError as error:
-            fail(str(error))
-        except OSError as error:
-            where = f"{error.filename}: " if error.filename else ""
-            remedy = "; free some and run the same command again" if error.errno == errno.ENOSPC else ""
-            fail(f"{where}{error.strerror or error}{remedy}")
 
 
 class Program(Script, click.Group):
     """A group of commands with the same manners."""
 
-
-class _Output(click.Path):
-    """A path to write to, refused before the work and not after it where that cannot succeed."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Turn the text of an option into a Path."""
-        path = Path(os.fsdecode(super().convert(value, param, ctx)))
-        if path.is_dir():
-            self.fail(f"{path} is a folder; give the name of a file", param, ctx)
-        if not os.access(path.parent, os.W_OK):
-            self.fail(f"{path}: there is no folder {path.parent} to write to; make it first", param, ctx)
-        return path
+    command_class = Script
 
 
-INPUT = click.Path(path_type=Path)
-OUTPUT = _Output(path_type=Path)
+@contextmanager
+def _foreseen() -> Iterator[None]:
+    """End the program in one line for whatever is raised."""
+    try:
+        yield
+    except click.exceptions.Exit:
+        raise
+    except (KeyboardInterrupt, click.Abort) as stop:
+        _interrupted(stop)
+    except getattr(click.exceptions, "NoArgsIsHelpError", ()):
+        raise  # shows the help
+    except click.ClickException as error:
+        fail(_usage(error), error.exit_code)
+    except Exception as error:
+        message, status = _told(error)
+        if status == FOUND_WANTING and os.environ.get("RSGT_DEBUG", "0") not in ("", "0"):
+            raise
+        fail(message, status)
 
 
-def fail(message: str) -> None:
-    """Print a mistake in one line and exit with 2."""
+def _usage(error: click.ClickException) -> str:
+    """Name the option, what was got, and what was expected."""
+    if type(error) is click.BadParameter and error.param is not None:
+        return f"{name_of(error.param)}: {error.message}"
+    return error.format_message()
+
+
+def _told(error: Exception) -> tuple[str, int]:
+    """Say an exception in words, with the exit code; ``FOUND_WANTING`` where nobody foresaw it."""
+    if full := next((e for e in _causes(error) if _is_full(e)), None):
+        where = f"{full.filename}: " if isinstance(full, OSError) and full.filename else ""
+        return f"{where}No space left on device; free some and run the same command again", MISTAKE
+    if isinstance(error, InputError):
+        return str(error), MISTAKE
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in _NEEDED:
+        return _NEEDED[(error.name or "").partition(".")[0]], MISTAKE
+    if isinstance(error, OSError) and error.errno is not None:
+        return (f"{error.filename}: " if error.filename else "") + (error.strerror or str(error)), MISTAKE
+    if any(isinstance(e, MemoryError) for e in _causes(error)):
+        return f"out of memory: {error}; use fewer --workers, or less at once", MISTAKE
+    cause = f"unforeseen {type(error).__name__}: {error}"
+    return f"{cause[:1000]}; set RSGT_DEBUG=1 for the traceback", FOUND_WANTING
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception, and those that it was raised from or holds."""
+    waiting, seen = [error], set()
+    while waiting:
+        one = waiting.pop()
+        if id(one) not in seen:
+            seen.add(id(one))
+            yield one
+            inner = (one.__cause__, one.__context__, *getattr(one, "exceptions", ()))
+            waiting += [e for e in inner if isinstance(e, BaseException)]
+
+
+def _is_full(error: BaseException) -> bool:
+    """Tell a full disk also where a library kept its words alone, as HDF5 does."""
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return full or (isinstance(error, Exception) and os.strerror(errno.ENOSPC) in str(error))
+
+
+def _interrupted(stop: BaseException) -> NoReturn:
+    """Say so, with what the command had to add, and end; a second Ctrl-C ends at once."""
+    word, status = (
+        ("terminated", TERMINATED) if isinstance(stop, _Terminated) else ("interrupted", INTERRUPTED)
+    )
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    click.echo(f"{word}; {stop}" if str(stop) else word, err=True)
+    end_soon(status)
+    sys.exit(status)
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """Take SIGTERM as Ctrl-C is taken, so that what is half done is left in order."""
+    untouched = signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    if not untouched or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise _Terminated
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def fail(message: str, status: int = MISTAKE) -> NoReturn:
+    """Print a mistake in one line and exit, with 2 unless told otherwise."""
     click.echo(f"error: {' '.join(message.split())}", err=True)
-    sys.exit(2)
+    sys.exit(status)
 
 
 def end_soon(status: int) -> None:

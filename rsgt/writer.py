@@ -32,8 +32,9 @@ zarr.config.set({"codec_pipeline.batch_size": 32})
 def create(path: Path, plan: Plan) -> None:
     """Lay out an empty store for ``plan``; the plan itself lands last, so that half a layout is redone."""
     staging = plan.staging(path)
+    (path / STAGING).mkdir(parents=True, exist_ok=True)
     (path / STAGING / "plan.json").unlink(missing_ok=True)
-    for abandoned in path.joinpath(STAGING).iterdir():
+    for abandoned in (path / STAGING).iterdir():
         if abandoned.is_dir():
             shutil.rmtree(abandoned)
     (staging / "shards").mkdir(parents=True)

@@ -14,24 +14,12 @@ from typing import Any, Literal, get_args, get_origin
 import click
 
 from rsgt import __version__
+from rsgt.options import INPUT, OUTPUT, Folder, Output, Real, Whole
 from rsgt.schema import InputError
-from rsgt.terminal import INPUT, OUTPUT, Program, fail, print_json
+from rsgt.terminal import INTERRUPTED, Program, print_json
 from rsn import config as settings
 
-INTERRUPTED = 130
 DEVICE = click.Choice(["auto", "cpu", "cuda", "mps"])
-
-
-class _Program(Program):
-    """As in ``rsgt``, and with a clear line where PyTorch is missing."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except ModuleNotFoundError as error:
-            if (error.name or "").partition(".")[0] not in ("torch", "lightning_fabric"):
-                raise
-            fail("rsn needs PyTorch and Lightning Fabric: pip install 'rsgt[rsn]'")
 
 
 def _setting_flags(command: Callable[..., None]) -> Callable[..., None]:
@@ -60,7 +48,7 @@ def _shown(value: Any) -> str:
     return "none" if value == "" else str(value)
 
 
-@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="rsn")
 def main() -> None:
     """Region support networks: from a store to a trained network, and from a photo to metric depth."""
@@ -68,7 +56,7 @@ def main() -> None:
 
 @main.command()
 @click.option("--store", type=INPUT, required=True, help="Store that `rsgt build` made.")
-@click.option("--out", type=INPUT, required=True, help="Folder of the run.")
+@click.option("--out", type=Folder("folder of a run"), required=True, help="Folder of the run.")
 @click.option("--recipe", type=INPUT, help="TOML file of settings; flags lie over it.")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out, with its own settings.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and stop.")
@@ -145,7 +133,11 @@ def _config(recipe: Path | None, flags: dict[str, Any], *, run: Path | None) -> 
 @click.option("--device", type=DEVICE, default="auto", show_default=True)
 @click.option("--out", type=OUTPUT, help="Write the record, as JSON.")
 @click.option("--csv", "table", type=OUTPUT, help="Write the errors of every frame.")
-@click.option("--save", type=INPUT, help="Write the predictions, for `rsgt stats --prediction`.")
+@click.option(
+    "--save",
+    type=Folder("predictions", new=True),
+    help="Write the predictions, for `rsgt stats --prediction`.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
 def evaluate(
     *, store: Path, checkpoint: Path, split: str, names: tuple[str, ...], flip: bool, raw: bool,
@@ -184,18 +176,24 @@ def evaluate(
 @main.command()
 @click.argument("photos", type=INPUT, nargs=-1, required=True, metavar="IMAGE...")
 @click.option("--checkpoint", type=INPUT, required=True, help="best.ckpt or last.ckpt of a run.")
-@click.option("--out", type=INPUT, required=True, help="Folder to write to.")
-@click.option("--fx", type=float, help="Focal length in pixels of the photo; --fy, --cx and --cy likewise.")
-@click.option("--fy", type=float, help="[default: fx]")
-@click.option("--cx", type=float, help="[default: the middle]")
-@click.option("--cy", type=float, help="[default: the middle]")
+@click.option("--out", type=Folder("folder to write to"), required=True, help="Folder to write to.")
 @click.option(
-    "--fov", type=float, help="Horizontal field of view in degrees, instead.  [default: NYU's camera]"
+    "--fx",
+    type=Real(positive=True),
+    help="Focal length in pixels of the photo; --fy, --cx and --cy likewise.",
+)
+@click.option("--fy", type=Real(positive=True), help="[default: fx]")
+@click.option("--cx", type=Real(), help="[default: the middle]")
+@click.option("--cy", type=Real(), help="[default: the middle]")
+@click.option(
+    "--fov",
+    type=Real(positive=True, below=180),
+    help="Horizontal field of view in degrees, instead.  [default: NYU's camera]",
 )
 @click.option("--flip", is_flag=True, help="Average with the prediction for the mirrored photo.")
 @click.option(
     "--points",
-    type=click.IntRange(0),
+    type=Whole(0),
     default=1_000_000,
     show_default=True,
     help="Most points of a cloud; 0 = none.",
@@ -238,7 +236,7 @@ def predict(
 
 @main.command()
 @click.option("--checkpoint", type=INPUT, required=True, help="best.ckpt or last.ckpt of a run.")
-@click.option("--out", type=OUTPUT, required=True, help="The .onnx file to write.")
+@click.option("--out", type=Output((".onnx",)), required=True, help="The .onnx file to write.")
 def export(checkpoint: Path, out: Path) -> None:
     """Write a network as ONNX, for images of any height and width, and check it against PyTorch."""
     from rsn import experiment

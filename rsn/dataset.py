@@ -27,8 +27,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
+from rsgt.prediction import write_prediction
 from rsgt.schema import SPLITS, InputError, class_map, class_names, label_set
-from rsgt.store import Store, open_store, write_prediction
+from rsgt.store import Store, open_store
 from rsn.guidance import superpixels
 
 __all__ = [

@@ -4,9 +4,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 from torch import Tensor
 
+from rsgt.jit import jit
 from rsgt.schema import InputError
 
 FRUITLESS_SEEDS = 20
@@ -115,7 +115,7 @@ def _grouped(points: Points, sample: Indices, *, reach: float) -> tuple[Groups, 
     return Groups(points, leaders, _radii(points, leaders, start), start), place
 
 
-@njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
+@jit(fastmath={"reassoc", "contract"})
 def _squared_distance(point: Points | Centres, centre: Centres) -> float:
     total = 0.0
     for channel in range(centre.size):
@@ -124,7 +124,7 @@ def _squared_distance(point: Points | Centres, centre: Centres) -> float:
     return total
 
 
-@njit(nogil=True, cache=True)
+@jit()
 def _find_leaders(points: Points, sample: Indices, reach: float, limit: int) -> Centres:
     """Points of the sample that are farther than ``reach`` from every leader before them."""
     leaders = np.empty((limit, points.shape[1]))
@@ -143,7 +143,7 @@ def _find_leaders(points: Points, sample: Indices, reach: float, limit: int) -> 
     return leaders[:found].copy()
 
 
-@njit(nogil=True, cache=True)
+@jit()
 def _nearest_leader(points: Points, leaders: Centres, reach: float) -> npt.NDArray[np.uint16]:
     """Find a leader for each point: the previous point's where within reach, the nearest otherwise."""
     group = np.empty(len(points), np.uint16)
@@ -155,7 +155,7 @@ def _nearest_leader(points: Points, leaders: Centres, reach: float) -> npt.NDArr
     return group
 
 
-@njit(nogil=True, cache=True)
+@jit()
 def _nearest(point: Points, centres: Centres, count: int) -> int:
     nearest, smallest = 0, np.inf
     for centre in range(count):
@@ -165,7 +165,7 @@ def _nearest(point: Points, centres: Centres, count: int) -> int:
     return nearest
 
 
-@njit(nogil=True, cache=True)
+@jit()
 def _radii(points: Points, leaders: Centres, start: Indices) -> Centres:
     """Distance of each leader's farthest point."""
     radius = np.zeros(len(leaders))
@@ -175,7 +175,7 @@ def _radii(points: Points, leaders: Centres, start: Indices) -> Centres:
     return np.sqrt(radius)
 
 
-@njit(nogil=True, cache=True)
+@jit()
 def _within(groups: Groups, mode: Centres, bandwidth: float, members: Indices) -> Indices:
     """Write the indices of the points within the bandwidth of the mode into ``members``; return that part."""
     count = 0
@@ -191,7 +191,7 @@ def _within(groups: Groups, mode: Centres, bandwidth: float, members: Indices) -
     return members[:count]
 
 
-@njit(nogil=True, cache=True)
+@jit()
 def _shift(groups: Groups, seed: int, rules: Rules, members: Indices) -> Centres:
     """Shift a point to its mode."""
     mode: Centres = groups.points[seed].astype(np.float64)
@@ -211,7 +211,7 @@ def _shift(groups: Groups, seed: int, rules: Rules, members: Indices) -> Centres
     return mode
 
 
-@njit(nogil=True, cache=True)
+@jit()
 def _search(groups: Groups, seeds: Indices, rules: Rules) -> Labels:
     """Try the seeds in order; label every point."""
     labels = np.zeros(len(groups.points), np.int32)
@@ -240,7 +240,7 @@ def _search(groups: Groups, seeds: Indices, rules: Rules) -> Labels:
     return labels
 
 
-@njit(nogil=True, cache=True)
+@jit()
 def _label_of(labels: Labels, mask: Indices, regions: int, min_pixels: int) -> tuple[int, int]:
     """Which label the unassigned points of a mask get (0 = none), and how many there are."""
     overlap = np.zeros(regions + 1, np.int64)

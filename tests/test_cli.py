@@ -137,7 +137,7 @@ def test_interrupt_from_the_keyboard(tmp_path):
     ("interrupted", "status", "said"),
     [
         ("terminal.end_soon(130); sys.exit(130)", 130, ""),
-        ("click.command(cls=terminal.Script)(interrupt)([])", 1, "Aborted!"),
+        ("click.command(cls=terminal.Script)(interrupt)([])", 130, "interrupted"),
     ],
 )
 def test_an_interrupt_ends_a_program_whose_threads_do_not(interrupted, status, said):

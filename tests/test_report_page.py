@@ -1,6 +1,7 @@
 """The HTML page about a store: it holds what the store holds, needs nothing else, and works in a browser."""
 
 import base64
+import hashlib
 import io
 import json
 import re
@@ -64,6 +65,16 @@ def test_the_page_needs_nothing_else(html):
     assert "http" not in re.sub(r"http-equiv", "", html)
     assert "default-src 'none'" in html
     assert "{{" not in html
+
+
+def test_the_policy_names_the_pages_own_script_and_style(html):
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', html)[1]
+    assert "unsafe" not in policy
+    for kind in ("style", "script"):
+        (own,) = re.findall(rf"<{kind}>(.*?)</{kind}>", html, re.S)
+        sealed = base64.b64encode(hashlib.sha256(own.encode()).digest()).decode()
+        assert f"{kind}-src 'sha256-{sealed}'" in policy
+    assert not re.search(r"<[^>]*\s(?:on\w+|style)=", html.partition("<script>")[0])
 
 
 def test_frames_carry_the_stores_own_values(opened, html):
@@ -151,6 +162,56 @@ def test_a_comparison_that_is_none_is_refused(tmp_path, text, message):
     (tmp_path / "c.json").write_text(text)
     with pytest.raises(InputError, match=message):
         report.read_comparison(tmp_path / "c.json")
+
+
+ODD = [
+    float("nan"), float("inf"), -1, 1e308, 10**400, 1e-300, "12", "", [], {}, True, [[1]], {"a": {"b": 1}},
+]  # fmt: skip
+
+
+def odd_comparisons():
+    """Every place of a comparison with every odd value, in turn."""
+    whole = {"frames": 10, "rows": [ROW], "equal_counts": [{"regions": 100.0, "rows": [ROW]}]}
+    for value in [*ODD, None]:
+        for key in ("rows", "equal_counts", "frames"):
+            yield {**whole, key: value}
+        for key in [*report.COMPARED, "name", "parameter"]:
+            row = {**ROW, key: value}
+            yield {**whole, "rows": [ROW, row]}
+            yield {**whole, "equal_counts": [{"regions": 100.0, "rows": [row]}]}
+        yield {**whole, "equal_counts": [{"regions": value, "rows": [ROW]}]}
+        yield {**whole, "equal_counts": [{"regions": 1, "rows": value}]}
+        yield {**whole, "equal_counts": [value]}
+        yield {**whole, "rows": [value]}
+    for key in ROW:
+        yield {**whole, "rows": [{k: v for k, v in ROW.items() if k != key}]}
+    yield {**whole, "rows": [{**ROW, "regions": None, "rmse": None}]}
+    yield {**whole, "rows": [{**ROW, "name": NASTY, "parameter": NASTY + chr(0xD800)}]}
+
+
+def test_odd_comparisons_are_shown_or_refused_in_one_line(tmp_path):
+    path, outcomes = tmp_path / "c.json", {True: 0, False: 0}
+    for document in odd_comparisons():
+        path.write_text(json.dumps(document))
+        said, section = "", ""
+        try:
+            section = report._comparison(report.read_comparison(path))
+        except InputError as error:
+            said = str(error)
+        assert "<b>&'" not in section
+        assert "nan" not in section
+        assert said.count("\n") == 0
+        assert len(said) < 400
+        outcomes[said == ""] += 1
+    assert min(outcomes.values()) > 20
+    for text in ("[" * 100_000, "\ufeff[]", "[" + "9" * 5000 + "]", "\x00"):
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(InputError):
+            report.read_comparison(path)
+    path.write_bytes(b"\xff\xfe[")
+    for odd in (path, tmp_path, tmp_path / "none.json"):
+        with pytest.raises(InputError):
+            report.read_comparison(odd)
 
 
 def test_the_comparison_shows_each_row_and_what_is_missing(html):

@@ -1,0 +1,18 @@
+"""``rsn`` as a program: an interrupt while it still loads ends it as quietly as one later does."""
+
+import sys
+
+
+def main() -> None:
+    """Run ``rsn``."""
+    try:
+        from rsn.cli import main as program
+
+        program()
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
