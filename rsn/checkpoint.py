@@ -120,15 +120,18 @@ def _complaint(contents: Mapping[str, Any]) -> str | None:
             expected = " or ".join(kind.__name__ for kind in kinds)
             return f"entry {key!r} is wrong: got {got}, expected {expected}"
     network = contents["network"]
-    if type(network.get("name")) is not str or type(network.get("arguments")) is not dict:
-        return "entry 'network' is wrong: expected a name and arguments"
-    for key in ("epoch", "step"):
-        if contents[key] < 0:
-            return f"entry {key!r} is wrong: got {contents[key]}, expected 0 or more"
+    for key in ("network", "config", "versions"):
+        named = key != "network" or (
+            type(network.get("name")) is str and type(network.get("arguments")) is dict
+        )
+        if not named or not is_plain(contents.get(key, [])):
+            return f"entry {key!r} is wrong: expected numbers and text by name"
+    if min(contents["epoch"], contents["step"]) < 0:
+        return f"epoch or step is wrong: got {contents['epoch']} and {contents['step']}, expected 0 or more"
     try:
         settings.from_plain(contents["config"])
     except InputError as error:
-        return f"settings are wrong: {error}"
+        return f"settings are wrong: {' '.join(str(error).split())}"
     for part in ("weights", "average"):
         for name, value in (contents[part] or {}).items():
             found = _unusable(name, value)
@@ -139,6 +142,15 @@ def _complaint(contents: Mapping[str, Any]) -> str | None:
 
 _LIKE_DICT = (OrderedDict,)
 """PyTorch's state dicts."""
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a value is made of numbers, text, lists and tables by name alone."""
+    if type(value) is dict:
+        return all(type(key) is str for key in value) and all(map(is_plain, value.values()))
+    if type(value) in (list, tuple):
+        return all(map(is_plain, value))
+    return type(value) in (int, float, bool, str, NoneType)
 
 
 def _unusable(name: Any, value: Any) -> str | None:

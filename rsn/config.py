@@ -47,7 +47,7 @@ class NetworkConfig(_Section):
     """What is built, and what it starts from."""
 
     model: Literal["generation", "refinement", "rsn", "clustering"] = setting("generation", "what is trained")
-    width: int = setting(64, "base channel count; the paper's is 64", least=8)
+    width: int = setting(64, "base channel count; the paper's is 64", least=8, most=1024)
     encoder: Literal["resnet34", "efficientnet_lite0", "efficientnet_lite2"] = setting("resnet34", "backbone")
     norm: Literal["batch", "group"] = setting("batch", "normalisation of the layers")
     iterations: int = setting(3, "times that the refinement is applied", least=1, most=16)

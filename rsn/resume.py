@@ -97,7 +97,13 @@ def _progress_complaint(contents: Mapping[str, Any], progress: dict[str, Any], s
     epoch, step, rows = contents["epoch"], contents["step"], progress.get("rows")
     # Files from before steps without a valid pixel were counted lack that number.
     names = {item.name for item in fields(Progress)}
-    if progress.keys() | {"empty"} != names or progress["epoch"] != epoch or progress["step"] != step:
+    plain = checkpoint.is_plain(progress)
+    if (
+        not plain
+        or progress.keys() | {"empty"} != names
+        or progress["epoch"] != epoch
+        or progress["step"] != step
+    ):
         return "progress is not that of its epoch and step"
     empty = progress.get("empty", 0)
     if (
@@ -133,7 +139,8 @@ def _optimizer_complaint(told: dict[str, Any], optimizer: torch.optim.Optimizer)
         return "the optimizer has other groups of weights, or no state"
     for group, own in zip(groups, expected, strict=True):
         # A newer PyTorch may know more keys; the rate has its course.
-        whole = isinstance(group, dict) and group.keys() >= {"params", "lr", "peak_lr"}
+        plain = isinstance(group, dict) and checkpoint.is_plain(group)
+        whole = plain and group.keys() >= {"params", "lr", "peak_lr"}
         if not whole or any(group[key] != own[key] for key in group.keys() & own.keys() - {"lr"}):
             return "a group of the optimizer is none, or another"
         if not _is_number(group["lr"]) or group["lr"] < 0:
