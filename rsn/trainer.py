@@ -93,7 +93,8 @@ def train(
             done = progress.epoch * steps + progress.step
             for group in optimizer.param_groups:
                 group["lr"] = group["peak_lr"] * rate(done / (epochs * steps))
-            parts = _loaded(feed, accumulate, partial(keep, progress) if fabric.world_size == 1 else None)
+            between = progress.step > 0 and fabric.world_size == 1
+            parts = _loaded(feed, accumulate, partial(keep, progress) if between else None)
             loss = _learn(fabric, network, optimizer, parts, loss_of, progress, clip=clip, counts=counts)
             follow(done + 1)
             progress.step += 1
@@ -161,7 +162,7 @@ def _anywhere(fabric: Fabric, here: bool) -> bool:
 def _loaded(feed: Iterator[Batch], count: int, keep: Callable[[], None] | None) -> list[Batch]:
     """Load the batches of a step. Should that fail, what was learnt up to there is whole, and is kept.
 
-    Several processes (``keep`` = None) would wait for each other then.
+    ``keep`` is None before an epoch's first step, and for several processes, which would wait for each other.
     """
     try:
         return list(islice(feed, count))

@@ -1,4 +1,4 @@
-"""What is said before any work: starts, places, frames without depth; and what a cluster's variables change."""
+"""What is said before any work: starts, places, frames without depth; and what a cluster's variables do."""
 
 import json
 import os
@@ -19,7 +19,9 @@ from rsn.cli import main
 from rsn.config import from_plain, with_overrides
 from rsn.evaluation import PAPER
 from rsn.experiment import evaluate, fit
+from rsn.trainer import Progress, train
 from tests.rooms import write_rooms
+from tests.test_trainer import data, line, pieces
 
 ROOT = Path(__file__).parents[1]
 QUICK = {
@@ -143,9 +145,6 @@ def test_no_test_frame_with_depth_leaves_no_predictions(trained, tmp_path):
 
 
 def test_a_step_of_empty_frames_changes_no_weight_and_no_mean():
-    from tests.test_trainer import data, line, pieces
-    from rsn.trainer import Progress, train
-
     progress = Progress()
     setup, options = pieces(line(), data(), epochs=1, counts=lambda batch: batch is not skipped)
     batches = data()
@@ -237,7 +236,7 @@ def test_lost_weights_of_the_best_epoch_are_missed(store, tmp_path):
     assert fit(quick(epochs=3, lr=0.0), store, out, stream=None)
     (out / "best.ckpt").unlink()
     (out / "log.csv").unlink()
-    # With a learning rate of 0 only the batch statistics move: whichever epoch was the best, it is found or missed.
+    # Only the batch statistics move: whichever epoch was the best, it is found or missed.
     try:
         fit(quick(epochs=3, lr=0.0), store, out, resume=True, stream=None)
     except InputError as error:

@@ -43,7 +43,7 @@ def whole(store, tmp_path_factory):
 
 
 def flat(value, path=""):
-    """Every plain value and tensor in nested tables, by its path, but seconds, of which each run has others."""
+    """Every plain value and tensor in nested tables, by its path; not the seconds."""
     if isinstance(value, dict | list | tuple):
         pairs = value.items() if isinstance(value, dict) else enumerate(value)
         return {
