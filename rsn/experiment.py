@@ -7,6 +7,7 @@ only the command line and the pipelines know it.
 import json
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
@@ -171,22 +172,16 @@ def evaluate(
         check_protocol(protocol, store.shape, store.attributes["parameters"]["depth"])
     start.check_outputs(save=save, csv=table, out=out)
     start.check_classes(contents, store)
-    network = model.rebuild(contents)
     start.check_counts(store, frames, protocols)
-    fabric = make_fabric(device)
-    network = fabric.to_device(network)
-    result = Table(protocols)
-    maps = predictions(
-        fabric, config, network, store, frames, whole=("depth", "support", "region"), flip=protocols[0].flip
-    )
+    fabric, result = make_fabric(device), Table(protocols)
+    network, flip = fabric.to_device(model.rebuild(contents)), protocols[0].flip
+    whole = ("depth", "support", "region")
+    maps = predictions(fabric, config, network, store, frames, whole=whole, flip=flip)
     judged = _judged(config, store, maps, result, report.Ticker(len(frames), stream=stream))
     with ExitStack() as written, shortages_told("give more memory, or train with a smaller --batch-size"):
-        aside = {
-            path: written.enter_context(files.whole(path)) for path in (save, table, out) if path is not None
-        }
+        aside = {path: written.enter_context(files.whole(path)) for path in (save, table, out) if path}
         if save is None:
-            for _ in judged:
-                pass
+            deque(judged, maxlen=0)
         else:
             source = {"checkpoint": checkpoint_path.name, "store": store.identity, "split": split}
             write_prediction(aside[save], judged, store.frame_id[frames], store.shape, source)

@@ -19,6 +19,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from rsgt.schema import InputError
 
+NOTHING = (
+    "no frame of epoch {epoch} has a pixel to learn from; build a store with depth, or give a larger --size"
+)
+
 Batch = Mapping[str, Tensor]
 Row = dict[str, float]
 
@@ -106,15 +110,12 @@ def train(
                 return False
         network.eval()
         if progress.empty == steps:
-            raise InputError(
-                f"no frame of epoch {progress.epoch + 1} has a pixel to learn from; build a store with valid "
-                "depth, or give a larger --size"
-            )
+            raise InputError(NOTHING.format(epoch=progress.epoch + 1))
         errors = judge()
         if _anywhere(fabric, errors is None) or errors is None:
             return False
-        row = {"epoch": progress.epoch + 1, "loss": progress.loss_sum / (steps - progress.empty)}
-        row["lr"] = optimizer.param_groups[0]["lr"]
+        mean, rate_now = progress.loss_sum / (steps - progress.empty), optimizer.param_groups[0]["lr"]
+        row = {"epoch": progress.epoch + 1, "loss": mean, "lr": rate_now}
         progress.rows.append(row | errors | {"seconds": time.perf_counter() - begun})
         progress.epoch, progress.step, progress.loss_sum, progress.empty = progress.epoch + 1, 0, 0.0, 0
         keep(progress)
