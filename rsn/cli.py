@@ -4,10 +4,12 @@ Nothing here imports PyTorch before a command runs, so that ``rsn --help`` answe
 PyTorch is missing. The flags of ``rsn fit`` are the keys of ``rsn.config``.
 """
 
-import json
 import os
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -48,6 +50,19 @@ def _shown(value: Any) -> str:
     return "none" if value == "" else str(value)
 
 
+@contextmanager
+def importing() -> Iterator[None]:
+    """End at once at Ctrl-C while PyTorch is imported, half of which would not take an exception well."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="rsn")
 def main() -> None:
@@ -70,18 +85,19 @@ def fit(
     """Train a network on a store.
 
     RUN then holds last.ckpt (to resume), best.ckpt (lowest RMSE on the held-out frames), config.toml (the
-    settings, itself a recipe) and log.csv. Ctrl-C saves the state; --resume goes on from it.
+    settings, itself a recipe) and log.csv. Ctrl-C saves the state; --resume goes on from it, also to more
+    --epochs than there were: the learning rate then follows the share of the new number that is done.
     """
+    with importing():
+        from rsn import experiment
     config = _config(recipe, flags, run=out if resume else None)
-    from rsn import experiment
-
     if dry_run:
         plan = experiment.describe(config, store)
         if as_json:
             print_json(plan)
             return
         for name, value in plan.items():
-            if name != "config":
+            if name != "config" and value != []:
                 click.echo(
                     f"{name.replace('_', ' ')}: {', '.join(value) if isinstance(value, list) else value}"
                 )
@@ -89,7 +105,7 @@ def fit(
         return
     stream = None if as_json else sys.stderr
     complete = experiment.fit(config, store, out, resume=resume, tensorboard=tensorboard, stream=stream)
-    if os.environ.get("LOCAL_RANK", "0") != "0":
+    if config.run.devices > 1 and os.environ.get("LOCAL_RANK", "0") != "0":
         return  # one of several processes speaks for all
     best = out / "best.ckpt"
     result = {"complete": complete, "checkpoint": str(best if best.exists() else out / "last.ckpt")}
@@ -108,9 +124,11 @@ def _config(recipe: Path | None, flags: dict[str, Any], *, run: Path | None) -> 
     plain = settings.read_recipe(recipe) if recipe else {}
     given = {key: value for key, value in flags.items() if value is not None}
     if run is not None and (run / "last.ckpt").exists():
+        from rsn import checkpoint
+
         settings.from_plain(plain)
         given = {key: value for section in plain.values() for key, value in section.items()} | given
-        plain = settings.read_recipe(run / "config.toml")
+        plain = checkpoint.load(run / "last.ckpt")["config"]
     return settings.from_plain(settings.with_overrides(plain, given))
 
 
@@ -145,17 +163,16 @@ def evaluate(
     as_json: bool,
 ) -> None:  # fmt: skip
     """Judge a checkpoint on frames of a store."""
-    from rsn import experiment
-    from rsn.evaluation import protocol_named
+    with importing():
+        from rsn import experiment
+        from rsn.evaluation import protocol_named
 
     options = {"flip": flip, "raw": raw, "median_scaling": median_scaling, "pooled": pooled}
     protocols = [protocol_named(name, **options) for name in names or ("paper",)]
     record = experiment.evaluate(
-        checkpoint, store, protocols, split=split, device=device, save=save, table=table,
+        checkpoint, store, protocols, split=split, device=device, save=save, table=table, out=out,
         stream=None if as_json else sys.stderr,
     )  # fmt: skip
-    if out is not None:
-        out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     if as_json:
         print_json(record)
         return
@@ -171,6 +188,9 @@ def evaluate(
     for name, value in record["partition"].items():
         click.echo(f"regions, {name.replace('_', ' ')}: {value:.4f}")
     click.echo(f"{record['frames']} frames of {split}, {record['seconds']:.1f} s")
+    if record["skipped"]:
+        numbers = ", ".join(map(str, record["skipped"]))
+        click.echo(f"{len(record['skipped'])} without a pixel that counts, left out: frame {numbers}")
 
 
 @main.command()
@@ -216,7 +236,8 @@ def predict(
         or (fov is not None and fx is not None)
     ):
         raise InputError("intrinsics: give --fx (with --fy where it differs) or --fov, and --cx with --cy")
-    from rsn import experiment
+    with importing():
+        from rsn import experiment
 
     focal = None if fx is None else (fx, fx if fy is None else fy)
     centre = None if cx is None or cy is None else (cx, cy)
@@ -239,7 +260,8 @@ def predict(
 @click.option("--out", type=Output((".onnx",)), required=True, help="The .onnx file to write.")
 def export(checkpoint: Path, out: Path) -> None:
     """Write a network as ONNX, for images of any height and width, and check it against PyTorch."""
-    from rsn import experiment
+    with importing():
+        from rsn import experiment
 
     worst = experiment.export_checkpoint(checkpoint, out)
     click.echo(f"{out}: input rgb (B, 3, H, W) float32 of 0-255; differs from PyTorch by {worst:.1e} at most")

@@ -7,6 +7,8 @@ trainer take plain values.
 """
 
 import difflib
+import json
+import sys
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import Field, asdict, dataclass, field, fields
@@ -45,7 +47,7 @@ class NetworkConfig(_Section):
     """What is built, and what it starts from."""
 
     model: Literal["generation", "refinement", "rsn", "clustering"] = setting("generation", "what is trained")
-    width: int = setting(64, "base channel count; the paper's is 64", least=8)
+    width: int = setting(64, "base channel count; the paper's is 64", least=8, most=1024)
     encoder: Literal["resnet34", "efficientnet_lite0", "efficientnet_lite2"] = setting("resnet34", "backbone")
     norm: Literal["batch", "group"] = setting("batch", "normalisation of the layers")
     iterations: int = setting(3, "times that the refinement is applied", least=1, most=16)
@@ -272,18 +274,15 @@ def to_toml(config: Config) -> str:
 
 
 def _toml_value(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{escaped}"'
+    if isinstance(value, bool | str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     return repr(value)
 
 
 def _known(got: Mapping[str, Any], expected: list[str], what: str) -> None:
     for key in got:
         if key not in expected:
-            near = difflib.get_close_matches(key, expected, n=1, cutoff=0)[0]
+            near = difflib.get_close_matches(str(key), expected, n=1, cutoff=0)[0]
             raise InputError(f"unknown {what}: {key!r}; did you mean {near!r}?")
 
 
@@ -309,7 +308,8 @@ def _checked_tuple(item: Field[Any], hint: Any, value: Any) -> tuple[Any, ...]:
 
 def _converted(name: str, kind: type, value: Any) -> Any:
     if kind in (bool, str):
-        if isinstance(value, kind):
+        # config.toml could not hold a path whose bytes are no Unicode.
+        if isinstance(value, kind) and not any("\ud800" <= sign <= "\udfff" for sign in str(value)):
             return value
     elif isinstance(value, str) or (isinstance(value, int | float) and not isinstance(value, bool)):
         try:
@@ -323,8 +323,8 @@ def _converted(name: str, kind: type, value: Any) -> Any:
 
 def _ranged(item: Field[Any], value: Any) -> Any:
     least, most = item.metadata["least"], item.metadata["most"]
-    # Written as "not (inside)" so that NaN, which compares false with everything, is refused.
-    if least is not None and not (least <= value <= (float("inf") if most is None else most)):
+    # Written as "not (inside)" so that NaN, which compares false with everything, is refused; so is infinity.
+    if least is not None and not (least <= value <= (sys.float_info.max if most is None else most)):
         span = f"{least} or more" if most is None else f"a value from {least} to {most}"
         raise InputError(f"{item.name}: got {value}, expected {span}")
     return value

@@ -121,9 +121,7 @@ def check_protocol(protocol: Protocol, shape: tuple[int, int], depth: str) -> No
         )
     if protocol.reference != depth:
         remedy = (
-            "give --raw"
-            if depth == "raw"
-            else "build a store with `rsgt build --depth raw`, or leave --raw away"
+            "give --raw" if depth == "raw" else "build a store with `rsgt build --depth raw`, or omit --raw"
         )
         raise InputError(
             f"protocol {protocol.name}: got a store of {depth} depth, expected {protocol.reference}; {remedy}"

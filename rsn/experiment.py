@@ -4,17 +4,19 @@ With its parts ``rsn.model``, ``rsn.inference`` and ``rsn.run``, the only module
 only the command line and the pipelines know it.
 """
 
+import json
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
 
 from rsgt.schema import InputError
-from rsn import checkpoint, export, model, predict, report
+from rsn import checkpoint, export, files, model, predict, report, start
 from rsn import config as settings
 from rsn.config import Config
 from rsn.dataset import (
@@ -23,15 +25,14 @@ from rsn.dataset import (
     guiding_classes,
     hold_out,
     open_store,
-    split_frames,
     write_prediction,
 )
 from rsn.evaluation import Protocol, Table, check_protocol
 from rsn.inference import Array, Predicted, make_fabric, predict_photo, predictions, settled, support_of
-from rsn.provenance import commit, versions
-from rsn.run import Run, earlier, sole_writer
-
-ORIGIN = ("epoch", "rsn", "commit")
+from rsn.interrupt import shortages_told
+from rsn.provenance import origin
+from rsn.resume import earlier
+from rsn.run import Run, sole_writer
 
 
 def fit(
@@ -47,7 +48,8 @@ def fit(
 
     ``best.ckpt`` is the network, without what only a resumed run needs, after the epoch with the lowest
     RMSE on the held-out frames; there is none where nothing is held out. ``.lock`` keeps a second process
-    from training into the same folder.
+    from training into the same folder. The others follow from ``last.ckpt``: whenever a run ends or is
+    killed, going on brings them in line. Frames without a valid pixel are left out, counted and named.
 
     Parameters
     ----------
@@ -56,7 +58,9 @@ def fit(
     store_path, out : Path
         The store to learn from, and the run's folder.
     resume : bool
-        Go on from ``last.ckpt``, bit for bit on a CPU; start anew where there is none yet.
+        Go on from ``last.ckpt``, bit for bit on a CPU; start anew where there is none yet. Where it runs may
+        be another, and ``epochs`` more: the learning rate and ``frozen_norm`` follow the share of the new
+        number that is done, so that a run of 20 epochs goes on to 40 as one that is half done.
     tensorboard : bool
         Write the log's rows for TensorBoard too.
     stream : text file, optional
@@ -70,24 +74,33 @@ def fit(
     Raises
     ------
     InputError
-        Where settings, store and folder do not fit each other, another process trains into the folder, or
-        the loss stops being finite.
+        Where settings, store and folder do not fit each other, another process trains into the folder, no
+        frame has valid depth, memory runs out or a loader process ends, or the loss stops being finite.
     """
+    start.check_folder(out)
     config, store = settled(config), open_store(store_path)
     contents = earlier(config, store, out, resume=resume)
-    parts = hold_out(store, config.data.validation, config.run.seed)
+    learn, validate = hold_out(store, config.data.validation, config.run.seed)
+    if contents is None:
+        start.check_trainable(config)
     fabric = make_fabric(config.run.device, config.run.devices, config.run.precision)
     writer = report.tensorboard() if tensorboard else None
+    target = model.learnt(config)
+    start.check_truth(store, learn, target, "training")
+    start.check_truth(store, validate, target, "held-out")
     fabric.launch()
     with sole_writer(out) if fabric.is_global_zero else nullcontext():
-        run = Run(fabric, config, store, *parts, out=out, writer=writer, stream=stream)
+        run = Run(fabric, config, store, learn, validate, out=out, writer=writer, stream=stream)
         if contents is not None:
             run.restore(contents)
         return run.train()
 
 
 def describe(config: Config, store_path: Path) -> dict[str, Any]:
-    """Say what ``fit`` would do, without doing it: parameters, frames, steps and settings."""
+    """Say what ``fit`` would do, without doing it: parameters, frames, steps and settings.
+
+    ``needs`` are the options of trained modules without which it would refuse to begin.
+    """
     config, store = settled(config), open_store(store_path)
     learn, validate = hold_out(store, config.data.validation, config.run.seed)
     batches = EpochBatches(learn, config.data.batch_size, shard_frames=store.shard_frames, seed=0)
@@ -101,6 +114,7 @@ def describe(config: Config, store_path: Path) -> dict[str, Any]:
         "steps": batches.steps * config.run.epochs,
         "arrays": ["rgb", *model.arrays(config, training=True)],
         "device": str(fabric.device),
+        "needs": start.missing_starts(config),
         "config": settings.to_plain(config),
     }
 
@@ -114,9 +128,13 @@ def evaluate(
     device: str = "auto",
     save: Path | None = None,
     table: Path | None = None,
+    out: Path | None = None,
     stream: TextIO | None = sys.stderr,
 ) -> dict[str, Any]:
     """Judge a checkpoint on a split of a store, in float32: one pass over the frames, all protocols.
+
+    Frames without a pixel that counts are left out, and named in the record as ``skipped``. What is written
+    is there whole once all has succeeded, and not at all else.
 
     Parameters
     ----------
@@ -128,8 +146,8 @@ def evaluate(
         ``train``, ``test``, or ``validation``: the training frames that the run held out.
     device : str
         As in ``rsn.config.RunConfig``.
-    save, table : Path, optional
-        Where to write the predictions (a Zarr store), and the errors of each frame (CSV).
+    save, table, out : Path, optional
+        Where to write the predictions (a Zarr store), the errors of each frame (CSV), and the record (JSON).
     stream : text file, optional
         Where progress goes.
 
@@ -149,42 +167,39 @@ def evaluate(
     contents = checkpoint.load(checkpoint_path)
     config = settings.from_plain(contents["config"])
     store = open_store(store_path)
-    frames = _frames(config, store, split)
+    frames = start.frames_to_judge(config, store, split)
     for protocol in protocols:
         check_protocol(protocol, store.shape, store.attributes["parameters"]["depth"])
-    if save is not None and save.exists():
-        raise InputError(f"{save}: exists; choose another path for the predictions")
-    fabric = make_fabric(device)
-    network = fabric.to_device(model.rebuild(contents))
-    result = Table(protocols)
-    flip = protocols[0].flip
-    maps = predictions(
-        fabric, config, network, store, frames, whole=("depth", "support", "region"), flip=flip
-    )
+    start.check_outputs(save=save, csv=table, out=out)
+    start.check_classes(contents, store)
+    start.check_counts(store, frames, protocols)
+    fabric, result = make_fabric(device), Table(protocols)
+    network, flip = fabric.to_device(model.rebuild(contents)), protocols[0].flip
+    whole = ("depth", "support", "region")
+    maps = predictions(fabric, config, network, store, frames, whole=whole, flip=flip)
     judged = _judged(config, store, maps, result, report.Ticker(len(frames), stream=stream))
-    if save is None:
-        for _ in judged:
-            pass
-    else:
-        origin = {"checkpoint": checkpoint_path.name, "store": store.identity, "split": split}
-        write_prediction(save, judged, store.frame_id[frames], store.shape, origin)
-    if table is not None:
-        report.write_csv(table, result.rows)
-    return {
-        "model": config.network.model,
-        "guidance": model.guidance_rule(config),
-        "split": split,
-        **result.summary(),
-        "checkpoint": {"name": checkpoint_path.name} | {key: contents[key] for key in ORIGIN},
-        "trained_on": contents["store"],
-        "store": store.identity,
-        "seed": config.run.seed,
-        "config": contents["config"],
-        "device": str(fabric.device),
-        "seconds": time.perf_counter() - begun,
-        "commit": commit(),
-        "versions": versions(),
-    }
+    with ExitStack() as written, shortages_told("give more memory, or train with a smaller --batch-size"):
+        aside = {path: written.enter_context(files.whole(path)) for path in (save, table, out) if path}
+        if save is None:
+            deque(judged, maxlen=0)
+        else:
+            source = {"checkpoint": checkpoint_path.name, "store": store.identity, "split": split}
+            write_prediction(aside[save], judged, store.frame_id[frames], store.shape, source)
+        record = {
+            "model": config.network.model,
+            "guidance": model.guidance_rule(config),
+            "split": split,
+            **result.summary(),
+            **origin(contents, checkpoint_path.name),
+            "store": store.identity,
+            "device": str(fabric.device),
+            "seconds": time.perf_counter() - begun,
+        }
+        if table is not None:
+            report.write_csv(aside[table], result.rows)
+        if out is not None:
+            files.write_text(aside[out], json.dumps(record, indent=2) + "\n")
+    return record
 
 
 def _judged(
@@ -205,15 +220,6 @@ def _judged(
         )
         ticker.step("frames judged")
         yield {"prediction": found.depth} | ({} if region is None else {"region": region})
-
-
-def _frames(config: Config, store: Store, split: str) -> list[int]:
-    if split != "validation":
-        return split_frames(store, split)
-    held = hold_out(store, config.data.validation, config.run.seed)[1]
-    if not held:
-        raise InputError("split: got 'validation', but the run held nothing out; use train or test")
-    return held
 
 
 def predict_photos(

@@ -1,7 +1,6 @@
 """A network in use: where it runs, and what it says about frames of a store or about a photo."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -16,8 +15,14 @@ from rsgt.schema import InputError
 from rsn import model
 from rsn.config import Config
 from rsn.dataset import Frames, Store, guiding_classes, loader, nearest, shrink
+from rsn.device import make_fabric, settled
 from rsn.model import Batch, Prediction
 from rsn.regional import regional_mean_map
+
+__all__ = [
+    "Array", "Photo", "Predicted", "enlarge", "enlarge_along", "infer", "make_fabric", "match_means",
+    "predict_photo", "predictions", "settled", "support_of",
+]  # fmt: skip
 
 Array = npt.NDArray[Any]
 
@@ -39,54 +44,6 @@ class Photo(NamedTuple):
     depth: Array
     support: Array
     region: Array
-
-
-def make_fabric(device: str = "auto", devices: int = 1, precision: str = "32") -> Fabric:
-    """Choose where to run.
-
-    Raises
-    ------
-    InputError
-        Where the device is not there, or not so many of it.
-    """
-    present = _present()
-    if device in present and not present[device]:
-        raise InputError(f"device: got {device!r}, but PyTorch finds none here; use --device cpu or auto")
-    device = _device(device)
-    if devices > present.get(device, devices):
-        raise InputError(f"devices: got {devices}, but there are {present[device]} of {device}; give fewer")
-    if precision == "16-mixed" and device == "cpu":
-        raise InputError("precision: '16-mixed' needs a GPU; use --precision bf16-mixed or 32 on a CPU")
-    arithmetic: Any = "32-true" if precision == "32" else precision
-    strategy = "ddp" if devices > 1 else "auto"
-    return Fabric(accelerator=device, devices=devices, strategy=strategy, precision=arithmetic)
-
-
-def _present() -> dict[str, int]:
-    """Count the accelerators of each kind, the preferred kind first."""
-    return {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
-
-
-def _device(name: str) -> str:
-    """Say what ``auto`` stands for here; any other name stands for itself."""
-    return next((kind for kind, count in _present().items() if count), "cpu") if name == "auto" else name
-
-
-def settled(config: Config) -> Config:
-    """Put the arithmetic in that ``precision = "auto"`` stands for on this machine.
-
-    It is ``bf16-mixed`` where the device computes in bfloat16 and ``32`` where it would emulate it, which a
-    processor does ten times slower. A checkpoint then tells which it was.
-    """
-    if config.run.precision != "auto":
-        return config
-    kind, native = _device(config.run.device), False
-    if kind == "cuda":
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-    elif kind == "cpu" and hasattr(torch.cpu, "get_capabilities"):  # a newer PyTorch's
-        has = torch.cpu.get_capabilities()
-        native = any(has.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
-    return replace(config, run=replace(config.run, precision="bf16-mixed" if native else "32"))
 
 
 def predictions(
@@ -220,6 +177,11 @@ def infer(
         return None if values is None else enlarge(_averaged(values, other and getattr(other, name)), shape)
 
     depth = _averaged(found.depth, other and other.depth)
+    if not depth.isfinite().all():
+        raise InputError(
+            "the network predicts depth that is not finite: its weights are of a run that diverged; "
+            "give another checkpoint"
+        )
     return Prediction(
         match_means(enlarge_along(depth, *along), along[1]) if along else enlarge(depth, shape),
         metres("initial"),

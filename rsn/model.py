@@ -6,30 +6,25 @@ generation module frozen: its checkpoint is complete in itself.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from rsgt.schema import InputError
-from rsn import checkpoint
+from rsn.build import build, encoders, network_name, rebuild
 from rsn.config import Config
 from rsn.dataset import nearest
 from rsn.guidance import guidance_channels
 from rsn.loss import category_loss, clustering_loss, iterative_loss, l1_loss, l2_loss, region_loss, rmse_loss
-from rsn.network import (
-    ClusteringOutput,
-    GenerationNetwork,
-    GenerationOutput,
-    RefinementNetwork,
-    RegionSupportNetwork,
-    RegionSupportOutput,
-    build_network,
-    load_imagenet_weights,
-    refinement_from_generation,
-)
-from rsn.network.encoder import IMAGENET_MEAN, IMAGENET_STD, EfficientNetLite, ResNet34
+from rsn.network import ClusteringOutput, GenerationOutput, RegionSupportOutput
+from rsn.network.encoder import IMAGENET_MEAN, IMAGENET_STD
+
+__all__ = [
+    "Batch", "FromColour", "Prediction", "arrays", "build", "check_needs_colour_only", "encoders",
+    "enlarged_along", "guidance_rule", "learnt", "loss", "makes_support", "network_name", "normalise",
+    "outputs", "predicted", "rebuild", "turns_to_log",
+]  # fmt: skip
 
 Batch = Mapping[str, Tensor]
 
@@ -44,106 +39,6 @@ class Prediction(NamedTuple):
     initial: Tensor | None = None
     support: Tensor | None = None
     region: Tensor | None = None
-
-
-def network_name(config: Config) -> str:
-    """Name of the network that a model is built as."""
-    if config.network.model == "refinement" and config.data.guidance == "predicted":
-        return "rsn"
-    return config.network.model
-
-
-def build(config: Config, *, classes: int) -> nn.Module:
-    """Build a model's network with the weights that it starts from (paper, section 4).
-
-    ``classes`` is the number of categories of the store (``rsn.dataset.guiding_classes``).
-
-    Raises
-    ------
-    InputError
-        Where weights cannot be read or belong to another network, or a refinement is to be guided by
-        predictions and no generation module is given.
-    """
-    settings, name = config.network, network_name(config)
-    arguments: dict[str, Any] = {
-        "width": settings.width, "norm": settings.norm, "checkpointing": settings.checkpointing,
-    }  # fmt: skip
-    if name != "refinement":
-        arguments["encoder"] = settings.encoder
-    if config.loss.category_weight:
-        arguments["categories"] = classes
-    if name in ("refinement", "rsn"):
-        arguments |= {"iterations": settings.iterations, "residual": settings.residual}
-    network = build_network(name, **arguments)
-    if settings.imagenet:
-        load_imagenet_weights(network, settings.imagenet)
-    if settings.generation:
-        load_part(network, "generation", Path(settings.generation))
-    for encoder in encoders(network):
-        for stage in encoder.stages()[: settings.frozen_stages]:
-            stage.requires_grad_(False)
-    if isinstance(network, RegionSupportNetwork):
-        started = settings.imagenet or settings.generation
-        if started and isinstance(network.generation.features.encoder, ResNet34):
-            refinement_from_generation(network.refinement, network.generation)
-    if settings.refinement:
-        load_part(network, "refinement", Path(settings.refinement))
-    if name != settings.model:
-        if not settings.generation:
-            raise InputError(
-                "guidance: 'predicted' needs a trained generation module; give --generation CKPT"
-            )
-        network.get_submodule("generation").requires_grad_(False)
-    return network
-
-
-def encoders(network: nn.Module) -> list[ResNet34 | EfficientNetLite]:
-    """Find the backbones in a network: one, or none in a refinement."""
-    return [part for part in network.modules() if isinstance(part, ResNet34 | EfficientNetLite)]
-
-
-def rebuild(contents: Mapping[str, Any]) -> nn.Module:
-    """Rebuild the network of a checkpoint, in evaluation mode, with its running average where it has one."""
-    network = build_network(contents["network"]["name"], **contents["network"]["arguments"])
-    network.load_state_dict(contents["average"] or contents["weights"])
-    return network.eval()
-
-
-def load_part(network: nn.Module, name: str, path: Path) -> None:
-    """Put a checkpoint's generation or refinement module into a network that is one or holds one.
-
-    Raises
-    ------
-    InputError
-        Where either has no such module, or they differ in their arguments.
-    """
-    source = rebuild(checkpoint.load(path))
-    kind = {"generation": GenerationNetwork, "refinement": RefinementNetwork}[name]
-    target, found = (_part(whole, name, kind) for whole in (network, source))
-    if target is None:
-        raise InputError(f"{name}: this model has no {name} module; leave --{name} away")
-    if found is None:
-        raise InputError(
-            f"{path}: got a checkpoint of {type(source).__name__}, expected one with a {name} module"
-        )
-    weights = _depth_weights(found)
-    shapes = [{key: value.shape for key, value in part.items()} for part in (_depth_weights(target), weights)]
-    if shapes[0] != shapes[1]:
-        raise InputError(
-            f"{path}: its {name} module was built with {found.arguments}, expected {target.arguments}; "
-            "give the same --width, --encoder and --norm"
-        )
-    target.load_state_dict(weights, strict=False)
-
-
-def _depth_weights(module: nn.Module) -> dict[str, Tensor]:
-    """State of a module without what it predicts beside depth in training."""
-    return {key: value for key, value in module.state_dict().items() if not key.startswith("category.")}
-
-
-def _part(network: nn.Module, name: str, kind: type[nn.Module]) -> nn.Module | None:
-    part = network if isinstance(network, kind) else getattr(network, name, None)
-    return part if isinstance(part, kind) else None
 
 
 def arrays(config: Config, *, training: bool) -> tuple[str, ...]:
@@ -173,11 +68,15 @@ def enlarged_along(config: Config) -> str | None:
     return "support" if _guidance_arrays(config) == ("support",) else None
 
 
+def learnt(config: Config) -> str:
+    """Name the array of a store that a model's depth learns, and is judged by in training."""
+    return config.loss.target if config.network.model == "generation" else "depth"
+
+
 def makes_support(config: Config) -> bool:
     """Whether region support is what a model, or its generation module, was trained to predict."""
-    settings = config.network
     return network_name(config) == "rsn" or (
-        settings.model == "generation" and config.loss.target == "support"
+        config.network.model == "generation" and config.loss.target == "support"
     )
 
 

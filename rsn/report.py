@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from rsgt.schema import InputError
+from rsn import files
 
 Row = dict[str, float]
 
@@ -66,9 +67,13 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    aside = path.with_name(path.name + ".tmp")
-    aside.write_text(text.getvalue(), encoding="utf-8")
-    aside.replace(path)
+    files.write_text(path, text.getvalue())
+
+
+def best_epoch(rows: Sequence[Row]) -> int:
+    """Epoch (from 1) with the lowest RMSE on held-out frames, the last of equal ones; 0 = none is judged."""
+    judged = [row for row in rows if "rmse" in row]
+    return int(min(reversed(judged), key=lambda row: row["rmse"])["epoch"]) if judged else 0
 
 
 def tensorboard() -> Any:

@@ -2,84 +2,38 @@
 
 import copy
 import math
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
 import torch
-from filelock import FileLock, Timeout
 from lightning_fabric import Fabric
 from torch import Tensor
 
 from rsgt.schema import InputError
-from rsn import checkpoint, model, report
+from rsn import checkpoint, files, model, report
 from rsn import config as settings
 from rsn.augmentation import augment
 from rsn.config import Config
 from rsn.dataset import EpochBatches, Frames, Store, guiding_classes, loader
 from rsn.evaluation import PAPER, score
 from rsn.inference import predictions
-from rsn.interrupt import stop_signals
+from rsn.interrupt import shortages_told, stop_signals
 from rsn.metrics import average
 from rsn.optimizer import build_optimizer, follow, forget_scale, rate
-from rsn.provenance import commit
+from rsn.provenance import commit, versions
+from rsn.resume import check_training
+from rsn.start import sole_writer
 from rsn.trainer import Batch, Progress, Row, train
 
-MOVABLE = {"workers", "cache", "device", "devices", "checkpointing", "compile"}
-"""Settings of where and how it runs: a resumed run may change them."""
+__all__ = ["LESS_MEMORY", "Run", "sole_writer"]
 
-
-def earlier(config: Config, store: Store, out: Path, *, resume: bool) -> checkpoint.Contents | None:
-    """Read the checkpoint of a folder to go on from; None where there is none yet.
-
-    Raises
-    ------
-    InputError
-        Where there is one and ``resume`` was not asked for, or it is of another run.
-    """
-    last = out / "last.ckpt"
-    if not last.exists():
-        return None
-    if not resume:
-        raise InputError(f"{out}: holds a run already; give --resume to go on with it, or another --out")
-    contents = checkpoint.load(last)
-    if contents["store"] != store.identity:
-        raise InputError(
-            f"{out}: its run learnt from another store than {store.path}; give that one to --resume"
-        )
-    if contents["training"] is None:
-        raise InputError(f"{last}: was made for use, not for going on; it lacks the optimizer's state")
-    now, then = settings.to_plain(config), settings.to_plain(settings.from_plain(contents["config"]))
-    for section, item, _ in settings.all_keys():
-        key = item.name
-        if key not in MOVABLE and now[section][key] != then[section][key]:
-            raise InputError(
-                f"{key}: got {now[section][key]!r}, but the run to resume has {then[section][key]!r}; "
-                "leave the flag away, or give another --out"
-            )
-    return contents
-
-
-@contextmanager
-def sole_writer(out: Path) -> Iterator[None]:
-    """Keep other processes from training into a folder; the lock ends with the process that holds it.
-
-    Raises
-    ------
-    InputError
-        Where another process trains there.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(out / ".lock", timeout=0):
-            yield
-    except Timeout as error:
-        raise InputError(
-            f"{out}: another process trains into it; wait for its end, or give another --out"
-        ) from error
+LESS_MEMORY = (
+    "give fewer --workers, a smaller --batch-size, more --accumulate or --checkpointing; the state of the "
+    "last save is kept: go on with --resume"
+)
 
 
 class Run:
@@ -102,8 +56,12 @@ class Run:
         self.writer = writer(str(out)) if writer is not None and fabric.is_global_zero else None
         self.validate = validate
         self.classes = guiding_classes(store)[1]
+        self.target = model.learnt(config)
         self.commit = commit()
+        self.versions: list[dict[str, str]] = [{"commit": self.commit} | versions()]
         self.progress = Progress()
+        self.restored: checkpoint.Contents | None = None
+        self._nothing_in: set[int] = set()
         self._prepare_data(learn)
         self._prepare_network()
 
@@ -165,11 +123,11 @@ class Run:
         options, run = self.config.optimizer, self.config.run
         steps = self.batches.steps
         zero = self.fabric.is_global_zero
-        if zero:
-            (self.out / "config.toml").write_text(settings.to_toml(self.config), encoding="utf-8")
         done = self.progress.epoch * steps + self.progress.step
         self.ticker = report.Ticker(steps * run.epochs, done, stream=self.stream if zero else None)
-        with stop_signals() as stop_asked:
+        if zero:
+            self._reconcile()
+        with stop_signals() as self.stop_asked, shortages_told(LESS_MEMORY):
             return train(
                 self.fabric,
                 self.wrapped,
@@ -187,7 +145,8 @@ class Run:
                 judge=self._judge,
                 keep=self._keep,
                 report=self._report,
-                stop_asked=stop_asked,
+                stop_asked=self.stop_asked,
+                counts=self._counts,
             )
 
     def _batches(self, epoch: int, first_step: int) -> Iterable[Batch]:
@@ -215,27 +174,93 @@ class Run:
         if self.average is not None:
             follow(self.average.state_dict(), self.network.state_dict(), self.config.optimizer.ema, steps)
 
-    def _judge(self) -> Row:
-        """Errors on the held-out frames, at the store's size; one process measures."""
+    def _counts(self, batch: Batch) -> bool:
+        """Whether a batch has a pixel to learn from; frames without one are named, once a run."""
+        valid = batch[self.target] > 0
+        if self.config.loss.loss == "region" or self.config.network.model == "clustering":
+            valid = valid & (batch["region"] > 0)
+        has = valid.flatten(1).any(1)
+        if not has.all():
+            new = {int(frame) for frame in batch["frame"][~has]} - self._nothing_in
+            self._nothing_in |= new
+            self._name("to learn from", sorted(new))
+        return bool(has.any())
+
+    def _name(self, what: str, frames: list[int]) -> None:
+        if frames and self.fabric.is_global_zero:
+            numbers = ", ".join(str(int(self.store.frame_id[frame])) for frame in frames)
+            self.ticker.line(f"{len(frames)} without a valid pixel {what}, left out: frame {numbers}")
+
+    def _judge(self) -> Row | None:
+        """Errors on the held-out frames, at the store's size; one process measures.
+
+        The state is kept before, and the epoch judged when the run goes on, should this come to no end. None
+        after Ctrl-C.
+        """
         if not (self.validate and self.fabric.is_global_zero):
             return {}
-        target = self.config.loss.target if self.config.network.model == "generation" else "depth"
+        checkpoint.save(self.out / "last.ckpt", self.contents())
         network = self.network if self.average is None else self.average
-        maps = predictions(self.fabric, self.config, network, self.store, self.validate, whole=[target])
-        errors = average([score(PAPER, predicted.depth, predicted.truth[target]) for predicted in maps])
-        return {name: errors[name] for name in ("rmse", "abs_rel", "delta1")}
+        maps = predictions(self.fabric, self.config, network, self.store, self.validate, whole=[self.target])
+        scores, skipped = [], []
+        for predicted in maps:
+            if self.stop_asked():
+                return None
+            truth = predicted.truth[self.target]
+            if PAPER.valid(truth).any():
+                scores.append(score(PAPER, predicted.depth, truth))
+            else:
+                skipped.append(predicted.frame)
+        self._name("to judge by", skipped)
+        errors = average(scores)
+        row = {name: errors[name] for name in ("rmse", "abs_rel", "delta1")}
+        return row | ({"skipped": float(len(skipped))} if skipped else {})
 
     def _keep(self, progress: Progress) -> None:
         if self.fabric.is_global_zero:
             contents = self.contents()
             checkpoint.save(self.out / "last.ckpt", contents)
             if progress.step == 0:
-                rows = progress.rows
-                if "rmse" in rows[-1] and rows[-1]["rmse"] == min(row["rmse"] for row in rows):
-                    checkpoint.save(self.out / "best.ckpt", contents | {"training": None})
-                report.write_csv(self.out / "log.csv", rows)
-                self._tell(rows[-1])
+                self._derive(contents)
+                self._tell(progress.rows[-1])
         self.fabric.barrier()
+
+    def _derive(self, contents: checkpoint.Contents) -> None:
+        """Write what follows from ``last.ckpt``: ``log.csv``, and ``best.ckpt`` if that is the best epoch.
+
+        ``last.ckpt`` is written first, and again only after these: what a kill left out is made from it.
+        """
+        rows = self.progress.rows
+        if self.progress.step == 0 and rows and report.best_epoch(rows) == len(rows):
+            checkpoint.save(self.out / "best.ckpt", checkpoint.Contents(contents, training=None))
+        if rows:
+            report.write_csv(self.out / "log.csv", rows)
+
+    def _reconcile(self) -> None:
+        """Bring the folder in line with the state that the run begins with or goes on from.
+
+        Raises
+        ------
+        InputError
+            Where the weights of the best epoch have been lost.
+        """
+        files.write_text(self.out / "config.toml", settings.to_toml(self.config))
+        if self.restored is None:
+            return
+        contents = self.contents()
+        if any(contents[key] != self.restored.get(key) for key in ("config", "versions")):
+            checkpoint.save(self.out / "last.ckpt", contents)
+        self._derive(contents)
+        epoch = report.best_epoch(self.progress.rows)
+        if epoch:
+            path = self.out / "best.ckpt"
+            found = checkpoint.load(path) if path.exists() else None
+            if found is None or found["epoch"] != epoch or found["store"] != self.store.identity:
+                got = "none" if found is None else f"one of epoch {found['epoch']}"
+                raise InputError(
+                    f"{path}: got {got}, expected the weights of epoch {epoch}, the best so far; put them "
+                    "back, or train anew with another --out"
+                )
 
     def _tell(self, row: Row) -> None:
         self.ticker.line(report.format_row(row))
@@ -250,30 +275,50 @@ class Run:
 
     def contents(self) -> checkpoint.Contents:
         """Gather what a checkpoint holds."""
-        return {
-            "network": {"name": model.network_name(self.config), "arguments": self.network.arguments},
-            "weights": self.network.state_dict(),
-            "average": None if self.average is None else self.average.state_dict(),
-            "config": settings.to_plain(self.config),
-            "store": self.store.identity,
-            "commit": self.commit,
-            "epoch": self.progress.epoch,
-            "step": self.progress.step,
-            "training": {
-                "optimizer": self.optimizer.state_dict(),
-                "precision": self.fabric.strategy.precision.state_dict(),
-                "random": checkpoint.random_states(),
-                "progress": asdict(self.progress),
-            },
-        }
+        return checkpoint.Contents(
+            {
+                "network": {"name": model.network_name(self.config), "arguments": self.network.arguments},
+                "weights": self.network.state_dict(),
+                "average": None if self.average is None else self.average.state_dict(),
+                "config": settings.to_plain(self.config),
+                "store": self.store.identity,
+                "commit": self.commit,
+                "epoch": self.progress.epoch,
+                "step": self.progress.step,
+                "classes": self.classes,
+                "versions": self.versions,
+                "training": {
+                    "optimizer": self.optimizer.state_dict(),
+                    "precision": self.fabric.strategy.precision.state_dict(),
+                    "random": checkpoint.random_states(),
+                    "progress": asdict(self.progress),
+                },
+            }
+        )
 
     def restore(self, contents: checkpoint.Contents) -> None:
-        """Continue from a checkpoint of this very run."""
+        """Continue from a checkpoint of this very run.
+
+        Raises
+        ------
+        InputError
+            Where its entry ``training`` is not what this run would have written.
+        """
+        check_training(contents, self.optimizer.optimizer, self.batches.steps)
         training = contents["training"]
         self.network.load_state_dict(contents["weights"])
         if self.average is not None:
             self.average.load_state_dict(contents["average"])
-        self.optimizer.load_state_dict(training["optimizer"])
-        self.fabric.strategy.precision.load_state_dict(training["precision"])
-        checkpoint.restore_random_states(training["random"])
+        try:
+            self.optimizer.load_state_dict(training["optimizer"])
+            self.fabric.strategy.precision.load_state_dict(training["precision"])
+            checkpoint.restore_random_states(training["random"])
+        # Half a dozen libraries read their own states here, each with errors of its own.
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
+            raise InputError(
+                f"{contents.path}: its state of training does not fit ({error!r}); {checkpoint.REMEDY}"
+            ) from error
         self.progress = Progress(**training["progress"])
+        before = contents.get("versions", [])
+        self.versions = before if before[-1:] == self.versions else before + self.versions
+        self.restored = contents

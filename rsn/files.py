@@ -1,0 +1,160 @@
+"""Files that are written whole or not at all, and PyTorch's files, read with every byte checked.
+
+A file of PyTorch is a zip whose checksums its own reader ignores, and which leaves some bytes without one.
+What ``write_torch`` writes ends with the SHA-256 of all bytes before, as the zip's comment.
+"""
+
+import hashlib
+import os
+import shutil
+import struct
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+
+from rsgt.schema import InputError
+
+SEAL = b"sha256:"
+SEAL_LENGTH = len(SEAL) + 64
+END = 22
+"""Bytes of a zip's last record, which ends with the length of the comment behind it."""
+
+
+class UnreadableError(ValueError):
+    """Why a file cannot be read, in a few words."""
+
+
+def check_place(path: Path, option: str) -> None:
+    """Refuse a path, before the work, that could not be written to after it.
+
+    Raises
+    ------
+    InputError
+        Where the nearest folder above that exists is a file, or may not be written to.
+    """
+    above = path.absolute().parent
+    while not above.exists() and above != above.parent:
+        above = above.parent
+    if not above.is_dir():
+        raise InputError(f"{option}: {above} is a file, expected a folder for {path}; give another path")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise InputError(f"{option}: the folder {above} may not be written to; give another path")
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Yield a path beside ``path`` to write a file or folder to; it takes the name when all is written.
+
+    After a failure nothing of it is left, and what ``path`` held before is as it was.
+    """
+    aside = path.with_name(path.name + ".tmp")
+    remove(aside)
+    try:
+        yield aside
+        aside.replace(path)
+    except BaseException:
+        remove(aside)
+        raise
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it, where there is one."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    with whole(path) as aside, aside.open("w", encoding="utf-8", newline="") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def write_torch(path: Path, contents: Any) -> None:
+    """Write a file of PyTorch, sealed, whole or not at all.
+
+    Raises
+    ------
+    OSError
+        Where the disk is full or fails.
+    """
+    with whole(path) as aside:
+        with aside.open("wb") as file:
+            try:
+                torch.save(contents, file)
+            except RuntimeError as error:
+                # PyTorch's writer goes on after a failed write, and ends with a riddle.
+                if isinstance(error.__context__, OSError):
+                    failed = error.__context__
+                    raise OSError(failed.errno, failed.strerror, str(path)) from error
+                raise
+        with aside.open("r+b") as file:
+            file.seek(-2, os.SEEK_END)
+            file.write(struct.pack("<H", SEAL_LENGTH))
+            seal = SEAL + _digest(file, file.tell()).encode()
+            file.write(seal)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def read_torch(path: Path) -> Any:
+    """Read a file of PyTorch onto the CPU, without running code from it.
+
+    Raises
+    ------
+    UnreadableError
+        Where it is none, or damaged: a byte is not as it was written.
+    """
+    try:
+        with path.open("rb") as file:
+            _check_bytes(file)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except UnreadableError:
+        raise
+    # torch.load and zipfile raise a dozen types for a file that is none of theirs.
+    except Exception as error:
+        lines = str(error).splitlines()
+        raise UnreadableError(lines[0] if lines else type(error).__name__) from error
+
+
+def _check_bytes(file: BinaryIO) -> None:
+    """Compare with the seal, or with the zip's own checksums where there is none."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - SEAL_LENGTH))
+    tail = file.read()
+    if tail.startswith(SEAL):
+        if _digest(file, size - SEAL_LENGTH).encode() != tail[len(SEAL) :]:
+            raise UnreadableError("damaged: its SHA-256 is not the one that it was written with")
+        return
+    file.seek(0)
+    if file.read(2) != b"PK":
+        return  # PyTorch's format of old, without checksums
+    if tail[-END:][:4] != b"PK\x05\x06" or tail[-2:] != b"\0\0":
+        raise UnreadableError("damaged: it is cut off, or something follows it")
+    with zipfile.ZipFile(file) as archive:
+        bad = archive.testzip()
+    if bad is not None:
+        raise UnreadableError(f"damaged: the checksum of its part {bad} is wrong")
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return _digest(file, path.stat().st_size)
+
+
+def _digest(file: BinaryIO, length: int) -> str:
+    """SHA-256 of the first so many bytes; the file is left behind them."""
+    digest = hashlib.sha256()
+    file.seek(0)
+    while length and (block := file.read(min(length, 1 << 20))):
+        digest.update(block)
+        length -= len(block)
+    return digest.hexdigest()
