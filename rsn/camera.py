@@ -16,7 +16,7 @@ FOCAL_RANGE = (0.05, 100.0)
 FOV_RANGE = (0.5, 179)
 FOCAL_MM, FOCAL_35MM, STATED_WIDTH, STATED_HEIGHT = 0x920A, 0xA405, 0xA002, 0xA003
 PLANE_X, PLANE_Y, PLANE_UNIT = 0xA20E, 0xA20F, 0xA210
-MILLIMETRES_OF_UNIT = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
+MILLIMETRES_OF_UNIT: dict[float, float] = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
 
 
 class Camera(NamedTuple):
@@ -56,7 +56,8 @@ def focal_of_exif(size: tuple[int, int], tags: dict[int, Any], notes: list[str])
     """
     film, length = _positive(tags.get(FOCAL_35MM)), _positive(tags.get(FOCAL_MM))
     across, down = _positive(tags.get(PLANE_X)), _positive(tags.get(PLANE_Y))
-    unit = MILLIMETRES_OF_UNIT.get(tags.get(PLANE_UNIT, 2))  # 2, inches, is the standard's own default
+    # 2, inches, is the standard's own default.
+    unit = MILLIMETRES_OF_UNIT.get(_positive(tags.get(PLANE_UNIT, 2)) or 0)
     stated = _positive(tags.get(STATED_WIDTH)), _positive(tags.get(STATED_HEIGHT))
     taken = size if stated[0] is None or stated[1] is None else (stated[0], stated[1])
     if film is not None:

@@ -297,8 +297,10 @@ def export_checkpoint(checkpoint_path: Path, path: Path) -> float:
     Raises
     ------
     InputError
-        Where the network needs more than colour, or finds its regions by a search that is no graph.
+        Where the file cannot be written, the network needs more than colour, or it finds its regions by a
+        search that is no graph.
     """
+    export.check_file(path)
     contents = checkpoint.load(checkpoint_path)
     config = settings.from_plain(contents["config"])
     model.check_needs_colour_only(config)

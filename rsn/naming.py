@@ -44,11 +44,13 @@ def choose(photos: Sequence[Path]) -> tuple[dict[Path, str], list[Path]]:
     InputError
         Where there is no photo.
     """
-    # A dict's first key stays: the same file is told by its path, however it is written.
-    once = list({_absolute(photo): photo for photo in reversed(photos)}.values())[::-1]
-    written = [photo for photo in once if is_output(photo)]
+    # However its path is written, a file is one.
+    once: dict[str, Path] = {}
+    for photo in photos:
+        once.setdefault(_absolute(photo), photo)
+    written = [photo for photo in once.values() if is_output(photo)]
     passed_over = set(written)
-    chosen = [photo for photo in once if photo not in passed_over]
+    chosen = [photo for photo in once.values() if photo not in passed_over]
     if not chosen:
         raise InputError("photos: got none but what predictions wrote; give the photos themselves")
     return dict(zip(chosen, output_names(chosen), strict=True)), written

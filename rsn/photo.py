@@ -18,6 +18,8 @@ LEAST_PEAK = 1 << 14
 """A 16-bit picture that ends below a quarter of its range states no true scale: millimetres, or 12 bits."""
 
 ORIENTATION, BITS, PHOTOMETRIC, EXIF_IFD = 0x0112, 0x0102, 0x0106, 0x8769
+EMPTY_EXIF = 20
+"""Bytes of a block without any tag: its name, the head of a TIFF file, and a count of 0 tags."""
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -57,8 +59,8 @@ def open_photo(path: Path) -> OpenedPhoto:
     ------
     InputError
         Where there is no file, it cannot be read as an image to its end, its values have no known scale
-        (floats, 32-bit integers, what looks like a
-        depth map).
+        (floats, 32-bit integers, what
+        looks like a depth map).
     """
     try:
         _check_file(path)
@@ -115,10 +117,16 @@ def _eight_bits(path: Path, image: Image.Image, notes: list[str]) -> Image.Image
     # Netpbm's values come scaled to 16 bits, whatever their range in the file.
     sixteen = image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM"))
     if image.mode in ("I", "F") and not sixteen:
-        kind = "float" if image.mode == "F" else "integer"
+        kind, values = "float" if image.mode == "F" else "integer", np.asarray(image)
+        held = values[np.isfinite(values)]
+        what = (
+            f"{kind} values from {held.min():g} to {held.max():g}"
+            if held.size
+            else f"{kind} values, no number"
+        )
         raise InputError(
-            f"{path}: {kind} values from {' to '.join(f'{v:g}' for v in _range(image))}, whose scale as a "
-            "photo nothing states (a depth map?); save it as a PNG of 8 or 16 bits a channel"
+            f"{path}: {what}, whose scale as a photo nothing states (a depth map?); save it as a PNG of 8 or "
+            "16 bits a channel"
         )
     if not sixteen:
         return image
@@ -143,11 +151,6 @@ def _eight_bits(path: Path, image: Image.Image, notes: list[str]) -> Image.Image
     return Image.merge("LA", [Image.fromarray(grey), Image.fromarray(np.uint8(255) * (values != key))])
 
 
-def _range(image: Image.Image) -> tuple[float, float]:
-    values = np.asarray(image)
-    return float(np.nanmin(values)), float(np.nanmax(values))
-
-
 def _on_white(image: Image.Image, notes: list[str]) -> Image.Image:
     """Lay a picture with transparent pixels on white: what is under them is often black, or anything."""
     if not image.has_transparency_data:
@@ -164,7 +167,7 @@ def _on_white(image: Image.Image, notes: list[str]) -> Image.Image:
 
 def _in_srgb(image: Image.Image, profile: bytes | None, notes: list[str]) -> Image.Image:
     """Bring colours to sRGB by the picture's ICC profile; without one they are taken for sRGB."""
-    if not profile:
+    if not profile or image.mode == "LAB":
         return image.convert("RGB")
     try:
         source = ImageCms.ImageCmsProfile(BytesIO(profile))
@@ -188,6 +191,8 @@ def _from_exif(image: Image.Image, notes: list[str]) -> tuple[Any, Pair | None]:
     try:
         exif = image.getexif()
         orientation, tags = exif.get(ORIENTATION), dict(exif.get_ifd(EXIF_IFD))
+        if not exif and len(image.info.get("exif", b"")) > EMPTY_EXIF:
+            raise ValueError("it is no EXIF")
     # As above: a broken EXIF block raises whatever its bytes lead to.
     except Exception as error:
         notes.append(f"its EXIF cannot be read ({error}): orientation and focal length are unknown")
