@@ -208,7 +208,7 @@ def evaluate(
 @click.option(
     "--fov",
     type=Real(positive=True, below=180),
-    help="Horizontal field of view in degrees, instead.  [default: NYU's camera]",
+    help="Horizontal field of view in degrees, instead.  [default: the photo's EXIF, else NYU's camera]",
 )
 @click.option("--flip", is_flag=True, help="Average with the prediction for the mirrored photo.")
 @click.option(
@@ -229,6 +229,12 @@ def predict(
 
     Writes NAME.depth.npy (metres), NAME.depth.png (16-bit millimetres), NAME.picture.png (with a scale),
     NAME.region.npy, NAME.region.png and NAME.support.npy (region support), NAME.ply (points).
+
+    NAME is the photo's without its ending. Where photos would share it, their endings stay, then their
+    folders come before it: left_frame.png and right_frame.png. Files that predict wrote are passed over
+    where they are given as photos, so that --out may be the photos' own folder.
+
+    A photo that cannot be read is named, the others are predicted, and the exit code is 1.
     """
     if (
         (cx is None) != (cy is None)
@@ -247,12 +253,35 @@ def predict(
     ):
         results.append(result)
         if not as_json:
-            click.echo(
-                f"{result['photo']}: {result['nearest_m']:.2f} to {result['farthest_m']:.2f} m, median "
-                f"{result['median_m']:.2f} m, {result['regions']} regions -> {result['out']}.*"
-            )
+            _show_photo(result)
+    done, failed = (sum(key in result for result in results) for key in ("out", "error"))
     if as_json:
         print_json(results)
+    elif len(results) > 1:
+        click.echo(f"{done} of {done + failed} photos predicted")
+    if failed:
+        sys.exit(1)
+
+
+def _show_photo(result: dict[str, Any]) -> None:
+    """Print what became of a photo: one line, and one more for each thing that its owner should know."""
+    photo = " ".join(click.format_filename(result["photo"]).split())
+    if "out" not in result:
+        word = "error" if "error" in result else "skipped"
+        click.echo(f"{word}: {photo}: {' '.join(click.format_filename(result[word]).split())}", err=True)
+        return
+    fx, fy = result["focal"]
+    length = f"{fx:.4g}" if fx == fy else f"{fx:.4g} x {fy:.4g}"
+    source = {"option": "as given", "exif": "EXIF", "assumed": "assumed, NYU's camera"}[
+        result["focal_source"]
+    ]
+    click.echo(
+        f"{photo}: {result['nearest_m']:.2f} to {result['farthest_m']:.2f} m, median "
+        f"{result['median_m']:.2f} m, {result['regions']} regions, focal length {length} px ({source}) -> "
+        f"{click.format_filename(result['out'])}.*"
+    )
+    for note in result["notes"]:
+        click.echo(f"note: {photo}: {' '.join(note.split())}")
 
 
 @main.command()

@@ -13,11 +13,10 @@ from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any, TextIO
 
-import numpy as np
-
 from rsgt.schema import InputError
-from rsn import checkpoint, export, files, model, predict, report, start
+from rsn import checkpoint, export, files, model, naming, predict, report, start
 from rsn import config as settings
+from rsn.camera import camera_of, check_camera
 from rsn.config import Config
 from rsn.dataset import (
     EpochBatches,
@@ -30,6 +29,7 @@ from rsn.dataset import (
 from rsn.evaluation import Protocol, Table, check_protocol
 from rsn.inference import Array, Predicted, make_fabric, predict_photo, predictions, settled, support_of
 from rsn.interrupt import shortages_told
+from rsn.photo import open_photo
 from rsn.provenance import origin
 from rsn.resume import earlier
 from rsn.run import Run, sole_writer
@@ -236,12 +236,17 @@ def predict_photos(
 ) -> Iterator[dict[str, Any]]:
     """Predict photos, and write for each what ``rsn.predict`` can, under the photo's name.
 
+    A photo that cannot be predicted does not keep the others from it. What an earlier call wrote is no
+    photo and is passed over; a photo given twice is predicted once.
+
     Parameters
     ----------
     checkpoint_path, photos, out : Path
-        The network, the photos, and the folder to write to.
+        The network, the photos, and the folder to write to (``rsn.naming.output_names`` says under which
+        names).
     focal, centre : (float, float), optional
-        fx, fy and cx, cy in pixels of the photo; without them ``fov`` counts, and the middle.
+        fx, fy and cx, cy in pixels of the photo; without them ``fov`` counts, then the photo's EXIF, then
+        NYU's camera; and the middle.
     fov : float, optional
         Horizontal field of view in degrees.
     flip : bool
@@ -254,45 +259,42 @@ def predict_photos(
     Yields
     ------
     dict
-        Per photo: ``photo``, ``out`` (the stem of its files), ``nearest_m``, ``median_m``, ``farthest_m``,
-        ``regions``, ``focal``.
+        Per photo: ``photo``, ``out`` (the stem of its files), ``nearest_m``, ``median_m``, ``farthest_m``
+        (of pixels with depth), ``regions``, ``focal``, ``focal_source`` (``option``, ``exif`` or
+        ``assumed``: NYU's camera), ``notes``; of one that failed ``photo`` and ``error``; of one passed
+        over ``photo`` and ``skipped``.
 
     Raises
     ------
     InputError
-        Where a photo cannot be read, or the network needs more than a photo.
+        Where options, checkpoint or folder are of no use for any photo.
+    OSError
+        Where the folder cannot be written to, or the disk is full.
     """
-    stems = [photo.stem for photo in photos]
-    if len(set(stems)) < len(stems):
-        twice = next(stem for stem in stems if stems.count(stem) > 1)
-        raise InputError(f"two photos are called {twice!r} and would share their files; predict them apart")
+    check_camera(focal, centre, fov)
+    naming.check_output(out, points)
+    chosen, skipped = naming.choose(photos)
     contents = checkpoint.load(checkpoint_path)
     config = settings.from_plain(contents["config"])
     model.check_needs_colour_only(config)
     fabric = make_fabric(device)
     network = fabric.to_device(model.rebuild(contents))
     out.mkdir(parents=True, exist_ok=True)
-    for photo in photos:
-        rgb = predict.read_photo(photo)
-        found = predict_photo(fabric, config, network, rgb, flip=flip)
-        stem = out / photo.stem
-        predict.write_depth(stem, found.depth)
-        predict.write_picture(stem, found.depth)
-        predict.write_regions(stem, rgb, found.region, found.support)
-        length = focal or (predict.focal_length(found.depth.shape, fov),) * 2
-        if points:
-            middle = centre or ((rgb.shape[1] - 1) / 2, (rgb.shape[0] - 1) / 2)
-            cloud = stem.with_name(stem.name + ".ply")
-            predict.write_points(cloud, rgb, found.depth, focal=length, centre=middle, most=points)
-        yield {
-            "photo": str(photo),
-            "out": str(stem),
-            "nearest_m": float(found.depth.min()),
-            "median_m": float(np.median(found.depth)),
-            "farthest_m": float(found.depth.max()),
-            "regions": int(found.region.max()),
-            "focal": length,
-        }
+    for path in skipped:
+        yield {"photo": str(path), "skipped": "it is what a prediction wrote"}
+    for path, name in chosen.items():
+        try:
+            naming.check_overwrites(out / name, chosen)
+            opened = open_photo(path)
+            camera = camera_of(opened.rgb.shape, opened.focal, focal=focal, centre=centre, fov=fov)
+            found = predict_photo(fabric, config, network, opened.rgb, flip=flip)
+            notes = [*opened.notes, *predict.check_depth(found.depth)]
+            written = predict.write_all(out / name, opened.rgb, *found, camera, points=points)
+            yield {"photo": str(path), **written, "notes": notes}
+        except InputError as error:
+            yield {"photo": str(path), "error": str(error).removeprefix(f"{path}: ")}
+        except MemoryError:
+            yield {"photo": str(path), "error": "too large for this machine's memory; make it smaller"}
 
 
 def export_checkpoint(checkpoint_path: Path, path: Path) -> float:
@@ -301,8 +303,10 @@ def export_checkpoint(checkpoint_path: Path, path: Path) -> float:
     Raises
     ------
     InputError
-        Where the network needs more than colour, or finds its regions by a search that is no graph.
+        Where the file cannot be written, the network needs more than colour, or it finds its regions by a
+        search that is no graph.
     """
+    export.check_file(path)
     contents = checkpoint.load(checkpoint_path)
     config = settings.from_plain(contents["config"])
     model.check_needs_colour_only(config)

@@ -1,10 +1,13 @@
 """A network as an ONNX graph of any height and width, checked against PyTorch at several sizes."""
 
 import logging
+import math
+import os
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -12,6 +15,7 @@ from torch import Tensor, nn
 
 from rsgt.schema import InputError
 
+MOST_DIFFERENCE = 1e-3
 CHECKED = ((1, 96, 128), (2, 61, 83))
 """Batch, height and width of the images that the written graph is tried with."""
 
@@ -37,7 +41,9 @@ def export_onnx(network: nn.Module, path: Path, *, outputs: Sequence[str] = ("de
     Raises
     ------
     InputError
-        Where the packages of the extra ``onnx`` are missing.
+        Where the packages of the extra ``onnx`` are missing, or the file cannot be written there.
+    OSError
+        Where the disk is full.
     RuntimeError
         Where the graph computes something else than the network.
     """
@@ -45,9 +51,36 @@ def export_onnx(network: nn.Module, path: Path, *, outputs: Sequence[str] = ("de
         runtime, _ = import_module("onnxruntime"), import_module("onnxscript")
     except ImportError as error:
         raise InputError("export needs the packages of an extra: pip install 'rsgt[onnx]'") from error
+    check_file(path)
+    with TemporaryDirectory(prefix=".rsn-export-", dir=path.parent) as folder:
+        aside = Path(folder) / path.name
+        try:
+            _write(network, aside, outputs)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+        session = runtime.InferenceSession(str(aside), providers=["CPUExecutionProvider"])
+        worst = max(_difference(network, session, shape) for shape in CHECKED)
+        if worst > MOST_DIFFERENCE:
+            raise RuntimeError(
+                f"the exported graph differs from the network by {worst:.2g} of its largest value"
+            )
+        aside.replace(path)
+    return worst
+
+
+def check_file(path: Path) -> None:
+    """Refuse a place where no file can be written, before the work."""
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; give the name of a file")
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: there is no folder {path.parent} to write to; make it first")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise InputError(f"{path}: the folder {path.parent} cannot be written to; give another")
+
+
+def _write(network: nn.Module, path: Path, outputs: Sequence[str]) -> None:
     example = torch.rand(2, 3, 96, 128, generator=torch.Generator().manual_seed(0)) * 255
     free = torch.export.Dim.DYNAMIC
-    aside = path.with_name(path.name + ".tmp")
     # The exporter warns of its own use of deprecated parts of PyTorch, and of packages it can do without.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
@@ -55,7 +88,7 @@ def export_onnx(network: nn.Module, path: Path, *, outputs: Sequence[str] = ("de
         torch.onnx.export(
             network,
             (example,),
-            aside,
+            path,
             input_names=["rgb"],
             output_names=list(outputs),
             dynamic_shapes=({0: free, 2: free, 3: free},),
@@ -63,13 +96,6 @@ def export_onnx(network: nn.Module, path: Path, *, outputs: Sequence[str] = ("de
             external_data=False,
             verbose=False,
         )
-    session = runtime.InferenceSession(str(aside), providers=["CPUExecutionProvider"])
-    worst = max(_difference(network, session, shape) for shape in CHECKED)
-    if worst > 1e-3:
-        aside.unlink()
-        raise RuntimeError(f"the exported graph differs from the network by {worst:.2g} of its largest value")
-    aside.replace(path)
-    return worst
 
 
 @torch.no_grad()
@@ -82,4 +108,8 @@ def _difference(network: nn.Module, session: Any, shape: tuple[int, int, int]) -
         session.run(None, {"rgb": rgb.numpy()}),
         strict=True,
     )
-    return max(float((torch.from_numpy(got) - value).abs().max() / value.abs().max()) for value, got in pairs)
+    differences = [
+        float((torch.from_numpy(got) - value).abs().max() / value.abs().max()) for value, got in pairs
+    ]
+    # A comparison with NaN is never true, be it for more or for less.
+    return math.inf if any(math.isnan(value) for value in differences) else max(differences)

@@ -106,7 +106,18 @@ def predict_photo(
     """Predict a photo (y, x, 3), uint8, at its own size.
 
     The network sees the photo in its own shape, its longer side as long as in training: nothing is squeezed
-    or turned. Regions are made at that size, and enlarged by nearest neighbour.
+    or turned. Regions are made at that size, and enlarged by nearest neighbour; a region that a smaller
+    photo has no pixel of is left out, so that labels stay dense.
+
+    Returns
+    -------
+    Photo
+        Each region has one support, the mean over the region of what the network says.
+
+    Raises
+    ------
+    InputError
+        Where what the network says is not finite.
     """
     shape = (rgb.shape[0], rgb.shape[1])
     scale = max(config.data.size) / max(shape)
@@ -115,18 +126,21 @@ def predict_photo(
     with fabric.autocast():
         found = infer(config, network, {"rgb": fabric.to_device(image)}, size, flip=flip)
     base = found.depth if found.support is None else found.support
-    if found.region is None:
-        made = support_of(base[0, 0].numpy())
-        region, support = (
-            torch.from_numpy(made.region)[None, None],
-            torch.from_numpy(made.support)[None, None],
-        )
-    else:
-        region, support = found.region, base
+    if not (found.depth.isfinite().all() and base.isfinite().all()):
+        raise InputError("the network's prediction is not finite; use another checkpoint")
+    region = found.region
+    if region is None:
+        region = torch.from_numpy(support_of(base[0, 0].numpy()).region)[None, None]
+    # An average with the mirrored photo varies within the regions of the photo itself.
+    support = regional_mean_map(base, region[:, 0])
+    region = nearest(region, shape)[0, 0]
+    there = torch.bincount(region.flatten()) > 0
+    there[0] = False
+    dense = there.cumsum(0).int() * there
     return Photo(
         enlarge(found.depth, shape)[0, 0].numpy(),
         nearest(support, shape)[0, 0].numpy(),
-        nearest(region, shape)[0, 0].numpy(),
+        dense[region].int().numpy(),
     )
 
 

@@ -1,22 +1,31 @@
 """A photo in; depth as numbers, pictures and points out."""
 
+import errno
 import math
+import tempfile
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
-from PIL import Image, ImageOps
+from PIL import Image
 
-from rsgt.schema import InputError, nyu_facts
+from rsgt.schema import InputError
+from rsn.camera import Camera, focal_length  # noqa: F401 - callers know it as this module's
+from rsn.naming import ENDS, end_of
+from rsn.photo import Rgb, open_photo
 
-Rgb = npt.NDArray[np.uint8]
 Metres = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int32]
 
 MILLIMETRES = 1000
-NYU_SIZE = (480, 640)
+FARTHEST_M = 100_000.0
+"""Beyond it there is no depth to speak of, only numbers."""
+PICTURE_PIXELS = 2000
+NAME_ERRORS = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
+"""What is wrong with a name of a file, and not with its folder."""
 
 
 def read_photo(path: Path) -> Rgb:
@@ -25,34 +34,95 @@ def read_photo(path: Path) -> Rgb:
     Raises
     ------
     InputError
-        Where there is no file, or it cannot be read as an image to its end.
+        As ``rsn.photo.open_photo``.
+    """
+    return open_photo(path).rgb
+
+
+def check_depth(depth: Metres) -> list[str]:
+    """Look at a predicted depth (y, x) before it is written, and say what its reader should know.
+
+    Raises
+    ------
+    InputError
+        Where it is not finite, negative, beyond 100 km, or 0 (no depth) in more than half of its pixels.
+    """
+    if not np.isfinite(depth).all():
+        raise InputError("the predicted depth is not finite; use another checkpoint")
+    if depth.min() < 0 or depth.max() > FARTHEST_M:
+        raise InputError(
+            f"the predicted depth goes from {depth.min():g} to {depth.max():g} m, expected 0 to "
+            f"{FARTHEST_M:g} m; use another checkpoint"
+        )
+    without = int((depth == 0).sum())
+    if 2 * without > depth.size:
+        raise InputError(f"{without} of {depth.size} pixels got no depth; use another checkpoint")
+    notes = [f"{without} of {depth.size} pixels got no depth (0)"] if without else []
+    most = np.iinfo(np.uint16).max
+    beyond = int((depth > (most + 0.5) / MILLIMETRES).sum())
+    if beyond:
+        notes.append(f"{beyond} pixels are farther than {most / MILLIMETRES} m, where depth.png ends")
+    below = int(((depth > 0) & (depth <= 0.5 / MILLIMETRES)).sum())
+    if below:
+        notes.append(f"{below} pixels are nearer than 0.5 mm, which is 0 in depth.png")
+    return notes
+
+
+def write_all(
+    stem: Path, rgb: Rgb, depth: Metres, support: Metres, region: Labels, camera: Camera, *, points: int
+) -> dict[str, Any]:
+    """Write all files of a photo, complete or not at all, and say in numbers what they hold.
+
+    ``points`` is how many the cloud has at most; 0 = no cloud. The rest is as for the functions below.
+
+    Raises
+    ------
+    InputError
+        Where one of the files cannot have its name.
+    OSError
+        Where the folder cannot be written to, or the disk is full.
     """
     try:
-        with Image.open(path) as image:
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such image") from error
-    # Pillow raises SyntaxError, ValueError and others for a broken file, beside OSError.
-    except Exception as error:
-        raise InputError(f"{path}: cannot be read as an image ({error}); give a JPEG or PNG file") from error
+        for end in ENDS:
+            if end_of(stem, end).is_dir():
+                raise InputError(f"{end_of(stem, end)}: is a folder; move it away, or give another --out")
+        with tempfile.TemporaryDirectory(prefix=".rsn-predict-", dir=stem.parent) as folder:
+            aside = Path(folder) / stem.name
+            write_depth(aside, depth)
+            write_picture(aside, depth)
+            write_regions(aside, rgb, region, support)
+            if points:
+                cloud = end_of(aside, ".ply")
+                write_points(cloud, rgb, depth, focal=camera.focal, centre=camera.centre, most=points)
+            for path in sorted(Path(folder).iterdir()):
+                path.replace(stem.with_name(path.name))
+    except OSError as error:
+        if error.errno in NAME_ERRORS:
+            raise InputError(f"{stem.name}: no name for a file ({error.strerror}); rename it") from error
+        raise OSError(error.errno, error.strerror or str(error), str(stem.parent)) from error
+    seen = depth[depth > 0]
+    return {
+        "out": str(stem),
+        "nearest_m": float(seen.min()),
+        "median_m": float(np.median(seen)),
+        "farthest_m": float(seen.max()),
+        "regions": int(region.max()),
+        "focal": camera.focal,
+        "focal_source": camera.source,
+    }
 
 
-def focal_length(photo: tuple[int, ...], fov: float | None = None) -> float:
-    """Focal length in pixels of the photo.
+def _write_npy(path: Path, array: npt.NDArray[Any]) -> None:
+    # np.save, and Pillow below, write by themselves, and say of a full disk only that less was written.
+    content = BytesIO()
+    np.save(content, array)
+    path.write_bytes(content.getbuffer())
 
-    Parameters
-    ----------
-    photo : tuple of int
-        Height and width.
-    fov : float, optional
-        Horizontal field of view in degrees; without it, the photo's longer side is taken to see as much
-        as that of NYU's camera (63.3 degrees), whose frames the published recipes learn from.
-    """
-    if fov is None:
-        return nyu_facts()["intrinsics_rgb"]["fx"] * max(photo) / max(NYU_SIZE)
-    if not 0 < fov < 180:
-        raise InputError(f"fov: got {fov}, expected degrees between 0 and 180")
-    return photo[1] / 2 / math.tan(math.radians(fov) / 2)
+
+def _write_png(path: Path, array: npt.NDArray[Any]) -> None:
+    content = BytesIO()
+    Image.fromarray(array).save(content, "PNG")
+    path.write_bytes(content.getbuffer())
 
 
 def write_depth(stem: Path, depth: Metres) -> None:
@@ -60,20 +130,30 @@ def write_depth(stem: Path, depth: Metres) -> None:
 
     The PNG ends at 65.535 m.
     """
-    np.save(stem.with_name(stem.name + ".depth.npy"), depth)
+    _write_npy(end_of(stem, ".depth.npy"), depth)
     millimetres = np.clip(np.rint(depth * MILLIMETRES), 0, np.iinfo(np.uint16).max).astype(np.uint16)
-    Image.fromarray(millimetres).save(stem.with_name(stem.name + ".depth.png"))
+    _write_png(end_of(stem, ".depth.png"), millimetres)
 
 
 def write_picture(stem: Path, depth: Metres) -> None:
-    """Write depth (y, x) as ``STEM.picture.png``: viridis, from the nearest to the farthest, with a scale."""
+    """Write depth (y, x) as ``STEM.picture.png``: viridis, from the nearest to the farthest, with a scale.
+
+    A photo more than three times as long as it is wide, or the reverse, is shown stretched.
+    """
     height, width = depth.shape
-    figure = Figure(figsize=(8, 8 * height / width), layout="constrained")
+    shape = min(max(height / width, 1 / 3), 3.0)
+    step = math.ceil(max(height, width) / PICTURE_PIXELS)
+    figure = Figure(figsize=(8, 8 * shape) if shape <= 1 else (8 / shape + 2, 8), layout="constrained")
     axes = figure.subplots()
-    shown = axes.imshow(depth, cmap="viridis")
+    # A step over the longer side alone keeps what the shorter one has.
+    thinned = depth[:: step if height >= PICTURE_PIXELS else 1, :: step if width >= PICTURE_PIXELS else 1]
+    shown = axes.imshow(thinned, cmap="viridis", extent=(0, width, height, 0), aspect=shape * width / height)
     axes.set_axis_off()
-    figure.colorbar(shown, ax=axes, label="depth (m)", fraction=0.05)
-    figure.savefig(stem.with_name(stem.name + ".picture.png"))
+    label = "depth (m)" if shape == height / width else f"depth (m); {width}x{height} pixels, stretched"
+    figure.colorbar(shown, ax=axes, label=label, fraction=0.05)
+    content = BytesIO()
+    figure.savefig(content)
+    end_of(stem, ".picture.png").write_bytes(content.getbuffer())
 
 
 def write_regions(stem: Path, rgb: Rgb, region: Labels, support: Metres) -> None:
@@ -81,19 +161,19 @@ def write_regions(stem: Path, rgb: Rgb, region: Labels, support: Metres) -> None
 
     ``STEM.region.png`` shows each region in its mean colour, with dark borders. All arrays are (y, x).
     """
-    np.save(stem.with_name(stem.name + ".region.npy"), region)
-    np.save(stem.with_name(stem.name + ".support.npy"), support)
+    _write_npy(end_of(stem, ".region.npy"), region)
+    _write_npy(end_of(stem, ".support.npy"), support)
     flat = region.ravel()
     pixels = np.maximum(np.bincount(flat), 1)
     mean = np.stack(
         [np.bincount(flat, channel.ravel()) / pixels for channel in np.moveaxis(rgb, 2, 0)], axis=-1
     )
-    picture = mean[region]
     border = np.zeros(region.shape, bool)
     border[1:] |= region[1:] != region[:-1]
     border[:, 1:] |= region[:, 1:] != region[:, :-1]
-    picture[border] *= 0.4
-    Image.fromarray(picture.astype(np.uint8)).save(stem.with_name(stem.name + ".region.png"))
+    picture = mean.astype(np.uint8)[region]
+    picture[border] = (mean * 0.4).astype(np.uint8)[region[border]]
+    _write_png(end_of(stem, ".region.png"), picture)
 
 
 def write_points(

@@ -1,6 +1,9 @@
 """ONNX: a graph of any size that computes what the network does."""
 
+import errno
+
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from torch import nn
@@ -13,13 +16,7 @@ from tests.test_evaluation import write_checkpoint
 pytestmark = pytest.mark.slow
 
 
-def runtime():
-    pytest.importorskip("onnxscript", reason="the extra onnx is not installed")
-    return pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
-
-
 def test_the_graph_gives_depth_in_metres_for_sizes_it_was_not_made_with(tmp_path):
-    onnxruntime = runtime()
     path = write_checkpoint(
         tmp_path / "a.ckpt",
         network={"model": "refinement", "iterations": 1},
@@ -46,7 +43,6 @@ class Lies(nn.Module):
 
 
 def test_a_graph_that_differs_is_not_written(tmp_path):
-    runtime()
     with pytest.raises(RuntimeError, match="the exported graph differs from the network"):
         export.export_onnx(Lies().eval(), tmp_path / "a.onnx")
     assert list(tmp_path.iterdir()) == []
@@ -65,3 +61,41 @@ def test_the_missing_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(export, "import_module", absent)
     with pytest.raises(InputError, match=r"pip install 'rsgt\[onnx\]'"):
         export.export_onnx(nn.Identity(), tmp_path / "a.onnx")
+
+
+@pytest.mark.parametrize("kind", ["folder", "no folder", "under a file"])
+def test_a_file_that_cannot_be_written_is_refused_before_the_checkpoint_is_read(tmp_path, kind):
+    (tmp_path / "file").write_text("")
+    path = {"folder": tmp_path, "no folder": tmp_path / "no" / "a.onnx"}.get(
+        kind, tmp_path / "file" / "a.onnx"
+    )
+    with pytest.raises(InputError, match="is a folder" if kind == "folder" else "there is no folder"):
+        export_checkpoint(tmp_path / "no.ckpt", path)
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+def test_a_failed_export_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, error):
+    def fail(_network, _example, path, **_):
+        path.write_bytes(b"half")
+        raise error
+
+    monkeypatch.setattr(torch.onnx, "export", fail)
+    path = tmp_path / "a.onnx"
+    path.write_text("old")
+    with pytest.raises(type(error)) as caught:
+        export.export_onnx(Lies().eval(), path)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.onnx"]
+    assert path.read_text() == "old"
+    if isinstance(error, OSError):
+        assert caught.value.filename == str(path)
+
+
+class NotANumber(nn.Module):
+    def forward(self, rgb):
+        return rgb[:, :1] * torch.nan
+
+
+def test_a_graph_that_computes_nothing_is_not_written(tmp_path):
+    with pytest.raises(RuntimeError, match="the exported graph differs from the network by inf"):
+        export.export_onnx(NotANumber().eval(), tmp_path / "a.onnx")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,81 @@
+"""What a message, a docstring or a document tells its reader to use is there."""
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import rsgt.cli
+import rsn.cli
+
+ROOT = Path(__file__).parents[1]
+CODE = sorted([*ROOT.glob("rsgt/**/*.py"), *ROOT.glob("rsn/**/*.py"), *ROOT.glob("pipelines/**/*.py")])
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "Makefile", *ROOT.glob("docs/*.md")])
+PROGRAMS = {"rsgt": rsgt.cli.main, "rsn": rsn.cli.main}
+OF_OTHERS = {"--help", "--version", "--porcelain", "--show-toplevel"}
+"""Flags that every program has, and git's."""
+
+
+def texts(path):
+    """Every piece of text that a reader may meet: a module's strings, or the whole document."""
+    if path.suffix != ".py":
+        return [path.read_text(encoding="utf-8")]
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+
+
+def flags_of(command):
+    return {flag for option in command.params for flag in [*option.opts, *option.secondary_opts]}
+
+
+FLAGS = {flag for program in PROGRAMS.values() for c in program.commands.values() for flag in flags_of(c)}
+
+
+@pytest.mark.parametrize("path", [*CODE, *DOCUMENTS], ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_extra_that_is_named_exists(path):
+    named = {
+        extra.strip()
+        for text in texts(path)
+        for names in re.findall(r"(?:\brsgt|['\"]\.)\[([a-z][a-z, ]*)\]", text)
+        for extra in names.split(",")
+    }
+    assert named <= set(EXTRAS)
+
+
+def test_what_tests_need_holds_every_extra():
+    """Else the tests of an extra would be passed over everywhere, and nobody would see."""
+    (all_of_them,) = (text for text in EXTRAS["test"] if text.startswith("rsgt["))
+    assert set(all_of_them[5:-1].split(",")) == set(EXTRAS) - {"test", "dev"}
+
+
+@pytest.mark.parametrize("path", CODE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_flag_that_a_message_names_exists(path):
+    if path.is_relative_to(ROOT / "pipelines"):
+        pytest.skip("a pipeline's flags are its own")
+    named = {
+        flag for text in texts(path) for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]*[a-z](?![\w-])", text)
+    }
+    assert named - OF_OTHERS <= FLAGS
+
+
+@pytest.mark.parametrize("path", [*CODE, *DOCUMENTS], ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_command_that_is_named_exists(path):
+    """A command stands in backquotes, begins an indented line, or is what a message tells to run."""
+    for text in texts(path):
+        for program, name, rest in re.findall(
+            r"(?m)(?:`|^ {4,}|; run |use |before )(rsgt|rsn) +([a-z][a-z-]*)(?![\w.])([^`\n]*)", text
+        ):
+            if path.suffix == ".py" and name not in PROGRAMS[program].commands:
+                assert f"`{program} {name}" not in text, f"{program} {name}"
+                continue  # prose: "the store that rsn reads"
+            command = PROGRAMS[program].commands[name]
+            flags = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*[a-z](?![\w-])", rest))
+            assert flags - OF_OTHERS <= flags_of(command), f"{program} {name}"
