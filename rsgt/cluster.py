@@ -1,5 +1,6 @@
 """Work on the workers of a ``dask.distributed`` cluster."""
 
+import logging
 from collections.abc import Callable, Sequence
 
 from rsgt.schema import InputError
@@ -26,6 +27,8 @@ def run_on_cluster(
     except (OSError, ValueError) as error:
         raise InputError(f"--scheduler {address}: no Dask scheduler answers ({error})") from error
     total = done + len(todo)
+    # What goes wrong is said below; the library would log it with a traceback as well.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     with client:
         try:
             futures = client.map(task, todo, pure=False, retries=2)

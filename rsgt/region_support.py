@@ -56,6 +56,7 @@ def region_support(
     unlabelled: Unlabelled = "cluster",
     split: Split = "equal",
     groups: int | None = None,
+    unit_known: bool = False,
 ) -> RegionSupport:
     """Split a frame into regions of one category at nearly constant depth.
 
@@ -80,11 +81,13 @@ def region_support(
         ``"cluster"`` treats unlabelled pixels as a category, ``"ignore"`` leaves them without region, as
         the published variant always does.
     split
-        How segments are split by depth: in equal steps (the paper), in steps of equal ratio (``"log"``),
-        or by ``"natural"`` breaks, which leave the least squared error. ``"published"`` knows the first.
+        By depth in equal steps (the paper), in steps of equal ratio (``"log"``), or by ``"natural"`` breaks,
+        which leave the least squared error. ``"published"`` knows the first.
     groups
-        How many groups natural breaks make of the frame, never fewer than it has segments; None = as many
-        as equal steps make of it. Connected pieces of a group are regions of their own.
+        How many groups natural breaks make of the frame, at least one a segment; None = as many as equal
+        steps make of it. Connected pieces of a group are regions of their own.
+    unit_known
+        These are metres for sure; else a frame of which half is above ``FURTHEST_MEDIAN_M`` is refused.
 
     Returns
     -------
@@ -93,14 +96,12 @@ def region_support(
     Raises
     ------
     InputError
-        Where shapes differ, there is no pixel, values are out of range or no metres, or an option is
-        out of range or does not fit the variant.
+        Where shapes differ, values are out of range or no metres, or an option does not fit.
 
     Notes
     -----
-    Source: the paper, Algorithm 1; ``docs/algorithm.md`` says what each variant does and why. Labels are
-    canonical, so that two results are equal where ``==`` says so: in raster order of first appearance
-    (default) or in descending order of support (published).
+    Source: the paper, Algorithm 1; see ``docs/algorithm.md``. Labels are canonical, so that equality is
+    ``==``: in raster order of first appearance (default) or in descending order of support (published).
 
     Examples
     --------
@@ -111,11 +112,11 @@ def region_support(
     """
     check_options(variant, bins, min_size, unlabelled)
     check_split(variant, split, groups)
-    depth = _depth(depth_m)
+    depth = _depth(depth_m, unit_known)
     category = _labels("semantic", semantic, depth.shape)
     if variant == "published":
         if instance is not None:
-            raise InputError("instance: the published variant knows categories only; leave it out")
+            raise InputError("instance: the published variant knows categories only; omit it")
         if not np.isfinite(depth).all():
             raise InputError("depth_m: the published variant needs finite depth; use variant='default'")
         return RegionSupport(*kernels.published_region_support(depth.astype(np.float64), category, bins))
@@ -182,7 +183,7 @@ def _array(name: str, values: npt.ArrayLike, masked: float) -> npt.NDArray[Any]:
         ) from error
 
 
-def _depth(values: npt.ArrayLike) -> npt.NDArray[Any]:
+def _depth(values: npt.ArrayLike, unit_known: bool) -> npt.NDArray[Any]:
     """Check depth and return it as contiguous float32 or float64, NaN where it was masked."""
     depth = _array("depth_m", values, np.nan)
     if depth.ndim != 2 or depth.dtype.kind not in "fiu":
@@ -197,7 +198,7 @@ def _depth(values: npt.ArrayLike) -> npt.NDArray[Any]:
     depth = np.ascontiguousarray(depth, np.float32 if depth.dtype == np.float32 else np.float64)
     if depth.dtype == np.float64 and ((depth > np.finfo(np.float32).max) & (depth < np.inf)).any():
         raise InputError(f"depth_m: got values up to {np.nanmax(depth):.3g}, expected metres within float32")
-    if doubt := unit_doubt(depth, FURTHEST_MEDIAN_M):
+    if not unit_known and (doubt := unit_doubt(depth, FURTHEST_MEDIAN_M)):
         raise InputError(f"depth_m: got {doubt}")
     return depth
 

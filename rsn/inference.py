@@ -126,8 +126,6 @@ def predict_photo(
     with fabric.autocast():
         found = infer(config, network, {"rgb": fabric.to_device(image)}, size, flip=flip)
     base = found.depth if found.support is None else found.support
-    if not (found.depth.isfinite().all() and base.isfinite().all()):
-        raise InputError("the network's prediction is not finite; use another checkpoint")
     region = found.region
     if region is None:
         region = torch.from_numpy(support_of(base[0, 0].numpy()).region)[None, None]
@@ -191,7 +189,7 @@ def infer(
         return None if values is None else enlarge(_averaged(values, other and getattr(other, name)), shape)
 
     depth = _averaged(found.depth, other and other.depth)
-    if not depth.isfinite().all():
+    if not all(values.isfinite().all() for values in (depth, found.support) if values is not None):
         raise InputError(
             "the network predicts depth that is not finite: its weights are of a run that diverged; "
             "give another checkpoint"
@@ -288,4 +286,4 @@ def support_of(metres: Array) -> RegionSupport:
 
     It is how a network without a segmentation of its own yields one: of its support, or of its depth.
     """
-    return region_support(metres, np.zeros(metres.shape, np.uint16))
+    return region_support(metres, np.zeros(metres.shape, np.uint16), unit_known=True)

@@ -50,6 +50,7 @@ def write_rooms(
     shard_frames: int = 4,
     depth: str = "filled",
     class_names: tuple[str, ...] = tuple(f"class{i}" for i in range(40)),
+    without_depth: tuple[int, ...] = (),
 ) -> Path:
     """Write a finished store of so many frames, two of a scene, training frames first."""
     count = train + test
@@ -72,6 +73,9 @@ def write_rooms(
     for k in range(plan.n_shards):
         rows = plan.shard(k)
         frames = [room(seed, shape) for seed in range(rows.start, rows.stop)]
+        for name in ("depth", "support", "region"):
+            for frame in set(without_depth) & set(range(rows.start, rows.stop)):
+                frames[frame - rows.start][name][:] = 0
         arrays = ((spec.name, np.stack([frame[spec.name] for frame in frames])) for spec in FRAME_ARRAYS)
         writer.write_shard(path, plan, k, arrays, (region_table(frame) for frame in frames))
     writer.finish(path, plan)

@@ -20,7 +20,7 @@ DOORS = {
     "zarr": {"rsgt.encoding", "rsgt.store", "rsgt.writer", "rsgt.prediction"},
     "numba": {"rsgt.jit"},
     "dask": {"rsgt.threads"},
-    "filelock": {"rsgt.staging", "rsn.run"},
+    "filelock": {"rsgt.staging", "rsn.start"},
     "distributed": {"rsgt.cluster"},
     "click": {"rsgt.cli", "rsgt.options", "rsgt.terminal", "rsn.cli"},
 }

@@ -311,12 +311,13 @@ def test_killed_at_random_moments(tmp_path):
     assert array_files(out) == array_files(whole.path)
 
 
+@pytest.mark.xdist_group("cluster")
 def test_distributed_survives_a_killed_worker(tmp_path):
     distributed = pytest.importorskip("distributed")
     path = write_nyu(tmp_path / "a.mat", smooth_frames(24, shape=(120, 160)))
     whole = build(path, tmp_path / "whole.zarr", shard_frames=2)
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0", host="127.0.0.1"
     ) as cluster:
         killed = []
 
@@ -333,11 +334,12 @@ def test_distributed_survives_a_killed_worker(tmp_path):
     assert array_files(result.path) == array_files(whole.path)
 
 
+@pytest.mark.xdist_group("cluster")
 def test_a_lost_scheduler_is_said_and_the_build_goes_on(tmp_path):
     distributed = pytest.importorskip("distributed")
     path = write_nyu(tmp_path / "a.mat", smooth_frames(24, shape=(60, 80)))
     with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
+        n_workers=1, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0", host="127.0.0.1"
     ) as cluster:
         address = cluster.scheduler_address
 
@@ -352,12 +354,13 @@ def test_a_lost_scheduler_is_said_and_the_build_goes_on(tmp_path):
     assert 0 < build(path, tmp_path / "s.zarr", shard_frames=2).built < 12
 
 
+@pytest.mark.xdist_group("cluster")
 def test_workers_in_another_folder_see_the_same_paths(tmp_path, monkeypatch):
     """A relative path means another place to a process that runs elsewhere."""
     distributed = pytest.importorskip("distributed")
     write_nyu(tmp_path / "a.mat", smooth_frames(6))
     with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
+        n_workers=1, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0", host="127.0.0.1"
     ) as cluster:
         monkeypatch.chdir(tmp_path)
         result = build(Path("a.mat"), Path("s.zarr"), scheduler=cluster.scheduler_address)

@@ -335,7 +335,10 @@ def test_a_camera_that_cannot_be_is_refused(ckpt, tmp_path, option, value):
     later = (value == "1e9" and option != "fov") or (value == "1e-3" and option in ("fx", "fy"))
     assert done.exit_code == (0 if fits else 1 if later else 2), done.output
     if not fits:
-        assert re.search(rf"{option}: got ({float(value)}|{float(value):g}),".replace("+", "."), done.stderr)
+        assert re.search(
+            rf"{option}: got ({re.escape(value)}|{float(value)}|{float(value):g}),".replace("e+", "e."),
+            done.stderr,
+        )
         assert len(done.stderr.splitlines()) == 1
         assert (tmp_path / "o").exists() == later
 
@@ -435,7 +438,7 @@ def test_a_network_that_says_nan_fails_the_photo(tmp_path, ckpt, monkeypatch):
     photo(tmp_path / "a.png")
     monkeypatch.setattr(experiment.model, "rebuild", lambda _: Nan().eval())
     (found,) = predict_all(ckpt, [tmp_path / "a.png"], tmp_path / "out")
-    assert "prediction is not finite" in found["error"]
+    assert "not finite" in found["error"]
     assert list((tmp_path / "out").iterdir()) == []
 
 

@@ -6,10 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-import zarr
 from click.testing import CliRunner
 
 from rsgt.schema import InputError
@@ -85,25 +83,16 @@ def test_a_recipe_of_trained_modules_names_them_in_a_dry_run(store, tmp_path):
     assert "give --generation CKPT and --refinement CKPT" in done.stderr
 
 
-def empty(store, frames):
-    """Take the depth, and what follows from it, from some frames."""
-    group = zarr.open_group(str(store), mode="r+")
-    for name in ("depth", "support", "region"):
-        for frame in frames:
-            group[name][frame] = np.zeros_like(group[name][frame])
-    return store
-
-
 def held_out(store, config):
     return experiment.hold_out(open_store(store), config.data.validation, config.run.seed)
 
 
 @pytest.mark.parametrize("loss", ["rmse", "region", "l2"])
 def test_frames_without_depth_are_left_out_counted_and_named(tmp_path, capsys, loss):
-    store = write_rooms(tmp_path / "store.zarr", train=12, test=3, shape=(24, 32))
+    frames = {"train": 12, "test": 3, "shape": (24, 32)}
     config = quick(loss=loss, batch_size=2, epochs=2, validation=0.3)
-    learn, validate = held_out(store, config)
-    empty(store, [learn[0], validate[0], 12])
+    learn, validate = held_out(write_rooms(tmp_path / "whole.zarr", **frames), config)
+    store = write_rooms(tmp_path / "store.zarr", **frames, without_depth=(learn[0], validate[0], 12))
     assert fit(config, store, tmp_path / "run", stream=sys.stdout)
     told = capsys.readouterr().out
     assert f"1 without a valid pixel to judge by, left out: frame {101 + validate[0]}" in told
@@ -128,15 +117,16 @@ def test_frames_without_depth_are_left_out_counted_and_named(tmp_path, capsys, l
 
 @pytest.mark.parametrize(("part", "message"), [(0, "training frames"), (1, "held-out frames")])
 def test_nothing_but_frames_without_depth_is_said_before_the_work(tmp_path, part, message):
-    store = write_rooms(tmp_path / "store.zarr", train=12, test=3, shape=(24, 32))
-    empty(store, held_out(store, quick())[part])
+    frames = {"train": 12, "test": 3, "shape": (24, 32)}
+    lacking = held_out(write_rooms(tmp_path / "whole.zarr", **frames), quick())[part]
+    store = write_rooms(tmp_path / "store.zarr", **frames, without_depth=tuple(lacking))
     with pytest.raises(InputError, match=message):
         fit(quick(), store, tmp_path / "run", stream=None)
     assert not (tmp_path / "run").exists()
 
 
 def test_no_test_frame_with_depth_leaves_no_predictions(trained, tmp_path):
-    store = empty(write_rooms(tmp_path / "store.zarr", train=4, test=3, shape=(24, 32)), [4, 5, 6])
+    store = write_rooms(tmp_path / "store.zarr", train=4, test=3, shape=(24, 32), without_depth=(4, 5, 6))
     with pytest.raises(InputError, match="none of 3 frames has a pixel that counts"):
         evaluate(
             trained / "best.ckpt", store, [PAPER], device="cpu", save=tmp_path / "maps.zarr", stream=None
