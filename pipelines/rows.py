@@ -16,13 +16,13 @@ from typing import Any
 
 import click
 
+from rsgt.files import write_csv
 from rsgt.schema import InputError
 from rsgt.store import open_store
 from rsgt.terminal import INPUT, Script
 from rsn import config as settings
 from rsn import experiment
 from rsn.evaluation import Protocol, protocol_named
-from rsn.report import write_csv
 
 HERE = Path(__file__).parent
 FRAME_ERRORS = {"rmse": "paper.rmse", "rmse_log": "paper.rmse_log", "region_rmse": "prediction.depth.rmse"}

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from rsgt import __version__
+from rsgt.files import write_csv, write_text
 from rsgt.options import COUNT, FRAMES, INPUT, NUMBER, OR_NONE, OUTPUT, PICTURE, STORE, WORKERS, Whole
 from rsgt.schema import InputError
 from rsgt.terminal import (
@@ -21,7 +22,6 @@ from rsgt.terminal import (
     print_pairs,
     print_table,
     progress_bar,
-    write_csv,
 )
 
 
@@ -358,7 +358,7 @@ def report(
         open_store(path), comparison=pages.read_comparison(comparison) if comparison else None,
         frame_ids=frames, workers=workers,
     )  # fmt: skip
-    out.write_text(text, encoding="utf-8", errors="replace")
+    write_text(out, text)
     click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
 
 

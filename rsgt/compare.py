@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rsgt.files import write_figure
 from rsgt.guidance import Frame, Partition, partitions
 from rsgt.partition import EDGE_RATIO, MEASURES, measure, target
 from rsgt.schema import InputError
@@ -236,4 +237,4 @@ def plot(comparison: Comparison, path: Path) -> None:
         axes.spines[["top", "right"]].set_visible(False)
     handles, names = panels[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=4, frameon=False)
-    figure.savefig(path, dpi=120)
+    write_figure(path, figure, dpi=120)

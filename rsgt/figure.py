@@ -13,6 +13,7 @@ from matplotlib.patches import Patch
 
 from rsgt import kernels, schema
 from rsgt.colour import NEUTRAL, category_colours, paint_categories, paint_regions
+from rsgt.files import write_figure
 from rsgt.schema import InputError
 from rsgt.store import Store
 
@@ -203,4 +204,4 @@ def save(figure: Figure, path: Path) -> None:
         Where matplotlib does not know the suffix.
     """
     check_suffix(path)
-    figure.savefig(path, facecolor="white")
+    write_figure(path, figure, facecolor="white")

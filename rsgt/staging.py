@@ -4,7 +4,6 @@ What lies there is ``.rsgt-build`` in the store's own folder: ``plan.json``, the
 """
 
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -75,13 +74,6 @@ def plan_key(document: Mapping[str, Any]) -> str:
     source = {name: value for name, value in document["source"].items() if name != "name"}
     versions = {name: document["versions"].get(name) for name in ("rsgt", "commit")}
     return seal({**document, "source": source, "versions": versions})[:16]
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replace a file in one step: readers see the old text or the new, never a part."""
-    aside = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)
 
 
 def is_ours(path: Path) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rsgt import kernels, schema
+from rsgt.files import write_figure
 from rsgt.prediction import open_prediction
 from rsgt.schema import InputError
 from rsgt.store import Store
@@ -326,4 +327,4 @@ def plot(found: Statistics, path: Path) -> None:
     panels[3].set(xlabel="regions of the frame", ylabel="RMSE of the support (m)")
     for axes in panels:
         axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=120)
+    write_figure(path, figure, dpi=120)

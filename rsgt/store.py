@@ -332,12 +332,3 @@ def content_hash_of(opened: Store) -> str:
     small = {spec.name: opened.column(spec.name) for spec in schema.INDEX_ARRAYS}
     table = {"start": opened.region_start, **opened.whole_region_table()}
     return content_hash(opened.attributes["shards"], {**small, **table})
-
-
-def __getattr__(name: str) -> Any:
-    """Find ``write_prediction`` and ``read_prediction``, which moved to ``rsgt.prediction``."""
-    if name in ("write_prediction", "read_prediction"):
-        from rsgt import prediction  # here, for it knows this module
-
-        return getattr(prediction, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,6 +1,5 @@
 """How both programs speak on a terminal: mistakes in one line, tables, JSON, CSV and progress."""
 
-import csv
 import errno
 import json
 import os
@@ -10,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -22,7 +20,7 @@ from rsgt.streams import guarded_streams
 
 __all__ = [
     "INPUT", "INTERRUPTED", "Program", "Script", "cell", "end_soon", "fail", "print_json",
-    "print_pairs", "print_table", "progress_bar", "write_csv",
+    "print_pairs", "print_table", "progress_bar",
 ]  # fmt: skip
 
 Progress = Callable[[int, int], None]
@@ -221,14 +219,6 @@ def progress_bar(label: str, quiet: bool) -> Iterator[Progress | None]:
             click.echo(f"{label}: {done}/{total} after {time.monotonic() - started:.1f} s", err=True)
 
     yield line
-
-
-def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Write rows of equal keys; an empty file where there are none."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [*rows[0]] if rows else [], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def cell(value: Any) -> str:

@@ -18,9 +18,10 @@ import zarr
 
 from rsgt import schema
 from rsgt.encoding import create_array, encoding_problems, shard_file
+from rsgt.files import replacing, write_text
 from rsgt.manifest import file_problem, file_record, read_sealed, sealed, sha256
 from rsgt.schema import InputError
-from rsgt.staging import Plan, write_text
+from rsgt.staging import Plan
 from rsgt.store import SPECS, STAGING, content_hash
 
 Array = npt.NDArray[Any]
@@ -99,17 +100,17 @@ def write_shard(
         raise ValueError(f"a shard holds {sorted(SPECS)}, got {sorted(files)}")
     columns = list(table)
     staged = folder / "shards" / f"{k:05d}"
-    aside = staged.with_suffix(f".{os.getpid()}.partial")
     merged: dict[str, Any] = {
         spec.name: np.concatenate([frame[spec.name] for frame in columns]) for spec in schema.REGION_ARRAYS
     }
-    with aside.open("wb") as file_out:
+    # A worker that was given up for lost may still write the same shard: each writes beside by itself.
+    mine = f".{os.getpid()}-{os.urandom(4).hex()}"
+    with replacing(staged.with_suffix(".npz"), mine) as aside, aside.open("wb") as file_out:
         np.savez(
             file_out,
             count=np.array([len(frame["label"]) for frame in columns], np.int64),
             **merged,
         )
-    aside.replace(staged.with_suffix(".npz"))
     record = {
         "shard": k,
         "frames": [rows.start, rows.stop],
@@ -117,7 +118,7 @@ def write_shard(
         "table": sha256(staged.with_suffix(".npz")),
         "versions": dict(versions or plan.versions),
     }
-    write_text(staged.with_suffix(".json"), json.dumps(sealed(record)))
+    write_text(staged.with_suffix(".json"), json.dumps(sealed(record)), mine)
 
 
 def read_record(path: Path, plan: Plan, k: int, *, whole: bool = False) -> dict[str, Any] | None:

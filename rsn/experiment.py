@@ -13,8 +13,9 @@ from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any, TextIO
 
+from rsgt.files import replacing, write_csv, write_text
 from rsgt.schema import InputError
-from rsn import checkpoint, export, files, model, naming, predict, report, start
+from rsn import checkpoint, export, model, naming, predict, report, start
 from rsn import config as settings
 from rsn.camera import camera_of, check_camera
 from rsn.config import Config
@@ -179,7 +180,7 @@ def evaluate(
     maps = predictions(fabric, config, network, store, frames, whole=whole, flip=flip)
     judged = _judged(config, store, maps, result, report.Ticker(len(frames), stream=stream))
     with ExitStack() as written, shortages_told("give more memory, or train with a smaller --batch-size"):
-        aside = {path: written.enter_context(files.whole(path)) for path in (save, table, out) if path}
+        aside = {path: written.enter_context(replacing(path)) for path in (save, table, out) if path}
         if save is None:
             deque(judged, maxlen=0)
         else:
@@ -196,9 +197,9 @@ def evaluate(
             "seconds": time.perf_counter() - begun,
         }
         if table is not None:
-            report.write_csv(aside[table], result.rows)
+            write_csv(aside[table], result.rows)
         if out is not None:
-            files.write_text(aside[out], json.dumps(record, indent=2) + "\n")
+            write_text(aside[out], json.dumps(record, indent=2) + "\n")
     return record
 
 

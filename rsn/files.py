@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and PyTorch's files, read with every byte checked.
+"""PyTorch's files: written whole or not at all, and read with every byte checked.
 
 A file of PyTorch is a zip whose checksums its own reader ignores, and which leaves some bytes without one.
 What ``write_torch`` writes ends with the SHA-256 of all bytes before, as the zip's comment.
@@ -6,17 +6,14 @@ What ``write_torch`` writes ends with the SHA-256 of all bytes before, as the zi
 
 import hashlib
 import os
-import shutil
 import struct
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
 
-from rsgt.schema import InputError
+from rsgt.files import replacing
 
 SEAL = b"sha256:"
 SEAL_LENGTH = len(SEAL) + 64
@@ -28,55 +25,6 @@ class UnreadableError(ValueError):
     """Why a file cannot be read, in a few words."""
 
 
-def check_place(path: Path, option: str) -> None:
-    """Refuse a path, before the work, that could not be written to after it.
-
-    Raises
-    ------
-    InputError
-        Where the nearest folder above that exists is a file, or may not be written to.
-    """
-    above = path.absolute().parent
-    while not above.exists() and above != above.parent:
-        above = above.parent
-    if not above.is_dir():
-        raise InputError(f"{option}: {above} is a file, expected a folder for {path}; give another path")
-    if not os.access(above, os.W_OK | os.X_OK):
-        raise InputError(f"{option}: the folder {above} may not be written to; give another path")
-
-
-@contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """Yield a path beside ``path`` to write a file or folder to; it takes the name when all is written.
-
-    After a failure nothing of it is left, and what ``path`` held before is as it was.
-    """
-    aside = path.with_name(path.name + ".tmp")
-    remove(aside)
-    try:
-        yield aside
-        aside.replace(path)
-    except BaseException:
-        remove(aside)
-        raise
-
-
-def remove(path: Path) -> None:
-    """Remove a file, or a folder with all that is in it, where there is one."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
-    with whole(path) as aside, aside.open("w", encoding="utf-8", newline="") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def write_torch(path: Path, contents: Any) -> None:
     """Write a file of PyTorch, sealed, whole or not at all.
 
@@ -85,7 +33,7 @@ def write_torch(path: Path, contents: Any) -> None:
     OSError
         Where the disk is full or fails.
     """
-    with whole(path) as aside:
+    with replacing(path) as aside:
         with aside.open("wb") as file:
             try:
                 torch.save(contents, file)

@@ -1,15 +1,11 @@
 """What a run tells while it runs: progress with the time that is left, and its log as files."""
 
-import csv
-import io
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, TextIO
 
 from rsgt.schema import InputError
-from rsn import files
 
 Row = dict[str, float]
 
@@ -58,16 +54,6 @@ class Ticker:
             clear = "\r\x1b[K" if self._stream.isatty() else ""
             self._stream.write(f"{clear}{text}\n")
             self._stream.flush()
-
-
-def write_csv(path: Path, rows: Sequence[Row]) -> None:
-    """Write rows as CSV, in one move; a later row may have columns that the first has not."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    files.write_text(path, text.getvalue())
 
 
 def best_epoch(rows: Sequence[Row]) -> int:

@@ -12,8 +12,9 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
+from rsgt.files import write_csv, write_text
 from rsgt.schema import InputError
-from rsn import checkpoint, files, model, report
+from rsn import checkpoint, model, report
 from rsn import config as settings
 from rsn.augmentation import augment
 from rsn.config import Config
@@ -234,7 +235,7 @@ class Run:
         if self.progress.step == 0 and rows and report.best_epoch(rows) == len(rows):
             checkpoint.save(self.out / "best.ckpt", checkpoint.Contents(contents, training=None))
         if rows:
-            report.write_csv(self.out / "log.csv", rows)
+            write_csv(self.out / "log.csv", rows)
 
     def _reconcile(self) -> None:
         """Bring the folder in line with the state that the run begins with or goes on from.
@@ -244,7 +245,7 @@ class Run:
         InputError
             Where the weights of the best epoch have been lost.
         """
-        files.write_text(self.out / "config.toml", settings.to_toml(self.config))
+        write_text(self.out / "config.toml", settings.to_toml(self.config))
         if self.restored is None:
             return
         contents = self.contents()

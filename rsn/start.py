@@ -6,8 +6,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from rsgt.files import check_place, remove
 from rsgt.schema import InputError
-from rsn import checkpoint, files, model
+from rsn import checkpoint, model
 from rsn import config as settings
 from rsn.config import Config
 from rsn.dataset import Store, guiding_classes, hold_out, split_frames
@@ -27,7 +28,7 @@ def check_folder(out: Path) -> None:
     """
     if out.exists() and not out.is_dir():
         raise InputError(f"out: {out} is a file, expected a folder for the run; give another --out")
-    files.check_place(out / "last.ckpt" if out.exists() else out, "out")
+    check_place(out / "last.ckpt" if out.exists() else out, "out")
 
 
 @contextmanager
@@ -43,7 +44,7 @@ def sole_writer(out: Path) -> Iterator[None]:
     try:
         with FileLock(out / ".lock", timeout=0):
             for name in ("last.ckpt", "best.ckpt", "config.toml", "log.csv"):
-                files.remove(out / f"{name}.tmp")  # of a process that was killed
+                remove(out / f"{name}.tmp")  # of a process that was killed
             yield
     except Timeout as error:
         raise InputError(
@@ -65,7 +66,7 @@ def check_outputs(*, save: Path | None, **paths: Path | None) -> None:
         if path is not None and path.is_dir():
             raise InputError(f"{option}: {path} is a folder, expected a file to write; give another path")
         if path is not None:
-            files.check_place(path, option)
+            check_place(path, option)
 
 
 def frames_to_judge(config: Config, store: Store, split: str) -> list[int]:

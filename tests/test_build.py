@@ -17,7 +17,7 @@ import pytest
 import xarray
 
 from rsgt import build as assembly
-from rsgt import schema, store, writer
+from rsgt import prediction, schema, store, writer
 from rsgt.region_support import region_support
 from rsgt.schema import InputError
 from rsgt.source import open_source
@@ -421,14 +421,14 @@ def test_predictions_round_trip(tmp_path):
 
     def write(path):
         found = ({"prediction": a, "region": b} for a, b in zip(maps, region, strict=True))
-        store.write_prediction(path, found, ids, (6, 8), {"checkpoint": "x"})
+        prediction.write_prediction(path, found, ids, (6, 8), {"checkpoint": "x"})
 
     write(tmp_path / "p.zarr")
-    array, frame_id = store.read_prediction(tmp_path / "p.zarr")
+    array, frame_id = prediction.read_prediction(tmp_path / "p.zarr")
     assert np.array_equal(array[:], maps)
     assert np.array_equal(frame_id, ids)
-    assert np.array_equal(store.read_prediction(tmp_path / "p.zarr", "region")[0][:], region)
+    assert np.array_equal(prediction.read_prediction(tmp_path / "p.zarr", "region")[0][:], region)
     with pytest.raises(InputError, match="exists"):
         write(tmp_path / "p.zarr")
     with pytest.raises(InputError, match="no array 'prediction'"):
-        store.read_prediction(tmp_path)
+        prediction.read_prediction(tmp_path)

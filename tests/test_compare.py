@@ -15,7 +15,7 @@ from scipy import ndimage
 from sklearn.metrics import adjusted_rand_score, r2_score, root_mean_squared_error
 
 from rsgt import build as assembly
-from rsgt import compare, guidance, partition, schema, store
+from rsgt import compare, guidance, partition, prediction, schema, store
 from rsgt.cli import main
 from rsgt.region_support import region_support
 from rsgt.schema import InputError
@@ -261,7 +261,7 @@ def test_predicted_regions_are_compared_where_there_are_any(room_store, tmp_path
     some = [4, 1]
     grid = guidance.grid_regions(opened.shape, 20)
     found = [{"prediction": np.ones(opened.shape, np.float32), "region": grid} for _ in some]
-    store.write_prediction(path, found, opened.frame_id[some], opened.shape)
+    prediction.write_prediction(path, found, opened.frame_id[some], opened.shape)
     options = ["compare", str(room_store), "--prediction", str(path), "--workers", "1"]
     document = json.loads(CliRunner().invoke(main, [*options, "--json"]).stdout)
     assert document["frames"] == 2

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from rsgt import files
 from rsgt.schema import InputError
 from rsn import report
 
@@ -41,7 +42,7 @@ def test_a_file_sees_whole_lines_only():
 
 def test_the_log_is_written_whole(tmp_path):
     path = tmp_path / "log.csv"
-    report.write_csv(path, [{"epoch": 1, "loss": 0.1}, {"epoch": 2, "loss": 1 / 3, "rmse": 2.0}])
+    files.write_csv(path, [{"epoch": 1, "loss": 0.1}, {"epoch": 2, "loss": 1 / 3, "rmse": 2.0}])
     rows = list(csv.DictReader(path.read_text().splitlines()))
     assert rows[0] == {"epoch": "1", "loss": "0.1", "rmse": ""}
     assert float(rows[1]["loss"]) == 1 / 3

@@ -14,7 +14,7 @@ from PIL import Image
 from scipy import ndimage
 
 from rsgt import build as assembly
-from rsgt import kernels, schema, store
+from rsgt import kernels, prediction, schema, store
 from rsgt.cli import main
 from rsgt.schema import InputError
 from rsgt.source import open_source
@@ -194,7 +194,7 @@ def test_prediction_agrees_with_pandas(opened, tmp_path, form):
     maps = predictions(opened)
     if form == "zarr":
         path = tmp_path / "p.zarr"
-        store.write_prediction(path, as_frames(maps[::-1]), opened.frame_id[::-1], opened.shape)
+        prediction.write_prediction(path, as_frames(maps[::-1]), opened.frame_id[::-1], opened.shape)
     else:
         path = tmp_path / "p.npy"
         np.save(path, maps)
@@ -230,7 +230,9 @@ def test_the_support_itself_as_prediction(opened, tmp_path):
 def test_a_prediction_of_some_frames_decides_which_are_judged(opened, tmp_path):
     maps = predictions(opened)
     some = [7, 2, 4]
-    store.write_prediction(tmp_path / "p.zarr", as_frames(maps[some]), opened.frame_id[some], opened.shape)
+    prediction.write_prediction(
+        tmp_path / "p.zarr", as_frames(maps[some]), opened.frame_id[some], opened.shape
+    )
     found = statistics(opened, prediction=tmp_path / "p.zarr")
     assert found.frame.tolist() == [2, 4, 7]
     whole = statistics(opened)
@@ -315,7 +317,7 @@ def test_mistakes_are_named(opened, tmp_path):
     maps[4, 2, 2] = np.nan
     np.save(tmp_path / "nan.npy", maps)
     (tmp_path / "text.npy").write_text("depth")
-    store.write_prediction(
+    prediction.write_prediction(
         tmp_path / "other.zarr", as_frames(maps[:1]), np.array([4711], np.int32), opened.shape
     )
     for name, message in (

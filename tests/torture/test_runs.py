@@ -129,19 +129,15 @@ def test_killed_between_two_files(store, whole, tmp_path, monkeypatch, after):
 def test_a_full_disk_keeps_the_state_and_leaves_nothing_half(store, whole, tmp_path, monkeypatch, after):
     """A write that fails is one error that names the file; the same command then goes on."""
     out, left = tmp_path / "run", iter(range(after))
-    save, text = torch.save, files.write_text
+    sync = os.fsync
 
-    def full(write):
-        def writing(*arguments):
-            if next(left, None) is None:
-                raise OSError(28, "No space left on device", str(out))
-            return write(*arguments)
-
-        return writing
+    def full(file):
+        if next(left, None) is None:
+            raise OSError(28, "No space left on device", str(out))
+        sync(file)
 
     with monkeypatch.context() as patch:
-        patch.setattr(torch, "save", full(save))
-        patch.setattr(files, "write_text", full(text))
+        patch.setattr(os, "fsync", full)
         with contextlib.suppress(OSError):
             assert fit(from_plain(SETTINGS), store, out, stream=None)
         assert not list(out.glob("*.tmp"))

@@ -1,0 +1,84 @@
+"""Files that are written whole or not at all."""
+
+import csv
+import io
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rsgt.schema import InputError
+
+
+def check_place(path: Path, option: str) -> None:
+    """Refuse a path, before the work, that could not be written to after it.
+
+    Raises
+    ------
+    InputError
+        Where the nearest folder above that exists is a file, or may not be written to.
+    """
+    above = path.absolute().parent
+    while not above.exists() and above != above.parent:
+        above = above.parent
+    if not above.is_dir():
+        raise InputError(f"{option}: {above} is a file, expected a folder for {path}; give another path")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise InputError(f"{option}: the folder {above} may not be written to; give another path")
+
+
+@contextmanager
+def replacing(path: Path, tag: str = "") -> Iterator[Path]:
+    """Yield a path beside ``path`` to write a file or folder to; it takes the name when all is written.
+
+    After a failure nothing of it is left, and what ``path`` held before is as it was. Processes that may
+    write the same file at the same time need a ``tag`` each.
+    """
+    aside = path.with_name(f"{path.name}{tag}.tmp")
+    remove(aside)
+    try:
+        yield aside
+        aside.replace(path)
+    except BaseException:
+        remove(aside)
+        raise
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it, where there is one."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str, tag: str = "") -> None:
+    """Write a text file, whole or not at all; what UTF-8 cannot hold (halves of characters) becomes "?"."""
+    with (
+        replacing(path, tag) as aside,
+        aside.open("w", encoding="utf-8", errors="replace", newline="") as file,
+    ):
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows as CSV, whole or not at all; a later row may have columns that the first has not.
+
+    Without rows, the file is empty.
+    """
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def write_figure(path: Path, figure: Any, **options: Any) -> None:
+    """Write a figure of matplotlib in the format that the suffix of ``path`` says, whole or not at all."""
+    with replacing(path) as aside:
+        figure.savefig(aside, format=path.suffix.lower().lstrip("."), **options)
