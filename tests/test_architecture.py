@@ -71,7 +71,7 @@ and both programs report mistakes alike."""
 
 def test_one_bridge_from_training_to_the_store():
     assert {n for n in users_of("rsgt.store") if n.startswith("rsn")} <= {"rsn.dataset"}
-    allowed = {"rsgt", "rsgt.provenance", "rsgt.schema", "rsgt.store"}
+    allowed = {"rsgt", "rsgt.files", "rsgt.provenance", "rsgt.schema", "rsgt.store"}
     for name, found in IMPORTS.items():
         if name.startswith("rsn"):
             modules = {f for f in found if f in NAMES and f.startswith("rsgt")}

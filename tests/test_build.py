@@ -169,10 +169,10 @@ def test_full_disk_leaves_no_store_and_goes_on(nyu_file, tmp_path, monkeypatch):
     path, out = nyu_file[0], tmp_path / "s.zarr"
     write = writer.write_text
 
-    def full(file, text):
+    def full(file, *arguments):
         if file.name == "00002.json":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file))
-        write(file, text)
+        write(file, *arguments)
 
     monkeypatch.setattr(writer, "write_text", full)
     with pytest.raises(OSError, match="No space left"):

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from rsgt import files
 from rsgt.schema import InputError
-from rsn import checkpoint, files, report
+from rsn import checkpoint, report
 from rsn.config import from_plain, to_toml
 from rsn.experiment import fit
 from tests.conftest import often
