@@ -155,7 +155,7 @@ def test_an_evaluation_that_fails_leaves_nothing_and_may_be_run_again(
         raise OSError(28, "No space left on device")
 
     where = {"save": (experiment, "write_prediction"), "table": (experiment, "write_csv"),
-             "out": (experiment.files, "write_text")}[option]  # fmt: skip
+             "out": (experiment, "write_text")}[option]  # fmt: skip
     with monkeypatch.context() as patch:
         patch.setattr(*where, full)
         with pytest.raises(OSError, match="No space"):
