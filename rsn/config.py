@@ -69,7 +69,7 @@ class DataConfig(_Section):
 
     size: tuple[int, int] = setting((480, 640), "height and width that the network works at, HxW", least=8)
     batch_size: int = setting(4, "frames of one optimizer step, over all devices", least=1)
-    workers: int = setting(2, "loader processes on each device", least=0)
+    workers: int = setting(2, "loader processes on each device", least=0, most=64)
     cache: bool = setting(False, "keep decoded frames in memory at the working size (then no workers)")
     validation: float = setting(
         0.1, "share of the training frames, by scene, that is held out", least=0, most=0.9
@@ -142,7 +142,7 @@ class RunConfig(_Section):
     epochs: int = setting(40, "passes over the training frames", least=1)
     seed: int = setting(0, "seed of the weights, the order and the augmentation", least=0, most=2**32 - 1)
     device: Literal["auto", "cpu", "cuda", "mps"] = setting("auto", "where it runs")
-    devices: int = setting(1, "processes, one for each device", least=1)
+    devices: int = setting(1, "processes, one for each device", least=1, most=64)
     precision: Literal["32", "bf16-mixed", "16-mixed", "auto"] = setting(
         "32", "arithmetic of training; auto = bf16-mixed where the device computes in it, else 32"
     )
