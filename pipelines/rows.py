@@ -7,6 +7,7 @@ is there is left alone, so that deleting one record and running the script again
 import csv
 import json
 import math
+import re
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -238,6 +239,8 @@ def command(table: str, rows: Sequence[Row], text: str) -> click.Command:
     ) -> None:
         place = Place(store=store, published_store=published_store, recipe_set=recipe_set, out=out)
         chosen = names.split(",") if names else every
+        if not re.fullmatch(r"[0-9]{1,9}(,[0-9]{1,9})*", seeds):
+            raise InputError(f"--seeds: got {seeds!r}, expected whole numbers such as 0,1,2")
         make(place, table, rows, chosen, [int(seed) for seed in seeds.split(",")])
 
     return run

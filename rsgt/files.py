@@ -1,13 +1,16 @@
 """Files that are written whole or not at all."""
 
 import csv
+import errno
 import io
 import os
+import re
 import shutil
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from rsgt.schema import InputError
 
@@ -30,20 +33,38 @@ def check_place(path: Path, option: str) -> None:
 
 
 @contextmanager
-def replacing(path: Path, tag: str = "") -> Iterator[Path]:
+def replacing(path: Path) -> Iterator[Path]:
     """Yield a path beside ``path`` to write a file or folder to; it takes the name when all is written.
 
-    After a failure nothing of it is left, and what ``path`` held before is as it was. Processes that may
-    write the same file at the same time need a ``tag`` each.
+    After a failure nothing of it is left, and what ``path`` held before is as it was. A link is written to
+    where it leads, and what is no file, such as a pipe, is written to directly.
+
+    Raises
+    ------
+    IsADirectoryError
+        Where ``path`` is a folder.
     """
-    aside = path.with_name(f"{path.name}{tag}.tmp")
-    remove(aside)
+    path = path.resolve() if path.is_symlink() else path
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "Is a folder, expected a file to write", str(path))
+    if path.exists() and not path.is_file():
+        yield path
+        return
+    # A name that nobody else has: two processes may write one result, and what is another's stays.
+    aside = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
     try:
         yield aside
         aside.replace(path)
     except BaseException:
         remove(aside)
         raise
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove the files that ``replacing`` left where its process was killed."""
+    for file in path.parent.glob(f".{path.name}.*.tmp"):
+        if re.fullmatch(r"[0-9a-f]{8}", file.name.removeprefix(f".{path.name}.").removesuffix(".tmp")):
+            file.unlink(missing_ok=True)
 
 
 def remove(path: Path) -> None:
@@ -54,14 +75,17 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def write_text(path: Path, text: str, tag: str = "") -> None:
+def write_text(path: Path, text: str) -> None:
     """Write a text file, whole or not at all; what UTF-8 cannot hold (halves of characters) becomes "?"."""
-    with (
-        replacing(path, tag) as aside,
-        aside.open("w", encoding="utf-8", errors="replace", newline="") as file,
-    ):
+    with replacing(path) as aside, aside.open("w", encoding="utf-8", errors="replace", newline="") as file:
         file.write(text)
-        file.flush()
+        synchronise(file)
+
+
+def synchronise(file: IO[Any]) -> None:
+    """Bring what was written to the disk, where there is one behind it."""
+    file.flush()
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         os.fsync(file.fileno())
 
 

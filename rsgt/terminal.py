@@ -51,6 +51,7 @@ class Script(click.Command):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run the program."""
+        os.environ["MPLBACKEND"] = "agg"  # pictures go to files; another backend may not even exist here
         with guarded_streams(), _terminated_like_interrupted():
             return super().main(*args, **kwargs)
 
@@ -102,7 +103,8 @@ def _usage(error: click.ClickException) -> str:
 
 def _told(error: Exception) -> tuple[str, int]:
     """Say an exception in words, with the exit code; ``FOUND_WANTING`` where nobody foresaw it."""
-    if full := next((e for e in _causes(error) if _is_full(e)), None):
+    told_itself = isinstance(error, InputError) and os.strerror(errno.ENOSPC) in str(error)
+    if not told_itself and (full := next((e for e in _causes(error) if _is_full(e)), None)):
         where = f"{full.filename}: " if isinstance(full, OSError) and full.filename else ""
         return f"{where}No space left on device; free some and run the same command again", MISTAKE
     if isinstance(error, InputError):

@@ -103,9 +103,7 @@ def write_shard(
     merged: dict[str, Any] = {
         spec.name: np.concatenate([frame[spec.name] for frame in columns]) for spec in schema.REGION_ARRAYS
     }
-    # A worker that was given up for lost may still write the same shard: each writes beside by itself.
-    mine = f".{os.getpid()}-{os.urandom(4).hex()}"
-    with replacing(staged.with_suffix(".npz"), mine) as aside, aside.open("wb") as file_out:
+    with replacing(staged.with_suffix(".npz")) as aside, aside.open("wb") as file_out:
         np.savez(
             file_out,
             count=np.array([len(frame["label"]) for frame in columns], np.int64),
@@ -118,7 +116,7 @@ def write_shard(
         "table": sha256(staged.with_suffix(".npz")),
         "versions": dict(versions or plan.versions),
     }
-    write_text(staged.with_suffix(".json"), json.dumps(sealed(record)), mine)
+    write_text(staged.with_suffix(".json"), json.dumps(sealed(record)))
 
 
 def read_record(path: Path, plan: Plan, k: int, *, whole: bool = False) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rsgt.paths import local_path
 from rsgt.schema import InputError
 from rsn import checkpoint
 from rsn import config as settings
@@ -48,7 +49,7 @@ def build(config: Config, *, classes: int) -> nn.Module:
     if start.imagenet:
         load_imagenet_weights(network, start.imagenet)
     if start.generation:
-        load_part(network, "generation", Path(start.generation))
+        load_part(network, "generation", local_path(start.generation))
     for encoder in encoders(network):
         for stage in encoder.stages()[: start.frozen_stages]:
             stage.requires_grad_(False)
@@ -57,7 +58,7 @@ def build(config: Config, *, classes: int) -> nn.Module:
         if started and isinstance(network.generation.features.encoder, ResNet34):
             refinement_from_generation(network.refinement, network.generation)
     if start.refinement:
-        load_part(network, "refinement", Path(start.refinement))
+        load_part(network, "refinement", local_path(start.refinement))
     if name != start.model:
         if not start.generation:
             raise InputError(

@@ -16,6 +16,7 @@ epoch, step    whole epochs done, and steps done in the one begun
 training       what only a resumed run needs (optimizer, random states, log), or None
 classes        number of the store's categories; absent in old files
 versions       commit and versions of each program that trained it, in turn; absent in old files
+run            random name of the run, which its files share; absent in old files
 =============  ==========================================================================
 
 The bytes are checked against the file's seal (``rsn.files``), the entries against this table, and the
@@ -44,7 +45,7 @@ KINDS: dict[str, tuple[type, ...]] = {
     "network": (dict,), "weights": (dict,), "average": (dict, NoneType), "config": (dict,), "store": (str,),
     "commit": (str,), "epoch": (int,), "step": (int,), "training": (dict, NoneType),
 }  # fmt: skip
-OPTIONAL: dict[str, tuple[type, ...]] = {"classes": (int,), "versions": (list,)}
+OPTIONAL: dict[str, tuple[type, ...]] = {"classes": (int,), "versions": (list,), "run": (str,)}
 REMEDY = "it is damaged or was altered: give a .ckpt as rsn fit wrote it"
 
 

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -175,7 +175,13 @@ def evaluate(
     )  # fmt: skip
     if as_json:
         print_json(record)
-        return
+    else:
+        _show(record, protocols)
+    if record["skipped"]:
+        sys.exit(1)
+
+
+def _show(record: dict[str, Any], protocols: Sequence[Any]) -> None:
     for protocol in protocols:
         click.echo(str(protocol))
         for name, value in record["metrics"][protocol.name].items():
@@ -187,7 +193,7 @@ def evaluate(
             click.echo(f"per region, {name} against {truth}: {text}")
     for name, value in record["partition"].items():
         click.echo(f"regions, {name.replace('_', ' ')}: {value:.4f}")
-    click.echo(f"{record['frames']} frames of {split}, {record['seconds']:.1f} s")
+    click.echo(f"{record['frames']} frames of {record['split']}, {record['seconds']:.1f} s")
     if record["skipped"]:
         numbers = ", ".join(map(str, record["skipped"]))
         click.echo(f"{len(record['skipped'])} without a pixel that counts, left out: frame {numbers}")

@@ -139,7 +139,7 @@ class OptimizerConfig(_Section):
 class RunConfig(_Section):
     """Where and how long it runs."""
 
-    epochs: int = setting(40, "passes over the training frames", least=1)
+    epochs: int = setting(40, "passes over the training frames", least=1, most=1_000_000)
     seed: int = setting(0, "seed of the weights, the order and the augmentation", least=0, most=2**32 - 1)
     device: Literal["auto", "cpu", "cuda", "mps"] = setting("auto", "where it runs")
     devices: int = setting(1, "processes, one for each device", least=1, most=64)
@@ -245,7 +245,9 @@ def with_overrides(plain: Mapping[str, Any], overrides: Mapping[str, Any]) -> Pl
     _known(overrides, list(section_of), "key")
     merged = {name: dict(values) if isinstance(values, Mapping) else values for name, values in plain.items()}
     for key, value in overrides.items():
-        merged.setdefault(section_of[key], {})[key] = value
+        section = merged.setdefault(section_of[key], {})
+        if isinstance(section, dict):  # else ``from_plain`` says what it is
+            section[key] = value
     return merged
 
 
@@ -261,7 +263,9 @@ def read_recipe(path: Path) -> Plain:
         return tomllib.loads(read_text(path))
     except OSError as error:
         raise InputError(f"{path}: cannot read the recipe ({error.strerror}); give a .toml file") from error
-    except tomllib.TOMLDecodeError as error:
+    except InputError:
+        raise
+    except (ValueError, RecursionError) as error:  # no TOML, or numbers and nesting beyond reading
         raise InputError(f"{path}: expected TOML, got something else ({error})") from error
 
 

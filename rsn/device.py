@@ -32,9 +32,17 @@ def make_fabric(device: str = "auto", devices: int = 1, precision: str = "32") -
     arithmetic: Any = "32-true" if precision == "32" else precision
     strategy = "ddp" if devices > 1 else "auto"
     plugins: Any = [] if _launched(devices) else [LightningEnvironment()]
-    return Fabric(
-        accelerator=device, devices=devices, strategy=strategy, precision=arithmetic, plugins=plugins
-    )
+    for name in [name for name in os.environ if name.startswith("LT_")]:
+        del os.environ[name]  # settings of Lightning's own command line, which is not this one
+    try:
+        return Fabric(
+            accelerator=device, devices=devices, strategy=strategy, precision=arithmetic, plugins=plugins
+        )
+    except RuntimeError as error:
+        raise InputError(
+            f"devices: got {devices}, which does not fit the job that SLURM started ({error}); give srun as "
+            "many tasks, with --ntasks-per-node"
+        ) from error
 
 
 def _launched(devices: int) -> bool:

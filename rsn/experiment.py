@@ -90,7 +90,7 @@ def fit(
     start.check_truth(store, learn, target, "training")
     start.check_truth(store, validate, target, "held-out")
     fabric.launch()
-    with sole_writer(out) if fabric.is_global_zero else nullcontext():
+    with sole_writer(out) if fabric.is_global_zero else nullcontext(), start.full_disk_told(out):
         run = Run(fabric, config, store, learn, validate, out=out, writer=writer, stream=stream)
         if contents is not None:
             run.restore(contents)
@@ -168,7 +168,7 @@ def evaluate(
     contents = checkpoint.load(checkpoint_path)
     config = settings.from_plain(contents["config"])
     store = open_store(store_path)
-    frames = start.frames_to_judge(config, store, split)
+    frames = start.frames_to_judge(config, store, split, contents["store"])
     for protocol in protocols:
         check_protocol(protocol, store.shape, store.attributes["parameters"]["depth"])
     start.check_outputs(save=save, csv=table, out=out)
@@ -288,7 +288,8 @@ def predict_photos(
             naming.check_overwrites(out / name, chosen)
             opened = open_photo(path)
             camera = camera_of(opened.rgb.shape, opened.focal, focal=focal, centre=centre, fov=fov)
-            found = predict_photo(fabric, config, network, opened.rgb, flip=flip)
+            with shortages_told("make the photo smaller"):
+                found = predict_photo(fabric, config, network, opened.rgb, flip=flip)
             notes = [*opened.notes, *predict.check_depth(found.depth)]
             written = predict.write_all(out / name, opened.rgb, *found, camera, points=points)
             yield {"photo": str(path), **written, "notes": notes}

@@ -7,8 +7,10 @@ What ``write_torch`` writes ends with the SHA-256 of all bytes before, as the zi
 import hashlib
 import os
 import struct
+import warnings
 import zipfile
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, BinaryIO
 
 import torch
@@ -63,13 +65,18 @@ def read_torch(path: Path) -> Any:
     try:
         with path.open("rb") as file:
             _check_bytes(file)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickles by other programs, which are refused
+            return torch.load(path, map_location="cpu", weights_only=True)
     except UnreadableError:
         raise
     # torch.load and zipfile raise a dozen types for a file that is none of theirs.
     except Exception as error:
         lines = str(error).splitlines()
-        raise UnreadableError(lines[0] if lines else type(error).__name__) from error
+        # PyTorch advises to load such a file all the same, which would run code from it.
+        code = isinstance(error, UnpicklingError) or "weights_only" in str(error)
+        reason = "no file of PyTorch, or one with more than tensors and plain values in it"
+        raise UnreadableError(reason if code or not lines else lines[0]) from error
 
 
 def _check_bytes(file: BinaryIO) -> None:

@@ -31,6 +31,8 @@ def check_output(out: Path, points: int) -> None:
         raise InputError(f"points: got {points}, expected 0 (no cloud) or more")
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}: is a file; give a folder to write to")
+    if (out / "zarr.json").exists():
+        raise InputError(f"{out}: is a store; give another folder to write to")
     nearest = next((folder for folder in (out, *out.absolute().parents) if folder.exists()), out)
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         raise InputError(f"{out}: {nearest} cannot be written to; give another folder")

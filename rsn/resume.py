@@ -14,6 +14,7 @@ from rsn import checkpoint, model
 from rsn import config as settings
 from rsn.config import Config
 from rsn.dataset import Store
+from rsn.start import FILES
 from rsn.trainer import Progress
 
 MOVABLE = {"workers", "cache", "device", "devices", "checkpointing", "compile"}
@@ -31,6 +32,12 @@ def earlier(config: Config, store: Store, out: Path, *, resume: bool) -> checkpo
     """
     last = out / "last.ckpt"
     if not last.exists():
+        left = [name for name in FILES if (out / name).exists() or (out / name).is_symlink()]
+        if left:
+            raise InputError(
+                f"{out}: holds {', '.join(left)} but no last.ckpt to go on from; put that back, or give "
+                "another --out"
+            )
         return None
     if not resume:
         raise InputError(f"{out}: holds a run already; give --resume to go on with it, or another --out")

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import os
 from collections.abc import Iterable
 from dataclasses import asdict
 from functools import partial
@@ -61,6 +62,7 @@ class Run:
         self.commit = commit()
         self.versions: list[dict[str, str]] = [{"commit": self.commit} | versions()]
         self.progress = Progress()
+        self.name = os.urandom(8).hex()
         self.restored: checkpoint.Contents | None = None
         self._nothing_in: set[int] = set()
         self._prepare_data(learn)
@@ -245,23 +247,29 @@ class Run:
         InputError
             Where the weights of the best epoch have been lost.
         """
-        write_text(self.out / "config.toml", settings.to_toml(self.config))
-        if self.restored is None:
-            return
         contents = self.contents()
+        if self.restored is None:
+            checkpoint.save(self.out / "last.ckpt", contents)
+            write_text(self.out / "config.toml", settings.to_toml(self.config))
+            return
+        path, best = self.out / "best.ckpt", report.best_epoch(self.progress.rows)
+        kept = checkpoint.load(path) if path.exists() else None
+        if kept is not None and kept.get("run") != self.restored.get("run"):
+            raise InputError(
+                f"{path}: is of another run than last.ckpt beside it; put the right one back, or train anew "
+                "with another --out"
+            )
+        # That of an epoch that is the last one follows from last.ckpt.
+        if best and best != len(self.progress.rows) and (kept is None or kept["epoch"] != best):
+            got = "none" if kept is None else f"one of epoch {kept['epoch']}"
+            raise InputError(
+                f"{path}: got {got}, expected the weights of epoch {best}, the best so far; put them "
+                "back, or train anew with another --out"
+            )
         if any(contents[key] != self.restored.get(key) for key in ("config", "versions")):
             checkpoint.save(self.out / "last.ckpt", contents)
+        write_text(self.out / "config.toml", settings.to_toml(self.config))
         self._derive(contents)
-        epoch = report.best_epoch(self.progress.rows)
-        if epoch:
-            path = self.out / "best.ckpt"
-            found = checkpoint.load(path) if path.exists() else None
-            if found is None or found["epoch"] != epoch or found["store"] != self.store.identity:
-                got = "none" if found is None else f"one of epoch {found['epoch']}"
-                raise InputError(
-                    f"{path}: got {got}, expected the weights of epoch {epoch}, the best so far; put them "
-                    "back, or train anew with another --out"
-                )
 
     def _tell(self, row: Row) -> None:
         self.ticker.line(report.format_row(row))
@@ -288,6 +296,7 @@ class Run:
                 "step": self.progress.step,
                 "classes": self.classes,
                 "versions": self.versions,
+                "run": self.name,
                 "training": {
                     "optimizer": self.optimizer.state_dict(),
                     "precision": self.fabric.strategy.precision.state_dict(),
@@ -322,4 +331,5 @@ class Run:
         self.progress = Progress(**training["progress"])
         before = contents.get("versions", [])
         self.versions = before if before[-1:] == self.versions else before + self.versions
+        self.name = contents.get("run", self.name)
         self.restored = contents

@@ -1,18 +1,22 @@
 """What work begins with, checked before it: folders, trained modules, frames with valid depth."""
 
+import errno
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from rsgt.files import check_place, remove
-from rsgt.schema import InputError
+from rsgt.files import check_place, remove_leftovers
+from rsgt.schema import SPLITS, InputError
 from rsn import checkpoint, model
 from rsn import config as settings
 from rsn.config import Config
 from rsn.dataset import Store, guiding_classes, hold_out, split_frames
 from rsn.evaluation import PAPER, Protocol
+
+FILES = ("last.ckpt", "best.ckpt", "config.toml", "log.csv")
+"""What a run writes into its folder."""
 
 COARSEST = 160
 """Pixels of the image's side in one pixel of the coarsest map (``rsn.network.pyramid``)."""
@@ -43,12 +47,32 @@ def sole_writer(out: Path) -> Iterator[None]:
     out.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(out / ".lock", timeout=0):
-            for name in ("last.ckpt", "best.ckpt", "config.toml", "log.csv"):
-                remove(out / f"{name}.tmp")  # of a process that was killed
+            for name in FILES:
+                remove_leftovers(out / name)
             yield
     except Timeout as error:
         raise InputError(
             f"{out}: another process trains into it; wait for its end, or give another --out"
+        ) from error
+
+
+@contextmanager
+def full_disk_told(out: Path) -> Iterator[None]:
+    """Say how a run that filled its disk goes on: where it has a state, by another command than before.
+
+    Raises
+    ------
+    InputError
+        In place of the error of the file system.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        more = " with --resume" if (out / "last.ckpt").exists() else ""
+        raise InputError(
+            f"{error.filename or out}: {error.strerror}; free some and run the same command{more}"
         ) from error
 
 
@@ -69,16 +93,23 @@ def check_outputs(*, save: Path | None, **paths: Path | None) -> None:
             check_place(path, option)
 
 
-def frames_to_judge(config: Config, store: Store, split: str) -> list[int]:
-    """Positions of the frames of a split; of ``validation``, those that a run of these settings holds out.
+def frames_to_judge(config: Config, store: Store, split: str, trained_on: str) -> list[int]:
+    """Positions of the frames of a split; of ``validation``, those that a run of these settings held out.
 
     Raises
     ------
     InputError
-        Where there is no such split, or it is empty.
+        Where there is no such split, it is empty, or the run was ``trained_on`` another store.
     """
+    if split not in (*SPLITS, "validation"):
+        raise InputError(f"split: got {split!r}, expected one of {', '.join((*SPLITS, 'validation'))}")
     if split != "validation":
         return split_frames(store, split)
+    if trained_on != store.identity:
+        raise InputError(
+            f"split: got 'validation', but the run held out frames of another store than {store.path}, "
+            "and may have learnt from these; use train or test"
+        )
     held = hold_out(store, config.data.validation, config.run.seed)[1]
     if not held:
         raise InputError("split: got 'validation', but the run held nothing out; use train or test")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -113,6 +114,7 @@ def test_frames_without_depth_are_left_out_counted_and_named(tmp_path, capsys, l
     ]
     done = CliRunner().invoke(main, list(map(str, arguments)))
     assert "1 without a pixel that counts, left out: frame 113" in done.stdout
+    assert done.exit_code == 1  # some were left out
 
 
 @pytest.mark.parametrize(("part", "message"), [(0, "training frames"), (1, "held-out frames")])
@@ -270,3 +272,68 @@ def test_a_killed_loader_process_is_one_line_and_the_run_goes_on(store, tmp_path
     (tmp_path / "now").unlink()
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_folder_without_a_state_is_neither_resumed_nor_overwritten(trained, store, tmp_path):
+    """Its last.ckpt is lost, a link to an unmounted disk, or it is a folder of somebody's own."""
+    for left in (("best.ckpt",), ("log.csv", "config.toml"), ("best.ckpt", "log.csv", "config.toml")):
+        for resume in (False, True):
+            out = tmp_path / "-".join([*left, str(resume)])
+            out.mkdir()
+            for name in left:
+                shutil.copy(trained / name, out / name)
+            before = {file.name: file.read_bytes() for file in out.iterdir()}
+            with pytest.raises(InputError, match=r"holds .* but no last\.ckpt"):
+                fit(quick(), store, out, resume=resume, stream=None)
+            assert before == {file.name: file.read_bytes() for file in out.iterdir()}
+    out = tmp_path / "link"
+    out.mkdir()
+    (out / "last.ckpt").symlink_to(tmp_path / "unmounted" / "last.ckpt")
+    with pytest.raises(InputError, match=r"holds last\.ckpt but"):
+        fit(quick(), store, out, resume=True, stream=None)
+
+
+@pytest.mark.parametrize("swapped", ["best.ckpt", "last.ckpt"])
+def test_files_of_two_runs_in_one_folder_are_told(store, tmp_path, swapped):
+    runs = [tmp_path / "one", tmp_path / "two"]
+    for seed, run in enumerate(runs):
+        assert fit(quick(seed=seed), store, run, stream=None)
+    shutil.copy(runs[1] / swapped, runs[0] / swapped)
+    before = {file.name: file.read_bytes() for file in runs[0].iterdir()}
+    config = quick(seed=int(swapped == "last.ckpt"), epochs=2)
+    with pytest.raises(InputError, match=r"best\.ckpt: is of another run than last\.ckpt"):
+        fit(config, store, runs[0], resume=True, stream=None)
+    assert before == {file.name: file.read_bytes() for file in runs[0].iterdir()}
+
+
+def test_held_out_frames_are_those_of_the_run_s_own_store(trained, tmp_path):
+    other = write_rooms(tmp_path / "other.zarr", train=14, test=3, shape=(24, 32))
+    with pytest.raises(InputError, match="held out frames of another store"):
+        evaluate(trained / "best.ckpt", other, [PAPER], split="validation", device="cpu", stream=None)
+    with pytest.raises(InputError, match="expected one of train, test, validation"):
+        evaluate(trained / "best.ckpt", other, [PAPER], split="nope", device="cpu", stream=None)
+
+
+def test_a_full_disk_names_the_command_that_goes_on(store, tmp_path, monkeypatch):
+    sync, left = os.fsync, iter(range(3))
+
+    def full(file):
+        if next(left, None) is None:
+            raise OSError(28, "No space left on device", str(tmp_path))
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match="No space left on device; free some and .* with --resume"):
+        fit(quick(), store, tmp_path / "run", stream=None)
+    monkeypatch.undo()
+    assert fit(quick(), store, tmp_path / "run", resume=True, stream=None)
+
+
+@pytest.mark.parametrize("text", ["run = [1]", "[run]\nepochs = " + "9" * 5000, "a = " + "[" * 3000])
+def test_recipes_beyond_reading(store, tmp_path, text):
+    recipe = tmp_path / "a.toml"
+    recipe.write_text(text)
+    arguments = ["fit", "--store", store, "--out", tmp_path / "run", "--recipe", recipe, "--epochs", 1]
+    done = CliRunner(catch_exceptions=False).invoke(main, [*map(str, arguments)])
+    assert done.exit_code == 2
+    assert len(done.stderr.strip().splitlines()) == 1
