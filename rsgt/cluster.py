@@ -24,7 +24,7 @@ def run_on_cluster(
         raise InputError("--scheduler needs dask.distributed: pip install 'rsgt[distributed]'") from error
     try:
         client = Client(address, timeout=10)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise InputError(f"--scheduler {address}: no Dask scheduler answers ({error})") from error
     total = done + len(todo)
     # What goes wrong is said below; the library would log it with a traceback as well.

@@ -222,12 +222,16 @@ def plot(comparison: Comparison, path: Path) -> None:
             x, y = ([row[key] for row in rows] for key in ("regions", measure_name))
             axes.plot(x, y, linestyle="-" if len(rows) > 1 else "none", label=name, **looks[name])
         axes.set_title(title, loc="left", fontsize=11)
-        axes.set(xscale="log", xlabel="regions per frame")
-        scales = [axes.xaxis]
-        if measure_name in _METRES:
+        axes.set(xlabel="regions per frame")
+        shown = [row for rows in curves.values() for row in rows if row["regions"]]
+        scales = []
+        if shown:  # a logarithmic scale needs something above 0
+            axes.set_xscale("log")
+            scales.append(axes.xaxis)
+        if measure_name in _METRES and any(row[measure_name] for row in shown):
             axes.set_yscale("log")
             scales.append(axes.yaxis)
-        else:
+        elif measure_name not in _METRES:
             axes.set_ylim(0, 1.02)
         for axis in scales:
             axis.set_major_locator(LogLocator(subs=(1, 2, 5)))

@@ -58,6 +58,7 @@ def create_array(
         dimension_names=spec.axes,
         attributes={**_array_attributes(spec), **(attributes or {})},
         overwrite=True,
+        zarr_format=3,
     )
 
 

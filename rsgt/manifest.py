@@ -86,12 +86,39 @@ def group_attributes(path: Path) -> dict[str, Any]:
         Where there is none, or it can't be read.
     """
     try:
-        document = json.loads((path / "zarr.json").read_text(encoding="utf-8"))
+        text = (path / "zarr.json").read_text(encoding="utf-8")
+        document = json.loads(text, object_pairs_hook=_unique)
     except RecursionError as error:
         raise ValueError("nested too deep") from error
-    group = {"zarr_format": 3, "node_type": "group"}
-    plain = isinstance(document, dict) and group.items() <= document.items()
-    attributes = document.get("attributes") if plain else None
-    if not isinstance(attributes, dict):
+    except IsADirectoryError as error:
+        raise ValueError("it is a folder") from error
+    if not isinstance(document, dict) or not isinstance(document.get("attributes"), dict):
         raise ValueError("is no Zarr v3 group with attributes")
+    attributes: dict[str, Any] = document.pop("attributes")
+    consolidated = document.pop("consolidated_metadata", None)
+    # As text, for 3.0 and true are equal to numbers that they do not stand for.
+    if json.dumps(document, sort_keys=True) != '{"node_type": "group", "zarr_format": 3}':
+        raise ValueError("is no Zarr v3 group with attributes, or says more of itself")
+    if consolidated is not None:
+        _check_consolidated(path, consolidated)
     return attributes
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse a name that is there twice, of which readers take the one or the other."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name is there twice")
+    return found
+
+
+def _check_consolidated(path: Path, consolidated: Any) -> None:
+    """Refuse what a copy of the arrays' metadata says otherwise than the arrays: some readers take it."""
+    entries = consolidated.get("metadata") if isinstance(consolidated, dict) else None
+    if not isinstance(entries, dict):
+        raise ValueError("its consolidated metadata is none")
+    for name, entry in entries.items():
+        own = json.loads((path / name / "zarr.json").read_text(encoding="utf-8"))
+        said = entry if isinstance(entry, dict) else {}
+        if {key: value for key, value in said.items() if key != "consolidated_metadata"} != own:
+            raise ValueError(f"its consolidated metadata of {name} is not the array's own")

@@ -77,7 +77,9 @@ def write_prediction(
         create_array(aside / "frame_id", schema.INDEX_ARRAYS[0], frame_id.shape)[:] = frame_id
         files = sorted(file for file in aside.rglob("*") if file.is_file())
         records = {file.relative_to(aside).as_posix(): file_record(file) for file in files}
-        zarr.create_group(str(aside), attributes=sealed({**(attributes or {}), "files": records}))
+        zarr.create_group(
+            str(aside), attributes=sealed({**(attributes or {}), "files": records}), zarr_format=3
+        )
         aside.rename(path)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)

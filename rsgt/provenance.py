@@ -1,6 +1,7 @@
 """Where a result comes from: the commit and the versions of what computed it."""
 
 import hashlib
+import os
 import platform
 import subprocess
 from functools import cache
@@ -21,15 +22,16 @@ def commit() -> str:
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(root), *arguments]
-        return (
-            subprocess.run(command, capture_output=True, check=True).stdout.decode(errors="replace").strip()
-        )
+        # Variables of git's own may point it elsewhere, or let other programs show differences.
+        plain = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+        done = subprocess.run(command, capture_output=True, check=True, env=plain)
+        return done.stdout.decode(errors="replace").strip()
 
     try:
         # An installed package may lie in somebody else's repository, whose commit says nothing of it.
         if Path(git("rev-parse", "--show-toplevel")).resolve() != root:
             return "unknown"
-        head, changes = git("rev-parse", "HEAD"), git("diff", "HEAD")
+        head, changes = git("rev-parse", "HEAD"), git("diff", "--no-ext-diff", "--no-textconv", "HEAD")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return head + (f"+changes.{hashlib.sha256(changes.encode()).hexdigest()[:8]}" if changes else "")

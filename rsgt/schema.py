@@ -41,7 +41,7 @@ class InputError(ValueError):
     The command line prints it without a traceback and exits with 2.
     """
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str = "") -> None:
         # What a library said goes into the message, and may have several lines.
         super().__init__(" ".join(line.strip() for line in message.splitlines()))
 

@@ -73,7 +73,9 @@ def plan_key(document: Mapping[str, Any]) -> str:
     """
     source = {name: value for name, value in document["source"].items() if name != "name"}
     versions = {name: document["versions"].get(name) for name in ("rsgt", "commit")}
-    return seal({**document, "source": source, "versions": versions})[:16]
+    # Nor is it another build where the same split stands in a file of another name.
+    named = {**document, "source": source, "versions": versions, "split_origin": None}
+    return seal(named)[:16]
 
 
 def is_ours(path: Path) -> bool:
@@ -101,7 +103,7 @@ def unfinished_plan(path: Path) -> dict[str, Any] | None:
         document = read_sealed(path / STAGING / "plan.json")
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except ValueError as error:
+    except (ValueError, IsADirectoryError) as error:
         raise InputError(
             f"{path}: the build's plan is damaged ({error}); build again with --overwrite"
         ) from error

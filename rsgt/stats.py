@@ -154,6 +154,8 @@ class Statistics(MapErrors):
         ``instability`` their ratio; ``pixels`` and ``share`` count the pixels of those regions,
         ``region_area`` is the median and ``depth_mean`` goes over pixels.
         """
+        if not self.table["semantic"].size:
+            return []
         order = np.argsort(self.table["semantic"], kind="stable")
         table = {name: values[order] for name, values in self.table.items()}
         present, first = np.unique(table["semantic"], return_index=True)

@@ -59,7 +59,7 @@ def root_attributes(path: Path) -> dict[str, Any]:
     try:
         attributes = group_attributes(path)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise InputError(f"{path}: no region-support store here; make one with `rsgt build`") from error
+        raise _no_store(path, "the file is missing") from error
     except ValueError as error:
         raise _no_store(path, f"is damaged: {error}") from error
     if attributes.get("format") != schema.FORMAT:

@@ -69,7 +69,7 @@ def write_rooms(
     Parameters
     ----------
     path
-        The file to write; an existing one is replaced.
+        The file to write; an existing one of rendered rooms is replaced.
     frames
         How many, from the first of the series.
     seed
@@ -95,6 +95,7 @@ def write_rooms(
         )
     if layout not in get_args(Layout):
         raise InputError(f"layout: got {layout!r}, expected one of {', '.join(get_args(Layout))}")
+    _refuse_foreign(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with (
@@ -121,6 +122,18 @@ def write_rooms(
         raise InputError(f"cannot write {path}: {reason}; choose another place or make room") from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Refuse to replace a file that is not of rendered rooms: it may be the data set itself."""
+    if path.exists():
+        try:
+            with h5py.File(path, "r") as file:
+                ours = "rsgt_synthetic" in file.attrs
+        except OSError:
+            ours = False
+        if not ours:
+            raise InputError(f"{path}: exists, and is no file of rendered rooms; choose another name")
 
 
 class _Frame(NamedTuple):

@@ -18,7 +18,7 @@ import zarr
 
 from rsgt import schema
 from rsgt.encoding import create_array, encoding_problems, shard_file
-from rsgt.files import replacing, write_text
+from rsgt.files import remove, replacing, write_text
 from rsgt.manifest import file_problem, file_record, read_sealed, sealed, sha256
 from rsgt.schema import InputError
 from rsgt.staging import Plan
@@ -34,7 +34,7 @@ def create(path: Path, plan: Plan) -> None:
     """Lay out an empty store for ``plan``; the plan itself lands last, so that half a layout is redone."""
     staging = plan.staging(path)
     (path / STAGING).mkdir(parents=True, exist_ok=True)
-    (path / STAGING / "plan.json").unlink(missing_ok=True)
+    remove(path / STAGING / "plan.json")
     for abandoned in (path / STAGING).iterdir():
         if abandoned.is_dir():
             shutil.rmtree(abandoned)
@@ -56,7 +56,7 @@ def is_begun(path: Path, plan: Plan) -> bool:
     """Whether all arrays of ``plan`` are laid out aside, as ``create`` does it."""
     new = plan.staging(path) / "store"
     try:
-        return not any(
+        return new.with_name("shards").is_dir() and not any(
             encoding_problems(
                 zarr.open_array(str(new / spec.name), mode="r"), spec, shape, shard=plan.shard_frames,
                 attributes=attributes,
@@ -90,7 +90,7 @@ def write_shard(
     folder = plan.staging(path)
     for name, values in arrays:
         file = shard_file(folder / "store", SPECS[name], k)
-        file.unlink(missing_ok=True)  # zarr would read what an interrupted build left, damaged or not
+        remove(file)  # zarr would read what an interrupted build left, damaged or not
         # Looking for empty chunks costs more than compressing them, and a shard is always written whole.
         array = zarr.open_array(str(folder / "store" / name), mode="r+")
         array.with_config({"write_empty_chunks": True})[rows] = values
@@ -169,7 +169,7 @@ def finish(path: Path, plan: Plan) -> None:
             parts.append(dict(part))
     table = {spec.name: np.concatenate([part[spec.name] for part in parts]) for spec in schema.REGION_ARRAYS}
     table["start"] = np.concatenate([[0], np.cumsum(np.concatenate([part["count"] for part in parts]))])
-    zarr.create_group(str(new / "regions"), overwrite=True)
+    zarr.create_group(str(new / "regions"), overwrite=True, zarr_format=3)
     for spec in (schema.REGION_START, *schema.REGION_ARRAYS):
         table[spec.name] = _write_small(new / "regions" / spec.name, spec, table[spec.name])
     shards = [{"frames": r["frames"], "files": r["files"]} for r in records if r]
@@ -183,7 +183,7 @@ def finish(path: Path, plan: Plan) -> None:
         "files": _small_files(new),
         "shards": shards,
     }
-    zarr.create_group(str(new), attributes=sealed(attributes), overwrite=False)
+    zarr.create_group(str(new), attributes=sealed(attributes), overwrite=False, zarr_format=3)
 
 
 def _write_small(

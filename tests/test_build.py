@@ -432,3 +432,24 @@ def test_predictions_round_trip(tmp_path):
         write(tmp_path / "p.zarr")
     with pytest.raises(InputError, match="no array 'prediction'"):
         prediction.read_prediction(tmp_path)
+
+
+def test_a_renamed_split_file_is_the_same_split(nyu_file, tmp_path, monkeypatch):
+    split = tmp_path / "one.json"
+    split.write_text(json.dumps({"train": [1, 2, 3], "test": list(range(4, 11))}))
+    monkeypatch.setattr(writer, "finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        build(nyu_file[0], tmp_path / "s.zarr", split_file=split)
+    monkeypatch.undo()
+    moved = split.rename(tmp_path / "two.json")
+    assert build(nyu_file[0], tmp_path / "s.zarr", split_file=moved).built == 0
+
+
+def test_another_default_format_changes_nothing(nyu_file, tmp_path):
+    """Zarr takes defaults from the environment, which must not shape what a store is."""
+    whole = build(nyu_file[0], tmp_path / "whole.zarr")
+    command = [sys.executable, "-m", "rsgt.cli", "build", "--nyu", nyu_file[0], "--out", tmp_path / "s.zarr",
+               "--min-size", "4", "--shard-frames", "3"]  # fmt: skip
+    environment = {**os.environ, "ZARR_DEFAULT_ZARR_FORMAT": "2"}
+    subprocess.run(command, check=True, capture_output=True, env=environment)
+    assert store.open_store(tmp_path / "s.zarr").identity == whole.identity

@@ -27,7 +27,7 @@ SMALL = {
 }
 
 
-def write_checkpoint(path, **sections):
+def write_checkpoint(path, store="elsewhere", **sections):
     """A checkpoint of untrained weights, its batch statistics settled on noise."""
     config = from_plain({name: SMALL.get(name, {}) | sections.get(name, {}) for name in {*SMALL, *sections}})
     torch.manual_seed(0)
@@ -37,7 +37,7 @@ def write_checkpoint(path, **sections):
         "weights": network.state_dict(),
         "average": None,
         "config": to_plain(config),
-        "store": "elsewhere",
+        "store": store,
         "commit": "0a1b",
         "epoch": 3,
         "step": 0,
@@ -353,10 +353,11 @@ def test_models_of_support_report_it_and_its_regions(store_path, tmp_path):
 
 
 def test_validation_is_what_the_run_held_out(store_path, tmp_path):
-    path = write_checkpoint(tmp_path / "a.ckpt", data={"validation": 0.4})
+    identity = open_store(store_path).identity
+    path = write_checkpoint(tmp_path / "a.ckpt", identity, data={"validation": 0.4})
     record = evaluate(path, store_path, [PAPER], split="validation", device="cpu", stream=None)
     assert (record["split"], record["frames"]) == ("validation", 2)
-    none = write_checkpoint(tmp_path / "b.ckpt", data={"validation": 0.0})
+    none = write_checkpoint(tmp_path / "b.ckpt", identity, data={"validation": 0.0})
     with pytest.raises(InputError, match="the run held nothing out"):
         evaluate(none, store_path, [PAPER], split="validation", device="cpu", stream=None)
 

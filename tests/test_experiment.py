@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from rsgt.prediction import read_prediction
 from rsgt.schema import InputError
-from rsgt.store import open_store, read_prediction
+from rsgt.store import open_store
 from rsn import checkpoint, model, report
 from rsn.config import from_plain, to_plain, to_toml, with_overrides
 from rsn.evaluation import PAPER

@@ -319,14 +319,15 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, monkeypatch):
 
 def test_an_interrupted_run_leaves_the_old_file(tmp_path):
     path = tmp_path / "rooms.mat"
-    path.write_bytes(b"old")
+    write_rooms(path, frames=1, seed=0, shape=SHAPE)
+    old = path.read_bytes()
 
     def stop(done: int, total: int) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         write_rooms(path, frames=3, seed=1, shape=SHAPE, progress=stop)
-    assert path.read_bytes() == b"old"
+    assert path.read_bytes() == old
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -334,3 +335,11 @@ def test_without_embreex_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "embreex.rtcore_scene", None)
     with pytest.raises(InputError, match=r"pip install 'rsgt\[synth\]'"):
         render_room(1, 0, SHAPE)
+
+
+def test_the_data_set_is_not_replaced(tmp_path):
+    path = tmp_path / "nyu_depth_v2_labeled.mat"
+    path.write_bytes(b"two days of downloading")
+    with pytest.raises(InputError, match="is no file of rendered rooms"):
+        write_rooms(path, frames=1, seed=0, shape=(24, 32))
+    assert path.read_bytes() == b"two days of downloading"

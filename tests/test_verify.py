@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import warnings
 
 import numpy as np
 import pytest
@@ -162,3 +163,48 @@ def test_support_off_its_mean():
     frame["support"] = frame["support"] + np.float32(0.01)
     found = [*frame_problems(frame, table, assembly.Parameters(min_size=0))]
     assert any("0.01 m off the mean depth" in m for m in found)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda document: document.update(foo=1),
+        lambda document: document.update(zarr_format=3.0),
+        lambda document: document["consolidated_metadata"]["metadata"]["depth"]["attributes"].update(
+            units="mm"
+        ),
+        lambda document: document.update(consolidated_metadata={}),
+    ],
+)
+def test_all_that_the_root_says_is_checked(built, change):
+    """Some readers take the copies of the arrays' metadata that a root may hold."""
+    _, out = built
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it is no part of Zarr's specification yet
+        zarr.consolidate_metadata(str(out))
+    assert messages(out) == []
+    document = json.loads((out / "zarr.json").read_text())
+    change(document)
+    (out / "zarr.json").write_text(json.dumps(document))
+    assert messages(out)
+    with pytest.raises(store.DamageError):
+        store.open_store(out)
+
+
+def test_a_name_that_is_there_twice(built):
+    _, out = built
+    text = (out / "zarr.json").read_text()
+    (out / "zarr.json").write_text(text.replace("{", '{"attributes": {"title": "another"},', 1))
+    assert messages(out)
+
+
+@pytest.mark.parametrize("kind", ["missing", "folder"])
+def test_a_lost_root_is_damage_and_can_be_built_anew(built, kind):
+    source, out = built
+    (out / "zarr.json").unlink()
+    if kind == "folder":
+        (out / "zarr.json").mkdir()
+    assert messages(out)
+    plan = assembly.plan_build(source, assembly.Parameters(min_size=4), shard_frames=4)
+    assembly.build(source, out, plan, overwrite=True)
+    assert messages(out) == []

@@ -2,6 +2,7 @@
 
 import random
 import re
+import shutil
 from collections import Counter, OrderedDict
 from functools import partial
 
@@ -40,6 +41,7 @@ def place(tmp_path_factory):
 def uses(place, path):
     """What may be done with a checkpoint, by name; ``resume`` finds it as the run's own."""
     store = place / "store.zarr"
+    shutil.rmtree(place / "from", ignore_errors=True)
     start = SETTINGS | {"network": SETTINGS["network"] | {"generation": str(path)}}
     return {
         "evaluate": partial(
