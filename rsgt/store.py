@@ -114,7 +114,7 @@ class Store:
                 self._arrays[name] = zarr.open_array(str(self.path / name), mode="r")
             except FileNotFoundError as error:
                 raise InputError(f"{self.path}: has no array {name!r}; see `rsgt info`") from error
-            except (ValueError, TypeError, KeyError) as error:
+            except Exception as error:  # there is no end to what Zarr raises over metadata that are none
                 raise DamageError(
                     f"{self.path / name / 'zarr.json'}: is damaged ({error}); {REMEDY}"
                 ) from error

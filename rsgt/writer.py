@@ -63,7 +63,7 @@ def is_begun(path: Path, plan: Plan) -> bool:
             )
             for spec, shape, attributes in _layout(plan)
         )  # fmt: skip
-    except (OSError, ValueError, TypeError, KeyError):  # missing, or damaged in one of many ways
+    except Exception:  # missing, or damaged in one of many ways
         return False
 
 
