@@ -41,7 +41,8 @@ def place(tmp_path_factory):
 def uses(place, path):
     """What may be done with a checkpoint, by name; ``resume`` finds it as the run's own."""
     store = place / "store.zarr"
-    shutil.rmtree(place / "from", ignore_errors=True)
+    for used in ("from", "maps.zarr", "out"):  # by an alteration of no consequence
+        shutil.rmtree(place / used, ignore_errors=True)
     start = SETTINGS | {"network": SETTINGS["network"] | {"generation": str(path)}}
     return {
         "evaluate": partial(
@@ -150,7 +151,7 @@ WRONG = {
     "sparse": lambda _: torch.zeros(3, 3).to_sparse(),
 }
 HARMLESS = re.compile(
-    r"^(rsn|commit|classes|versions)|^config\.(data|loss|optimizer|run|network)\.|training\.progress\.empty"
+    r"^(rsn|commit|classes|versions|run)|^config\.(data|loss|optimizer|run|network)\.|training\.progress\.empty"
     r"|training\.optimizer\.param_groups\.\d+\.(?!params|lr|peak_lr)|training\.optimizer\.state"
     r"|training\.precision|training\.optimizer\.param_groups\.\d+\.lr|training\.random"
 )
@@ -174,6 +175,8 @@ def test_altered_entries(place, capsys):
             value = value[key]
         try:
             damaged = changed(contents, path, WRONG[name])
+            if isinstance(value, str) and name == "double":
+                continue  # as text, it is what it was
         except (RuntimeError, TypeError, IndexError):
             continue  # this value cannot be changed so
         line = refused(place, damaged, use)
