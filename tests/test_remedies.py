@@ -16,8 +16,16 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 EXTRAS = PROJECT["optional-dependencies"]
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "Makefile", *ROOT.glob("docs/*.md")])
 PROGRAMS = {"rsgt": rsgt.cli.main, "rsn": rsn.cli.main}
-OF_OTHERS = {"--help", "--version", "--porcelain", "--show-toplevel"}
-"""Flags that every program has, and git's."""
+OF_OTHERS = {
+    "--ntasks-per-node",
+    "--no-ext-diff",
+    "--no-textconv",
+    "--help",
+    "--version",
+    "--porcelain",
+    "--show-toplevel",
+}
+"""Flags that every program has, and those of git and srun."""
 
 
 def texts(path):
