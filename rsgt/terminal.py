@@ -33,7 +33,6 @@ FOUND_WANTING, MISTAKE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
 _NEEDED = {
     "torch": "rsn needs PyTorch and Lightning Fabric: pip install 'rsgt[rsn]'",
     "lightning_fabric": "rsn needs PyTorch and Lightning Fabric: pip install 'rsgt[rsn]'",
-    "filelock": "rsn needs filelock: pip install 'rsgt[rsn]'",
 }
 
 
