@@ -94,6 +94,8 @@ def build(
     from rsgt import build as assembly
     from rsgt.source import open_source
 
+    if scheduler is not None and not scheduler.strip():
+        raise InputError("--scheduler: got an empty one, expected an address such as tcp://host:8786")
     if variant == "published" and (min_size is not None or unlabelled is not None):
         raise InputError("--min-size and --unlabelled belong to the default variant; leave them out")
     chosen = {"min_size": min_size, "unlabelled": unlabelled}
@@ -232,17 +234,31 @@ def stats(
     document = found.document()
     if as_json:
         print_json({**document, "rows": rows} if by else document)
-        return
+    else:
+        _show_statistics(document, rows if by else [])
+    _end_with(found.skipped)
+
+
+def _show_statistics(document: dict[str, Any], rows: list[dict[str, Any]]) -> None:
     distributions, judged = document.pop("distributions"), document.pop("prediction", {})
-    _figures(document)
+    _figures({name: value for name, value in document.items() if name != "skipped"})
     for name, errors in judged.items():
         click.echo(f"\nprediction {name.replace('_', ' ')}\n")
         _figures(errors)
     click.echo()
     print_table([{"": name.replace("_", " "), **values} for name, values in distributions.items()])
-    if by:
+    if rows:
         click.echo()
         print_table(rows)
+
+
+def _end_with(skipped: list[str]) -> None:
+    """Name what could not be judged, and end with 1 where there is any."""
+    for reason in skipped:
+        click.echo(f"skipped: {reason}", err=True)
+    if skipped:
+        click.echo(f"{len(skipped)} skipped", err=True)
+        sys.exit(1)
 
 
 def _figures(values: dict[str, Any]) -> None:
@@ -333,12 +349,13 @@ def compare(
     document = found.document()
     if as_json:
         print_json(document)
-        return
-    click.echo(f"{document['frames']} frames; errors and spreads in metres\n")
-    print_table(document["rows"])
-    for equal in document["equal_counts"]:
-        click.echo(f"\nat equal counts: {equal['regions']:.1f} regions a frame, read off the curves\n")
-        print_table(equal["rows"])
+    else:
+        click.echo(f"{document['frames']} frames; errors and spreads in metres\n")
+        print_table(document["rows"])
+        for equal in document["equal_counts"]:
+            click.echo(f"\nat equal counts: {equal['regions']:.1f} regions a frame, read off the curves\n")
+            print_table(equal["rows"])
+    _end_with(found.skipped)
 
 
 @main.command()

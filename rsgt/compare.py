@@ -1,7 +1,7 @@
 """How well partitions explain the depth: the paper's Figure 2 in numbers."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from rsgt.files import write_figure
 from rsgt.guidance import Frame, Partition, partitions
 from rsgt.partition import EDGE_RATIO, MEASURES, measure, target
+from rsgt.prediction import MapError
 from rsgt.schema import InputError
 from rsgt.store import Store
 from rsgt.threads import Progress, map_threads
@@ -32,11 +33,14 @@ class Comparison:
         Positions in the store of the frames that were compared.
     partitions, values : list, float array
         The partitions, and (partition, frame, measure) with measures in the order of ``MEASURES``.
+    skipped : list of str
+        Why a frame with a predicted map was left out, a line a frame.
     """
 
     frame: Array
     partitions: list[Partition]
     values: Array
+    skipped: list[str] = field(default_factory=list)
 
     def rows(self) -> list[dict[str, Any]]:
         """Means over the frames, one row a partition, as plain JSON types; None = not to be had."""
@@ -83,7 +87,13 @@ class Comparison:
             row["regions"] for row in rows if row["name"] in ("this store", "prediction") and row["regions"]
         ]
         counts = [{"regions": n, "rows": self.at_count(n)} for n in sorted({*map(float, COUNTS), *own})]
-        return {"frames": len(self.frame), "edge_ratio": EDGE_RATIO, "rows": rows, "equal_counts": counts}
+        return {
+            "frames": len(self.frame),
+            "skipped": self.skipped,
+            "edge_ratio": EDGE_RATIO,
+            "rows": rows,
+            "equal_counts": counts,
+        }
 
 
 def _settings_about(rows: Sequence[dict[str, Any]], name: str, count: float) -> tuple[int, int, float] | None:
@@ -157,7 +167,8 @@ def compare(
     Raises
     ------
     InputError
-        Where scikit-image is missing, or there is no family of a name in ``only``.
+        Where scikit-image is missing, there is no family of a name in ``only``, or not one frame's predicted
+        map is one.
     """
     every = partitions(store.class_names, predicted=predicted is not None)
     names = dict.fromkeys(p.name for p in every)
@@ -166,16 +177,24 @@ def compare(
             raise InputError(f"only: got {name!r}, expected some of: {'; '.join(names)}")
     chosen = [p for p in every if not only or p.name in only]
 
-    def work(k: int) -> list[list[float]]:
+    def work(k: int) -> list[list[float]] | str:
         rgb, depth, semantic, instance, region = (
             store.read(name, k, k + 1)[0] for name in ("rgb", "depth", "semantic", "instance", "region")
         )
-        found_by = None if predicted is None else predicted(k)
+        try:
+            found_by = None if predicted is None else predicted(k)
+        except MapError as error:
+            return str(error)
         frame, goal = Frame(rgb, depth, semantic, instance, region, found_by), target(depth, region)
         return [[*measure(p.regions(frame), goal).values()] for p in chosen]
 
-    values = map_threads(work, [(k,) for k in frames.tolist()], workers, progress)
-    return Comparison(frames, chosen, np.array(values).transpose(1, 0, 2))
+    found = map_threads(work, [(k,) for k in frames.tolist()], workers, progress)
+    values = [one for one in found if not isinstance(one, str)]
+    skipped = [one for one in found if isinstance(one, str)]
+    if not values:
+        raise InputError(f"{skipped[0]}; none of its {len(frames)} frames can be compared")
+    compared = frames[[not isinstance(one, str) for one in found]]
+    return Comparison(compared, chosen, np.array(values).transpose(1, 0, 2), skipped)
 
 
 PANELS = {

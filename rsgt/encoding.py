@@ -10,9 +10,13 @@ from zarr.codecs import BloscCodec, BloscShuffle, Crc32cCodec
 from zarr.storage import MemoryStore
 
 from rsgt import schema
-from rsgt.schema import ArraySpec
+from rsgt.schema import ArraySpec, InputError
 
 TABLE_CHUNK = 1 << 18
+
+if not (type(at_once := zarr.config.get("async.concurrency", 1)) is int and at_once > 0):
+    # With none at once, zarr-python waits for good.
+    raise InputError(f"ZARR_ASYNC__CONCURRENCY: got {at_once!r}, expected a number from 1; unset it")
 
 # LZ4 decodes in half the time of Zstandard at about 1.1 times the size, and training reads each
 # frame many times. Bit shuffle helps the noisy low bits of colour, byte shuffle the rest.

@@ -83,13 +83,15 @@ def panel(store: Store, frame_ids: Sequence[int]) -> Figure:
     colours = category_colours(frame["semantic"] for frame in frames)
     height, width = store.shape
     panel_in = (WIDTH_IN - 2 * _MARGIN - _GAP - _BAR - _SIDE) / 3
-    frame_in = _HEAD + 2 * (_TITLE + panel_in * height / width + _GAP)
+    # A frame that is all width or all height is drawn out of proportion rather than as a line.
+    height_in = panel_in * min(max(height / width, 0.3), 3)
+    frame_in = _HEAD + 2 * (_TITLE + height_in + _GAP)
     figure = Figure(figsize=(WIDTH_IN, len(frames) * frame_in + _MARGIN - _GAP), dpi=DPI)
     names, scenes = store.class_names, store.scene_names
     for k, (row, frame) in enumerate(zip(rows, frames, strict=True)):
         split = next(name for name, value in schema.SPLITS.items() if value == store.split[row])
         _draw_frame(
-            _Sheet(figure, top_in=k * frame_in, panel_in=(panel_in, panel_in * height / width)),
+            _Sheet(figure, top_in=k * frame_in, panel_in=(panel_in, height_in)),
             frame,
             f"Frame {store.frame_id[row]}",
             f"{scenes[store.scene[row]]} · {split}",

@@ -24,6 +24,12 @@ def file_record(path: Path) -> dict[str, Any]:
     return {"bytes": path.stat().st_size, "sha256": sha256(path)}
 
 
+def is_record(value: Any) -> bool:
+    """Whether a value has the form of a ``file_record``."""
+    named = isinstance(value, dict) and {"bytes", "sha256"} <= {*value}
+    return named and type(value["bytes"]) is int and type(value["sha256"]) is str
+
+
 def file_problem(path: Path, record: Mapping[str, Any], *, whole: bool = False) -> str | None:
     """Say how a file differs from its ``file_record``: missing or of another size; None = it does not.
 
@@ -86,12 +92,12 @@ def group_attributes(path: Path) -> dict[str, Any]:
         Where there is none, or it can't be read.
     """
     try:
+        if (path / "zarr.json").exists() and not (path / "zarr.json").is_file():
+            raise ValueError("it is no file")  # to open a pipe would wait for who writes to it
         text = (path / "zarr.json").read_text(encoding="utf-8")
         document = json.loads(text, object_pairs_hook=_unique)
     except RecursionError as error:
         raise ValueError("nested too deep") from error
-    except IsADirectoryError as error:
-        raise ValueError("it is a folder") from error
     if not isinstance(document, dict) or not isinstance(document.get("attributes"), dict):
         raise ValueError("is no Zarr v3 group with attributes")
     attributes: dict[str, Any] = document.pop("attributes")

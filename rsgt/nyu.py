@@ -27,6 +27,9 @@ _FACTS = "the official file is nyu_depth_v2_labeled.mat, 2.8 GB, from the data s
 FURTHEST_MEDIAN_M = 100.0
 """No labelled frame's median depth is above; a room's in millimetres is, from 0.1 m on."""
 
+FURTHEST_LEAST_M = 0.1
+"""No labelled frame lies nearer as a whole; a room's in kilometres does."""
+
 
 class NyuFile:
     """A labelled NYU Depth file as a source of frames (see ``rsgt.source.Source``).
@@ -235,8 +238,9 @@ class NyuFile:
             out[rows, y, x] = block.swapaxes(1, 2)
 
         self._stream(name, frames, place)
-        for i in range(len(frames) if furthest > FURTHEST_MEDIAN_M else 0):
-            if doubt := schema.unit_doubt(out[i], FURTHEST_MEDIAN_M):
+        plausible = furthest == 0 or FURTHEST_LEAST_M <= furthest <= FURTHEST_MEDIAN_M
+        for i in range(0 if plausible else len(frames)):
+            if doubt := schema.unit_doubt(out[i], FURTHEST_MEDIAN_M, FURTHEST_LEAST_M):
                 raise InputError(f"{self.path}: {name} of frame {frames[i] + 1} has {doubt}")
         return out
 

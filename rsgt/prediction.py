@@ -20,11 +20,21 @@ from rsgt.store import Store
 Array = npt.NDArray[Any]
 
 _SHARD = 64
-_FAR_M, _UNLIKELY = 100.0, 20.0
-"""Maps of a median beyond so many metres, and so many times the depth's, are in another unit."""
+_UNLIKELY, _SAMPLE = 8.0, 9
+"""Maps whose medians are so many times the depth's, or that part of it, are in another unit; so many tell."""
 
-_UNITS = {1e2: "centimetres", 1e3: "millimetres", 1e6: "micrometres"}
+_BEYOND_M = 1e9
+"""No camera sees so far, in whatever unit: a value above it is a fault of its frame."""
+
+_UNITS = {
+    1e-3: "kilometres", 10.0: "decimetres", 100 / 2.54: "inches", 1e2: "centimetres", 1e3: "millimetres",
+    1e6: "micrometres",
+}  # fmt: skip
 _KINDS = {"prediction": ("fiu", "depth in metres"), "region": ("iu", "whole numbers, 0 = no region")}
+
+
+class MapError(InputError):
+    """One frame's map is damaged, or is none of its kind; the others can be judged all the same."""
 
 
 def write_prediction(
@@ -53,9 +63,18 @@ def write_prediction(
     Raises
     ------
     InputError
-        Where ``path`` exists, or the maps are not as many, as large or as complete as promised.
+        Where ``path`` exists, ``frame_id`` are no numbers of frames, or the maps are not as many, as large or
+        as complete as promised, or hold what no such map can (see ``open_prediction``).
     """
     path = local_path(path)
+    frame_id = np.asarray(frame_id)
+    largest = np.iinfo(schema.INDEX_ARRAYS[0].dtype).max
+    numbered = (
+        frame_id.ndim == 1 and frame_id.dtype.kind in "iu" and np.unique(frame_id).size == frame_id.size
+    )
+    if not numbered or frame_id.min(initial=1) < 1 or frame_id.max(initial=1) > largest:
+        got = f"{frame_id.dtype} {frame_id.shape}"
+        raise InputError(f"frame_id: got {got}, expected the frames' numbers, whole, from 1, each once")
     if path.exists():
         raise InputError(f"{path}: exists; choose another path for the predictions")
     aside = path.with_name(path.name + ".unfinished")
@@ -103,7 +122,16 @@ def _block(
                 raise InputError(f"predictions: {name} of frame {number} is {got}, expected {tuple(shape)}")
             if np.ma.is_masked(values):
                 raise InputError(f"predictions: {name} of frame {number} has masked pixels; fill them first")
+            kinds, expected = _KINDS[name]
+            where = f"predictions: {name} of frame {number}"
+            if np.asarray(values).dtype.kind not in kinds:
+                raise InputError(f"{where} is {np.asarray(values).dtype}, expected {expected}; convert it")
+            _checked(name, np.asarray(values), where)
     return {name: np.stack([np.asarray(frame[name]) for frame in frames]) for name in names}
+
+
+def _checked(name: str, values: Array, where: str) -> Array:
+    return _regions(values, where) if name == "region" else _metres(values, where)
 
 
 def read_prediction(path: Path, name: str = "prediction") -> tuple[zarr.Array[Any], Array]:
@@ -170,15 +198,15 @@ def open_prediction(
     Returns
     -------
     The positions of those of ``frames`` that have a map, and a function from such a position to its map,
-    (y, x) of the dtype that ``schema.PREDICTIONS`` says. The function raises ``InputError``, with the frame's
+    (y, x) of the dtype that ``schema.PREDICTIONS`` says. The function raises ``MapError``, with the frame's
     number, where the map is damaged or holds what no such map can: NaN, infinite or negative numbers, nothing
-    but 0 as depth, depth that is not in metres, more labels than pixels.
+    but 0 as depth, metres that no camera sees, more labels than pixels.
 
     Raises
     ------
     InputError
         Where there are no maps, they are no numbers of their kind, their number or size is another, they
-        are another store's, or none belongs to ``frames``.
+        are another store's, in another unit than metres, or none belongs to ``frames``.
     """
     path = local_path(path)
     if path.suffix.lower() == ".npy":
@@ -214,10 +242,34 @@ def open_prediction(
         try:
             values = np.asarray(maps[place[int(k)]])
         except (ValueError, RuntimeError, OSError) as error:
-            raise InputError(f"{where} can't be read ({error}); predict again") from error
-        return _regions(values, where) if name == "region" else _metres(values, where, store, int(k))
+            raise MapError(f"{where} can't be read ({error}); predict it again") from error
+        return _checked(name, values, where)
 
+    if name == "prediction":
+        _refuse_other_unit(path, store, matched, found)
     return matched, found
+
+
+def _refuse_other_unit(path: Path, store: Store, matched: Array, found: Callable[[int], Array]) -> None:
+    """Compare medians of some maps with the depth's: a unit is another's by decades, a network by less."""
+    ratios = []
+    for k in matched[np.linspace(0, len(matched) - 1, min(_SAMPLE, len(matched))).astype(int)].tolist():
+        depth = store.read("depth", k, k + 1)[0]
+        try:
+            seen = found(k)
+        except MapError:
+            continue
+        both = (depth > 0) & (seen > 0)
+        if both.any():
+            ratios.append(float(np.median(seen[both]) / np.median(depth[both])))
+    middle = float(np.median(ratios)) if ratios else 1.0
+    if 1 / _UNLIKELY <= middle <= _UNLIKELY:
+        return
+    factor = min(_UNITS, key=lambda unit: abs(np.log(middle / unit)))
+    raise InputError(
+        f"{path}: maps have medians of {middle:.3g} times the depth's, expected metres; "
+        f"{_UNITS[factor]}? divide them by {factor:.4g}"
+    )
 
 
 def _npy(path: Path) -> Any:
@@ -242,30 +294,22 @@ def _refuse_other_store(path: Path, store: Store) -> None:
 def _regions(values: Array, where: str) -> Array:
     """Check labels; larger ones than there are pixels would cost memory as tables of all labels do."""
     if values.min(initial=0) < 0 or values.max(initial=0) > values.size:
-        raise InputError(
+        raise MapError(
             f"{where} has labels from {values.min()} to {values.max()}, expected 0 (none) and regions "
             f"numbered from 1, so {values.size} at most; number them anew"
         )
     return values.astype(np.int32)
 
 
-def _metres(values: Array, where: str, store: Store, k: int) -> Array:
+def _metres(values: Array, where: str) -> Array:
     with np.errstate(over="ignore", invalid="ignore"):
         metres = values.astype(np.float32)
     if not np.isfinite(metres).all():
-        raise InputError(f"{where} has values that are NaN or infinite; expected depth in metres")
-    if metres.min(initial=0) < 0:
-        raise InputError(f"{where} has negative values, down to {metres.min():g}; expected depth in metres")
+        raise MapError(f"{where} has values that are NaN or infinite; expected depth in metres")
+    if metres.min(initial=0) < 0 or metres.max(initial=0) > _BEYOND_M:
+        raise MapError(
+            f"{where} has values from {metres.min():g} to {metres.max():g}; expected depth in metres"
+        )
     if not metres.any():
-        raise InputError(f"{where} is 0 everywhere, which is no prediction; leave the frame out")
-    middle = float(np.median(metres))
-    if middle > _FAR_M:
-        depth = store.read("depth", k, k + 1)[0]
-        true = float(np.median(depth[depth > 0])) if (depth > 0).any() else np.inf
-        if middle > _UNLIKELY * true:
-            factor = min(_UNITS, key=lambda unit: abs(np.log(middle / true / unit)))
-            raise InputError(
-                f"{where} has a median of {middle:.4g} where the depth's is {true:.4g} m; expected metres, "
-                f"these look like {_UNITS[factor]}: divide them by {factor:.0f}"
-            )
+        raise MapError(f"{where} is 0 everywhere, which is no prediction")
     return metres

@@ -9,14 +9,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import rsgt
+from rsgt.manifest import sha256
 
 
 @cache
 def commit() -> str:
     """Name the commit of the source tree that this runs from; "unknown" where it runs from none.
 
-    Where tracked files differ from it, ``+changes.`` and a hash of the difference follow, so that two states
-    of a tree that is worked on have two names.
+    Where tracked files differ from it, or there are new ones of Python, ``+changes.`` and a hash of the
+    difference follow, so that two states of a tree that is worked on have two names.
     """
     root = Path(__file__).resolve().parent.parent
 
@@ -32,6 +33,8 @@ def commit() -> str:
         if Path(git("rev-parse", "--show-toplevel")).resolve() != root:
             return "unknown"
         head, changes = git("rev-parse", "HEAD"), git("diff", "--no-ext-diff", "--no-textconv", "HEAD")
+        for name in git("ls-files", "--others", "--exclude-standard", "--", "*.py").splitlines():
+            changes += name + sha256(root / name)
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return head + (f"+changes.{hashlib.sha256(changes.encode()).hexdigest()[:8]}" if changes else "")

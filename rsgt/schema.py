@@ -209,8 +209,8 @@ def read_text(path: Path) -> str:
         ) from error
 
 
-def unit_doubt(depth_m: npt.NDArray[Any], most: float) -> str | None:
-    """Say so where a frame's depth can't be in metres: half of its valid values are above ``most``.
+def unit_doubt(depth_m: npt.NDArray[Any], most: float, least: float = 0.0) -> str | None:
+    """Say so where a frame's depth can't be in metres: half of it is too far, or all of it too near.
 
     Parameters
     ----------
@@ -218,21 +218,25 @@ def unit_doubt(depth_m: npt.NDArray[Any], most: float) -> str | None:
         (y, x) floats; not finite or <= 0 is invalid.
     most
         Median in metres that no frame of the kind exceeds.
+    least
+        Furthest depth in metres that no frame of the kind stays below.
 
     Returns
     -------
     What was got and what it looks like, to end a message with; None for a plausible frame.
     """
     far = np.count_nonzero(depth_m > most)
-    if not far:
+    if not far and (depth_m >= least).any():
         return None
     valid = depth_m[(depth_m > 0) & (depth_m < np.inf)]
-    if 2 * np.count_nonzero(valid > most) <= valid.size:
-        return None
-    return (
-        f"a median of {np.median(valid):,.0f}, expected metres; millimetres? divide by 1000 "
-        "(centimetres: by 100)"
-    )
+    if 2 * np.count_nonzero(valid > most) > valid.size:
+        return (
+            f"a median of {np.median(valid):,.0f}, expected metres; millimetres? divide by 1000 "
+            "(centimetres: by 100)"
+        )
+    if valid.size and valid.max() < least:
+        return f"no depth beyond {valid.max():.3g}, expected metres; kilometres? multiply by 1000"
+    return None
 
 
 @cache

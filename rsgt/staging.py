@@ -123,6 +123,11 @@ def sole_builder(path: Path) -> Iterator[None]:
     lock = FileLock(path / STAGING / LOCK, timeout=0)
     for last in (False, False, True):
         (path / STAGING).mkdir(parents=True, exist_ok=True)
+        if (path / STAGING).stat().st_dev != path.stat().st_dev:
+            raise InputError(
+                f"{path / STAGING}: lies on another disk than {path}, and a store can't be moved from there; "
+                "remove the link or mount"
+            )
         try:
             lock.acquire()
             break

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from rsgt import kernels, schema
 from rsgt.files import write_figure
-from rsgt.prediction import open_prediction
+from rsgt.prediction import MapError, open_prediction
 from rsgt.schema import InputError
 from rsgt.store import Store
 from rsgt.threads import map_threads
@@ -27,6 +27,9 @@ DISTRIBUTIONS = {
     "region_area": "pixels per region",
     "region_spread": "standard deviation of depth in a region (m)",
 }
+
+_FIGURES = 9
+"""Figures of a predicted map against one other: ``kernels.map_errors`` and the two regional ones."""
 
 _PART = 32
 """Frames read at once: zarr decodes whole shards at twice the rate of single frames."""
@@ -88,6 +91,8 @@ class Statistics(MapErrors):
         Names of the categories 1, 2, ….
     prediction : dict of MapErrors
         A predicted map against the depth and against the support, keys of ``AGAINST``; empty without one.
+    skipped : list of str
+        Why a frame's predicted map was not judged, a line a frame.
     """
 
     frame: Array
@@ -99,6 +104,7 @@ class Statistics(MapErrors):
     table: dict[str, Array]
     class_names: list[str]
     prediction: dict[str, MapErrors]
+    skipped: list[str]
 
     def summary(self) -> dict[str, Any]:
         """Return the store's figures: counts and means over the frames."""
@@ -120,6 +126,7 @@ class Statistics(MapErrors):
         if self.prediction:
             against = {f"against_{name}": _plain(e.summary()) for name, e in self.prediction.items()}
             found["prediction"] = against
+            found["skipped"] = self.skipped
         return found
 
     def distributions(self) -> dict[str, Array]:
@@ -210,26 +217,34 @@ def select_frames(store: Store, split: str | None) -> Array:
     return frames
 
 
-def _part(store: Store, frames: Array, predicted: Callable[[int], Array] | None) -> list[list[float]]:
+def _part(
+    store: Store, frames: Array, predicted: Callable[[int], Array] | None
+) -> tuple[list[list[float]], list[str]]:
     """Figures of some frames that lie close together, 8 of each and 18 more with a prediction.
 
     They are ``map_errors`` of the support against the depth and the number of covered pixels; then of the
-    prediction, against each of ``AGAINST``, ``map_errors`` and the two regional figures.
+    prediction, against each of ``AGAINST``, ``map_errors`` and the two regional figures, NaN where its map
+    is none. Beside them, why so.
     """
     first, last = int(frames[0]), int(frames[-1]) + 1
     depths, supports = store.read("depth", first, last), store.read("support", first, last)
     regions = store.read("region", first, last) if predicted else depths
-    found = []
+    found, skipped = [], []
     for k in frames.tolist():
         depth, support, region = depths[k - first], supports[k - first], regions[k - first]
         row = [*kernels.map_errors(support, depth), np.count_nonzero((support > 0) & (depth > 0))]
         if predicted:
-            estimate = predicted(k)
-            for reference in (depth, support):
-                row += kernels.map_errors(estimate, reference).tolist()
-                row += [_mean(v) for v in kernels.region_errors(estimate, reference, region, depth)]
+            try:
+                estimate = predicted(k)
+            except MapError as error:
+                skipped.append(str(error))
+                row += [math.nan] * (len(AGAINST) * _FIGURES)
+            else:
+                for reference in (depth, support):
+                    row += kernels.map_errors(estimate, reference).tolist()
+                    row += [_mean(v) for v in kernels.region_errors(estimate, reference, region, depth)]
         found.append(row)
-    return found
+    return found, skipped
 
 
 def _pixel_errors(sums: Array) -> dict[str, Array]:
@@ -270,6 +285,11 @@ def statistics(
     prediction
         Predicted depth or support, as ``open_prediction`` takes it, to compare with depth and support; the
         figures are then of the frames that it has.
+
+    Raises
+    ------
+    InputError
+        Where ``open_prediction`` does, or not one of its maps can be judged.
     """
     frames, predicted = select_frames(store, split), None
     if prediction is not None:
@@ -277,7 +297,11 @@ def statistics(
     part = min(store.shard_frames, _PART)
     cuts = np.flatnonzero(np.diff(frames // part)) + 1
     parts = [(store, some, predicted) for some in np.split(frames, cuts)]
-    figures = np.concatenate(map_threads(_part, parts, workers))
+    judged = map_threads(_part, parts, workers)
+    figures = np.concatenate([rows for rows, _ in judged])
+    skipped = [line for _, lines in judged for line in lines]
+    if predicted and len(skipped) == len(frames):
+        raise InputError(f"{skipped[0]}; none of its {len(frames)} frames can be judged")
 
     table = _region_rows(store, frames)
     count = np.bincount(table["owner"], minlength=len(frames))
@@ -302,9 +326,10 @@ def statistics(
                 region_rmse=figures[:, at + 7],
                 region_variance=figures[:, at + 8],
             )
-            for name, at in zip(AGAINST, (8, 17), strict=True)
+            for name, at in zip(AGAINST, (8, 8 + _FIGURES), strict=True)
             if predicted
         },
+        skipped=skipped,
     )
 
 

@@ -16,7 +16,7 @@ import zarr
 
 from rsgt import schema
 from rsgt.encoding import shard_file
-from rsgt.manifest import SEAL, file_problem, group_attributes, seal
+from rsgt.manifest import SEAL, file_problem, group_attributes, is_record, seal
 from rsgt.paths import local_path
 from rsgt.schema import InputError
 
@@ -25,6 +25,16 @@ Array = npt.NDArray[Any]
 STAGING = ".rsgt-build"
 REMEDY = "run `rsgt verify`, then build again with --overwrite"
 SPECS = {spec.name: spec for spec in schema.FRAME_ARRAYS}
+ARRAYS: dict[str, schema.ArraySpec] = {
+    **{spec.name: spec for spec in (*schema.FRAME_ARRAYS, *schema.INDEX_ARRAYS)},
+    **{f"regions/{spec.name}": spec for spec in (schema.REGION_START, *schema.REGION_ARRAYS)},
+}
+"""Every array of a store by its path in it."""
+
+_KINDS = {
+    "parameters": dict, "source": dict, "split_origin": str, "intrinsics": dict, "versions": dict,
+    "shards": list, "content_sha256": str, "files": dict,
+}  # fmt: skip
 
 
 def content_hash(shards: list[dict[str, Any]], small: Mapping[str, Array]) -> str:
@@ -69,11 +79,36 @@ def root_attributes(path: Path) -> dict[str, Any]:
 
 def root_problem(attributes: Mapping[str, Any]) -> str | None:
     """Say what is wrong with the attributes of a root group of this version; None = nothing."""
+    return next((f"zarr.json: {problem}" for problem in _root_problems(attributes)), None)
+
+
+def _root_problems(attributes: Mapping[str, Any]) -> Iterator[str]:
     if lacking := [name for name in schema.ATTRIBUTES if name not in attributes]:
-        return f"zarr.json: the root group lacks {', '.join(lacking)}"
+        yield f"the root group lacks {', '.join(lacking)}"
     if attributes[SEAL] != seal(attributes):
-        return "zarr.json: its seal does not hold: an attribute of the root group is not as it was written"
-    return None
+        yield "its seal does not hold: an attribute of the root group is not as it was written"
+    for name, kind in _KINDS.items():
+        if type(attributes[name]) is not kind:
+            yield f"{name} is {schema.shortened(attributes[name])}, expected a {kind.__name__}"
+    files, shards = attributes["files"], attributes["shards"]
+    if lacking := [name for name in ARRAYS if f"{name}/zarr.json" not in files]:
+        yield f"has no record of the array {', '.join(lacking)}"
+    if wrong := [name for name, record in files.items() if not is_record(record)]:
+        yield f"its record of {wrong[0]} is {schema.shortened(files[wrong[0]])}"
+    stop = 0
+    for k, shard in enumerate(shards):
+        frames: Any = shard.get("frames") if isinstance(shard, dict) else None
+        numbers = isinstance(frames, list) and [*map(type, frames)] == [int, int]
+        if not numbers or not stop == frames[0] < frames[1]:
+            yield f"its shard {k} holds frames {schema.shortened(frames)} after {stop}"
+        records = shard.get("files")
+        if not isinstance(records, dict) or {*records} != {*SPECS}:
+            yield f"its shard {k} is not of the arrays {', '.join(SPECS)}"
+        if not all(map(is_record, records.values())):
+            yield f"its shard {k} has records {schema.shortened(records)}"
+        stop = frames[1]
+    if not stop:
+        yield "it has no shards"
 
 
 class Store:
@@ -199,8 +234,7 @@ class Store:
     def describe(self) -> dict[str, Any]:
         """Return what the store holds, as plain JSON types; ``arrays`` has one entry an array."""
         arrays = {}
-        names = [spec.name for spec in (*schema.FRAME_ARRAYS, *schema.INDEX_ARRAYS)]
-        for name in names + [f"regions/{spec.name}" for spec in (schema.REGION_START, *schema.REGION_ARRAYS)]:
+        for name in ARRAYS:
             array = self.array(name)
             arrays[name] = {
                 "shape": list(array.shape),
@@ -226,10 +260,16 @@ class Store:
 
         Raises
         ------
+        InputError
+            Where that is no array of ``schema.FRAME_ARRAYS``, or there are no such frames.
         DamageError
             Where a shard's file is missing or has another size, which Zarr would read as zeros, or a chunk
             is damaged: its checksum does not hold.
         """
+        if name not in SPECS:
+            raise InputError(f"read: got {name!r}, expected one of {', '.join(SPECS)}; others are columns")
+        if not 0 <= start < stop <= len(self):
+            raise InputError(f"read: got frames {start} to {stop}, expected some within 0 to {len(self)}")
         array = self.array(name)
         # With every read, and not when the store is opened alone: files vanish while a training runs.
         for k in range(start // self.shard_frames, -(-stop // self.shard_frames)):

@@ -112,8 +112,8 @@ def _told(error: Exception) -> tuple[str, int]:
         return _NEEDED[(error.name or "").partition(".")[0]], MISTAKE
     if isinstance(error, OSError) and error.errno is not None:
         return (f"{error.filename}: " if error.filename else "") + (error.strerror or str(error)), MISTAKE
-    if any(isinstance(e, MemoryError) for e in _causes(error)):
-        return f"out of memory: {error}; use fewer --workers, or less at once", MISTAKE
+    if any(isinstance(e, MemoryError) or "can't start new thread" in str(e) for e in _causes(error)):
+        return f"out of memory or threads: {error}; use fewer --workers, or less at once", MISTAKE
     cause = f"unforeseen {type(error).__name__}: {error}"
     return f"{cause[:1000]}; set RSGT_DEBUG=1 for the traceback", FOUND_WANTING
 
@@ -142,7 +142,8 @@ def _interrupted(stop: BaseException) -> NoReturn:
         ("terminated", TERMINATED) if isinstance(stop, _Terminated) else ("interrupted", INTERRUPTED)
     )
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        # Not the default, which ends by the signal: that is another status to a program that started this.
+        signal.signal(signal.SIGINT, lambda number, frame: os._exit(INTERRUPTED))
     click.echo(f"{word}; {stop}" if str(stop) else word, err=True)
     end_soon(status)
     sys.exit(status)

@@ -152,7 +152,7 @@ def _schema_problems(opened: Store) -> Iterator[str]:
         frame = (n, *opened.shape)
         regions = opened.array("regions/label").shape
         shapes: dict[str, tuple[int, ...]] = {"frame": (n,), "frame_bound": (n + 1,), "region": regions}
-        for name, spec in _specs().items():
+        for name, spec in store.ARRAYS.items():
             shape = (*frame, 3)[: len(spec.axes)] if spec.per_frame else shapes[spec.axes[0]]
             free = ("class_names",) if name == "semantic" else ("scene_names",) if name == "scene" else ()
             problems = encoding_problems(
@@ -166,10 +166,13 @@ def _schema_problems(opened: Store) -> Iterator[str]:
         yield str(error)
 
 
-def _specs() -> dict[str, schema.ArraySpec]:
-    """Every array of a store by its path in it."""
-    regions = {f"regions/{spec.name}": spec for spec in (schema.REGION_START, *schema.REGION_ARRAYS)}
-    return {spec.name: spec for spec in (*schema.FRAME_ARRAYS, *schema.INDEX_ARRAYS)} | regions
+def _unrecorded(opened: Store) -> Iterator[str]:
+    """Chunks of the arrays that are not sharded, which readers hold against their records alone."""
+    for name in sorted(store.ARRAYS.keys() - store.SPECS.keys()):
+        for file in (opened.path / name / "c").rglob("*"):
+            chunk = file.relative_to(opened.path).as_posix()
+            if file.is_file() and chunk not in opened.attributes["files"]:
+                yield chunk
 
 
 def _record_problems(opened: Store) -> tuple[list[str], bool]:
@@ -177,6 +180,11 @@ def _record_problems(opened: Store) -> tuple[list[str], bool]:
     if problem := store.root_problem(opened.attributes):
         return [problem], False
     problems = [f"{file}: {problem}" for file, problem in opened.problems(whole=True)]
+    problems += [f"{file}: has no record in zarr.json" for file in _unrecorded(opened)]
+    try:
+        Parameters(**opened.attributes["parameters"])
+    except (TypeError, InputError) as error:
+        return [*problems, f"zarr.json: its parameters are none ({error})"], False
     if off := [*_schema_problems(opened)]:
         return problems + off, False
     try:

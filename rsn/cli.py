@@ -284,7 +284,7 @@ def _show_photo(result: dict[str, Any]) -> None:
     click.echo(
         f"{photo}: {result['nearest_m']:.2f} to {result['farthest_m']:.2f} m, median "
         f"{result['median_m']:.2f} m, {result['regions']} regions, focal length {length} px ({source}) -> "
-        f"{click.format_filename(result['out'])}.*"
+        f"{' '.join(click.format_filename(result['out']).split())}.*"
     )
     for note in result["notes"]:
         click.echo(f"note: {photo}: {' '.join(note.split())}")

@@ -99,12 +99,6 @@ def _check_bytes(file: BinaryIO) -> None:
         raise UnreadableError(f"damaged: the checksum of its part {bad} is wrong")
 
 
-def digest(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return _digest(file, path.stat().st_size)
-
-
 def _digest(file: BinaryIO, length: int) -> str:
     """SHA-256 of the first so many bytes; the file is left behind them."""
     digest = hashlib.sha256()

@@ -94,6 +94,9 @@ def write_all(
             if points:
                 cloud = end_of(aside, ".ply")
                 write_points(cloud, rgb, depth, focal=camera.focal, centre=camera.centre, most=points)
+            # An earlier prediction's cloud beside this one's depth would be taken for its own.
+            if not points and end_of(stem, ENDS[0]).is_file():
+                end_of(stem, ".ply").unlink(missing_ok=True)
             for path in sorted(Path(folder).iterdir()):
                 path.replace(stem.with_name(path.name))
     except OSError as error:

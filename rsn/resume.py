@@ -55,7 +55,7 @@ def earlier(config: Config, store: Store, out: Path, *, resume: bool) -> checkpo
         key = item.name
         if key not in MOVABLE | {"epochs"} and now[section][key] != then[section][key]:
             raise InputError(
-                f"{key}: got {now[section][key]!r}, but the run to resume has {then[section][key]!r}; "
+                f"{key}: got {now[section][key]!r}, but the run in {out} has {then[section][key]!r}; "
                 f"omit --{key.replace('_', '-')}, or give another --out"
             )
     begun = contents["epoch"] + (contents["step"] > 0)

@@ -6,22 +6,28 @@ import os
 import pickle
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray
+from click.testing import CliRunner
 
 from rsgt import build as assembly
 from rsgt import prediction, schema, store, writer
+from rsgt.cli import main
 from rsgt.region_support import region_support
 from rsgt.schema import InputError
 from rsgt.source import open_source
 from tests.conftest import smooth_frames, write_nyu
+
+ROOT = Path(__file__).parents[1]
 
 PARAMETERS = assembly.Parameters(min_size=4)
 
@@ -395,10 +401,75 @@ def test_versions_that_were_mixed_are_named(nyu_file, tmp_path, monkeypatch):
     assert store.open_store(out).attributes["versions"]["numpy"] == ", ".join(sorted([mine["numpy"], "9.9"]))
 
 
+def test_a_beginning_on_another_disk_is_refused_before_the_work(nyu_file, tmp_path):
+    elsewhere = Path("/dev/shm")
+    if not elsewhere.is_dir() or elsewhere.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("no second file system is at hand")
+    with tempfile.TemporaryDirectory(dir=elsewhere) as other:
+        (tmp_path / "s.zarr").mkdir()
+        (tmp_path / "s.zarr" / ".rsgt-build").symlink_to(other)
+        with pytest.raises(InputError, match="lies on another disk"):
+            build(nyu_file[0], tmp_path / "s.zarr")
+        assert [*Path(other).iterdir()] == []
+
+
+def test_reading_what_is_not_there_is_refused(nyu_file, tmp_path):
+    build(nyu_file[0], tmp_path / "s.zarr")
+    opened = store.open_store(tmp_path / "s.zarr")
+    for name, start, stop in (("split", 0, 1), ("colour", 0, 1), ("depth", -1, 1), ("depth", 9, 11),
+                              ("depth", 3, 3), ("depth", 4, 2)):  # fmt: skip
+        with pytest.raises(InputError, match=f"^read: got .*{name if name != 'depth' else 'within 0 to 10'}"):
+            opened.read(name, start, stop)
+    with pytest.raises(InputError, match="no array 'colour'"):
+        opened.column("colour")
+
+
+def test_each_state_of_the_source_tree_has_a_name_of_its_own(tmp_path):
+    shutil.copytree(ROOT / "rsgt", tmp_path / "tree" / "rsgt", ignore=shutil.ignore_patterns("__pycache__"))
+
+    def git(*arguments):
+        command = ["git", "-c", "user.name=a", "-c", "user.email=a@b", *arguments]
+        return subprocess.run(
+            command, cwd=tmp_path / "tree", check=True, capture_output=True, text=True
+        ).stdout
+
+    def named():
+        code = "from rsgt import provenance; print(provenance.commit())"
+        command = [sys.executable, "-B", "-c", code]
+        done = subprocess.run(
+            command, cwd=tmp_path / "tree", check=True, capture_output=True, text=True,
+            env={**os.environ, "PYTHONPATH": str(tmp_path / "tree")},
+        )  # fmt: skip
+        return done.stdout.strip()
+
+    assert named() == "unknown"
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-q", "-m", "one")
+    head = git("rev-parse", "HEAD").strip()
+    names = [named()]
+    for name, text in (
+        ("new.py", "a = 1\n"),
+        ("new.py", "a = 2\n"),
+        ("jit.py", "broken\n"),
+        ("note.txt", "-"),
+    ):
+        (tmp_path / "tree" / "rsgt" / name).write_text(text)
+        names.append(named())
+    assert names[0] == head
+    assert all(name.startswith(f"{head}+changes.") for name in names[1:])
+    assert len({*names}) == 4  # a note is no program
+    assert names[3] == names[4]
+
+
 def test_no_scheduler_there(nyu_file, tmp_path, monkeypatch):
     pytest.importorskip("distributed")
     with pytest.raises(InputError, match="no Dask scheduler answers"):
         build(nyu_file[0], tmp_path / "s.zarr", scheduler="tcp://127.0.0.1:9")
+    done = CliRunner().invoke(main, ["build", "--nyu", str(nyu_file[0]), "--out", str(tmp_path / "s.zarr"),
+                                     "--scheduler", " "])  # fmt: skip
+    assert done.exit_code == 2
+    assert "--scheduler: got an empty one" in done.stderr
 
 
 def test_attributes_are_those_of_the_documentation(nyu_file, tmp_path):

@@ -276,6 +276,31 @@ def test_predicted_regions_are_compared_where_there_are_any(room_store, tmp_path
     assert "frame 1 is not in the prediction" in done.stderr
 
 
+def test_regions_that_are_none_are_skipped_and_named(room_store, tmp_path):
+    opened = store.open_store(room_store)
+    maps = np.ones((len(opened), *opened.shape), np.int32)
+    np.save(tmp_path / "whole.npy", maps)
+    maps[1, 4, 4] = -1
+    np.save(tmp_path / "p.npy", maps)
+    options = ["compare", str(room_store), "--only", "prediction", "--only", "this store", "--json"]
+    done = CliRunner().invoke(main, [*options, "--prediction", str(tmp_path / "p.npy")])
+    assert done.exit_code == 1
+    number = opened.frame_id[1]
+    assert f"skipped: {tmp_path / 'p.npy'}: frame {number} has labels from -1" in done.stderr
+    others = ",".join(str(n) for n in opened.frame_id if n != number)
+    options += ["--prediction", str(tmp_path / "whole.npy"), "--frames", others]
+    alone = CliRunner().invoke(main, options)
+    assert alone.exit_code == 0
+    document = json.loads(done.stdout)
+    assert len(document["skipped"]) == 1
+    assert document == json.loads(alone.stdout) | {"skipped": document["skipped"]}
+    np.save(tmp_path / "p.npy", np.full_like(maps, -1))
+    every = np.arange(len(opened))
+    frames, predicted = prediction.open_prediction(tmp_path / "p.npy", opened, every, "region")
+    with pytest.raises(InputError, match="none of its .* frames can be compared"):
+        compare.compare(opened, frames, predicted=predicted)
+
+
 def test_mistakes_are_named(room_store, monkeypatch):
     for options, message in (
         (["--frames", "7"], "frames: 7 asked for"),

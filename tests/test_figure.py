@@ -10,6 +10,7 @@ from rsgt import colour, figure, store
 from rsgt.region_support import region_support
 from rsgt.schema import InputError
 from rsgt.source import open_source
+from tests.conftest import smooth_frames, write_nyu
 from tests.strategies import frames
 
 
@@ -59,6 +60,15 @@ def test_panel_is_written_and_titled(opened, tmp_path):
     assert figure.support_rmse(frame) == pytest.approx(rmse, rel=1e-6)
     assert any(f"RMSE {rmse:.2f} m" in t for t in texts)
     figure.save(drawn, tmp_path / "p.png")
+    with Image.open(tmp_path / "p.png") as image:
+        assert image.size[0] == figure.WIDTH_IN * figure.DPI
+
+
+@pytest.mark.parametrize("shape", [(1, 40), (40, 1)])
+def test_frames_that_are_all_width_or_height(tmp_path, shape):
+    source = open_source(write_nyu(tmp_path / "a.mat", smooth_frames(2, shape=shape)))
+    assembly.build(source, tmp_path / "s.zarr", assembly.plan_build(source, assembly.Parameters()))
+    figure.save(figure.panel(store.open_store(tmp_path / "s.zarr"), [1, 2]), tmp_path / "p.png")
     with Image.open(tmp_path / "p.png") as image:
         assert image.size[0] == figure.WIDTH_IN * figure.DPI
 

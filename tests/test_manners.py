@@ -60,8 +60,13 @@ FULL = OSError(errno.ENOSPC, "No space left on device", "x.bin")
         (chained(InputError("damaged"), FULL), 2, "error: x.bin: No space left on device"),
         (ExceptionGroup("several", [FULL]), 2, "error: x.bin: No space left"),
         (OSError("errno = 28, error message = 'No space left on device'"), 2, "error: No space left"),
-        (MemoryError("Unable to allocate 9 TiB"), 2, "error: out of memory: Unable to allocate 9 TiB"),
+        (
+            MemoryError("Unable to allocate 9 TiB"),
+            2,
+            "error: out of memory or threads: Unable",
+        ),
         (chained(RuntimeError("worker"), MemoryError("9 TiB")), 2, "error: out of memory"),
+        (RuntimeError("can't start new thread"), 2, "error: out of memory or threads: can't start"),
         (PermissionError(errno.EACCES, "Permission denied", "a"), 2, "error: a: Permission denied"),
         (BrokenPipeError(errno.EPIPE, "Broken pipe"), 2, "error: Broken pipe"),
         (EOFError("no data"), 1, "error: unforeseen EOFError: no data; set RSGT_DEBUG=1"),
@@ -143,6 +148,14 @@ def test_standard_error_that_takes_nothing(tmp_path):
         done = shell(f"RSGT info {tmp_path}/none {redirected}")
         assert done.returncode == 1
         assert done.stdout.decode() == f"error: cannot write to standard error: {said}\n"
+
+
+@pytest.mark.parametrize("number", ["0", "-2", "many"])
+def test_a_setting_of_zarr_s_that_would_wait_for_good(store, number):
+    done = shell(f"{sys.executable} -m rsgt info {store}", ZARR_ASYNC__CONCURRENCY=number)
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"error: ZARR_ASYNC__CONCURRENCY: got ")
+    assert b"unset it" in done.stderr
 
 
 def test_a_pipe_that_ends_is_no_mistake(store):

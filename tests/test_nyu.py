@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 import subprocess
 import sys
 
@@ -237,6 +238,15 @@ def test_a_frame_in_another_unit_is_refused(tmp_path, layout, scale):
     assert "depths of frame 3 has a median of" in message
     assert "expected metres; millimetres? divide by 1000" in message
     assert open_source(tmp_path / "a.mat").depth([0, 1, 3]).max() < 10
+
+
+def test_kilometres_are_refused(tmp_path):
+    arrays = smooth_frames(3)
+    arrays["depths"] /= 1000
+    arrays["depths"][0] = 0
+    message = refusal(write_nyu(tmp_path / "a.mat", arrays))
+    assert re.search("depths of frame 2 has no depth beyond 0.0.*, expected metres; kilometres", message)
+    assert not open_source(tmp_path / "a.mat").depth([0]).any()
 
 
 def test_one_far_pixel_is_no_other_unit(tmp_path):

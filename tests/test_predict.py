@@ -368,6 +368,20 @@ def test_a_full_disk_ends_at_once_and_leaves_nothing(ckpt, tmp_path, monkeypatch
     assert list((tmp_path / "out").iterdir()) == []
 
 
+def test_an_earlier_cloud_does_not_stay_beside_another_depth(tmp_path):
+    path = write_checkpoint(tmp_path / "a.ckpt")
+    Image.fromarray(np.full((12, 16, 3), 90, np.uint8)).save(tmp_path / "a.png")
+    cloud = tmp_path / "out" / "a.ply"
+    predict_all(path, [tmp_path / "a.png"], tmp_path / "out", points=100)
+    assert cloud.exists()
+    predict_all(path, [tmp_path / "a.png"], tmp_path / "out", points=0)
+    assert not cloud.exists()
+    (tmp_path / "out" / "a.depth.npy").unlink()
+    cloud.write_text("another program's")  # where no prediction stands, it is nobody's but its owner's
+    predict_all(path, [tmp_path / "a.png"], tmp_path / "out", points=0)
+    assert cloud.read_text() == "another program's"
+
+
 @pytest.mark.parametrize("name", ["generation", "rsn", "clustering"])
 @pytest.mark.parametrize("size", [(1, 1), (3, 2), (7, 7), (1, 300), (300, 1), (20, 16), (90, 70)])
 def test_photos_of_any_size_have_dense_regions_of_one_support(tmp_path, name, size):

@@ -7,12 +7,21 @@ import shutil
 import numpy as np
 import pytest
 
-from rsgt import manifest, prediction, store
+from rsgt import manifest, store
 from rsgt.prediction import open_prediction, read_prediction, write_prediction
 from rsgt.schema import InputError
 from tests.rooms import write_rooms
 
 SHAPE = (48, 64)
+
+
+def holding(value, dtype=float):
+    def changed(maps):
+        maps = maps.astype(dtype)
+        maps[3, 5, 7] = value
+        return maps
+
+    return changed
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +140,12 @@ def test_predictions_of_another_store_are_refused(opened, depth, tmp_path):
         ),
         (lambda d: [{"depth": a} for a in d], "frame 101"),
         (lambda d: [{"prediction": np.ma.masked_greater(a, 2)} for a in d], "frame 101 has masked pixels"),
+        (lambda d: [{"region": a} for a in d], "region of frame 101 is float32, expected whole"),
+        (lambda d: [{"region": a > 1} for a in d], "region of frame 101 is bool"),
+        (lambda d: [{"region": a.astype(int) - 9} for a in d], "frame 101 has labels from -"),
+        (lambda d: [{"prediction": a.astype(complex)} for a in d], "frame 101 is complex128"),
+        (lambda d: [{"prediction": a} for a in holding(np.nan)(d)], "frame 104 has values that are NaN"),
+        (lambda d: [{"prediction": a} for a in holding(1e30)(d)], "frame 104 has values from .* to 1e.30"),
     ],
 )
 def test_maps_that_are_not_as_promised_are_not_written(opened, depth, tmp_path, frames, message):
@@ -139,23 +154,29 @@ def test_maps_that_are_not_as_promised_are_not_written(opened, depth, tmp_path, 
     assert [*tmp_path.iterdir()] == []
 
 
-def holding(value, dtype=float):
-    def changed(maps):
-        maps = maps.astype(dtype)
-        maps[3, 5, 7] = value
-        return maps
-
-    return changed
+@pytest.mark.parametrize(
+    "numbers", [[1, 2, 2, 4, 5], [0, 1, 2, 3, 4], [-1, 2, 3, 4, 5], [1.0, 2, 3, 4, 5], [[1, 2, 3, 4, 5]],
+                [1, 2, 3, 4, 2**31], [True, False, True, True, True], ["1", "2", "3", "4", "5"]],
+)  # fmt: skip
+def test_numbers_that_no_frames_have(depth, tmp_path, numbers):
+    with pytest.raises(InputError, match="^frame_id: got .*, expected the frames' numbers"):
+        write_prediction(tmp_path / "p.zarr", ({"prediction": a} for a in depth), np.array(numbers), SHAPE)
+    assert [*tmp_path.iterdir()] == []
 
 
 DEPTHS = {
     "frame 104 has values that are NaN": holding(np.nan),
     "frame 104 has values that are NaN or inf": holding(np.inf),
     "frame 104 has values that are NaN or infinite": holding(1e300),
-    "frame 104 has negative values": holding(-0.25),
+    "frame 104 has values from -0.25": holding(-0.25),
+    r"frame 104 has values from .* to 1e\+30": holding(1e30),
     "frame 103 is 0 everywhere": lambda m: m * (np.arange(5) != 2)[:, None, None],
-    "frame 101 .*millimetres: divide them by 1000": lambda m: (1000 * m).astype(np.uint16),
-    "frame 101 .*centimetres": lambda m: 100 * m,
+    "millimetres. divide them by 1000": lambda m: (1000 * m).astype(np.uint16),
+    "centimetres. divide them by 100": lambda m: 100 * m,
+    "inches. divide them by 39.37": lambda m: 39.37 * m,
+    "decimetres. divide them by 10": lambda m: 10 * m,
+    "kilometres. divide them by 0.001": lambda m: m / 1000,
+    "micrometres. divide them by 1e.06": lambda m: 1e6 * m,
     "complex128": lambda m: m.astype(complex),
     "bool": lambda m: m > 1,
     "<U8": lambda m: m.astype("<U8"),
@@ -207,10 +228,10 @@ def test_depths_of_any_float_and_order(opened, depth, tmp_path, dtype):
     assert np.allclose(found, depth, rtol=1e-3)
 
 
-def test_far_depths_stay_where_the_depth_is_far(opened, tmp_path, monkeypatch):
-    monkeypatch.setattr(prediction, "_UNLIKELY", 1000.0)
-    np.save(tmp_path / "p.npy", np.full((5, *SHAPE), 150.0))
-    assert read_all(tmp_path / "p.npy", opened).max() == 150
+def test_a_poor_network_is_no_other_unit(opened, depth, tmp_path):
+    for factor in (0.2, 5):
+        np.save(tmp_path / "p.npy", factor * depth)
+        assert np.allclose(read_all(tmp_path / "p.npy", opened), factor * depth)
 
 
 @pytest.mark.parametrize("cut", [0, 1, 5, 9, 10, 40, 127, 128, 1000])

@@ -22,6 +22,8 @@ OF_OTHERS = {
     "--no-textconv",
     "--help",
     "--version",
+    "--exclude-standard",
+    "--others",
     "--porcelain",
     "--show-toplevel",
 }

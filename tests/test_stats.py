@@ -292,7 +292,7 @@ def test_command(nyu_file, tmp_path):
     plain = json.loads(run("--json"))
     assert set(plain) == KEYS | {"distributions"}
     with_prediction = json.loads(run("--json", "--prediction", tmp_path / "p.npy", "--by", "frame"))
-    assert set(with_prediction) == KEYS | {"distributions", "prediction", "rows"}
+    assert set(with_prediction) == KEYS | {"distributions", "prediction", "skipped", "rows"}
     assert {name: with_prediction[name] for name in KEYS} == {name: plain[name] for name in KEYS}
     assert len(with_prediction["rows"]) == 10
     assert "prediction_support_region_variance" in with_prediction["rows"][0]
@@ -314,16 +314,16 @@ def test_mistakes_are_named(opened, tmp_path):
     maps = predictions(opened)
     np.save(tmp_path / "short.npy", maps[:3])
     np.save(tmp_path / "small.npy", maps[:, ::2, ::2])
-    maps[4, 2, 2] = np.nan
-    np.save(tmp_path / "nan.npy", maps)
     (tmp_path / "text.npy").write_text("depth")
     prediction.write_prediction(
         tmp_path / "other.zarr", as_frames(maps[:1]), np.array([4711], np.int32), opened.shape
     )
+    maps[:, 2, 2] = np.nan
+    np.save(tmp_path / "nan.npy", maps)
     for name, message in (
         ("short.npy", r"got \(3, 24, 32\), expected \(frame, y, x\) of 10 frames"),
         ("small.npy", r"maps are \(12, 16\), expected the store's \(24, 32\)"),
-        ("nan.npy", "frame 5 has values that are NaN"),
+        ("nan.npy", "frame 1 has values that are NaN or infinite.* none of its 10 frames can be judged"),
         ("text.npy", "no array here"),
         ("missing.npy", "no array here"),
         ("other.zarr", "none of its 1 frames"),
@@ -331,6 +331,28 @@ def test_mistakes_are_named(opened, tmp_path):
     ):
         with pytest.raises(InputError, match=message):
             statistics(opened, prediction=tmp_path / name)
+
+
+def test_a_map_that_is_none_is_skipped_and_named(opened, tmp_path):
+    maps = predictions(opened)
+    np.save(tmp_path / "whole.npy", maps)
+    maps[4, 2, 2], maps[7] = np.nan, 0
+    np.save(tmp_path / "p.npy", maps)
+    whole = statistics(opened, prediction=tmp_path / "whole.npy")
+    for form in ("", "--json"):
+        options = ["stats", str(opened.path), "--prediction", str(tmp_path / "p.npy"), *form.split()]
+        done = CliRunner().invoke(main, options)
+        assert done.exit_code == 1
+        assert [line.partition("; ")[0] for line in done.stderr.splitlines()] == [
+            f"skipped: {tmp_path / 'p.npy'}: frame 5 has values that are NaN or infinite",
+            f"skipped: {tmp_path / 'p.npy'}: frame 8 is 0 everywhere, which is no prediction",
+            "2 skipped",
+        ]
+    document, rest = json.loads(done.stdout), np.isin(np.arange(10), (4, 7), invert=True)
+    assert len(document["skipped"]) == 2
+    rmse = whole.prediction["depth"].errors["rmse"][rest]
+    assert document["prediction"]["against_depth"]["pixel_rmse"] == pytest.approx(rmse.mean())
+    assert document["pixel_rmse"] == pytest.approx(whole.summary()["pixel_rmse"])
 
 
 def test_a_frame_without_depth_has_no_figures(tmp_path):

@@ -1,6 +1,8 @@
 """A sound store passes; every kind of damage is found, and the frame named."""
 
 import json
+import os
+import re
 import shutil
 import warnings
 
@@ -107,6 +109,49 @@ def test_wrong_metadata_is_found_though_all_records_are_mended(built):
     rewrite_root(out, lambda attributes: attributes["files"].update({"split/zarr.json": record}))
     (found,) = messages(out)
     assert found == "array split: dimension_names is ('image',), expected ('frame',)"
+
+
+RESEALED = {
+    "parameters is None, expected a dict": {"parameters": None},
+    "its parameters are none": {"parameters": {"bins": 10, "colour": "blue"}},
+    "its parameters are none .*bins": {"parameters": {"bins": -3}},
+    "shards is {}, expected a list": {"shards": {}},
+    "it has no shards": {"shards": []},
+    "its shard 0 holds frames .3, 4. after 0": {"shards": [{"frames": [3, 4], "files": {}}]},
+    "its shard 0 holds frames None": {"shards": ["all"]},
+    "is not of the arrays rgb": {"shards": [{"frames": [0, 4], "files": {}}]},
+    "source is 7, expected a dict": {"source": 7},
+    "versions is '1', expected a dict": {"versions": "1"},
+    "has no record of the array rgb, depth": {"files": {}},
+    "content_sha256 is None, expected a str": {"content_sha256": None},
+    "intrinsics is .., expected a dict": {"intrinsics": []},
+}
+
+
+@pytest.mark.parametrize("message", RESEALED)
+def test_attributes_that_are_none_though_they_are_sealed(built, message):
+    _, out = built
+    rewrite_root(out, lambda attributes: attributes.update(RESEALED[message]))
+    (found,) = messages(out)
+    assert re.search(message, found), found
+    if "parameters are" not in message:
+        with pytest.raises(store.DamageError, match=message):
+            store.open_store(out)
+
+
+def test_a_chunk_without_a_record_is_named(built):
+    """Readers hold chunks against records: one that has none could go missing unseen."""
+    _, out = built
+    rewrite_root(out, lambda attributes: attributes["files"].pop("regions/area/c/0"))
+    assert messages(out) == ["regions/area/c/0: has no record in zarr.json"]
+
+
+def test_a_root_that_is_no_file(built):
+    _, out = built
+    (out / "zarr.json").unlink()
+    os.mkfifo(out / "zarr.json")
+    (found,) = messages(out)
+    assert "it is no file" in found
 
 
 @pytest.mark.parametrize("name", ["rgb", "region", "frame_id", "split", "scene", "regions"])

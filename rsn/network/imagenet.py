@@ -9,6 +9,7 @@ from pickle import UnpicklingError
 import torch
 from torch import Tensor, nn
 
+from rsgt.manifest import sha256
 from rsgt.schema import InputError
 from rsn import files
 from rsn.network.encoder import LiteBackbone, ResNet34
@@ -111,7 +112,7 @@ def _read(encoder: ResNet34 | LiteBackbone, source: str) -> dict[str, Tensor]:
             tensors = torch.hub.load_state_dict_from_url(source, map_location="cpu", weights_only=True)
         else:
             path = _package_file(encoder) if source == "package" else Path(source)
-            if path.name in PUBLISHED and files.digest(path)[:8] != PUBLISHED[path.name]:
+            if path.name in PUBLISHED and sha256(path)[:8] != PUBLISHED[path.name]:
                 raise files.UnreadableError("damaged: its SHA-256 is not the one in its name")
             tensors = files.read_torch(path)
     except (OSError, RuntimeError, EOFError, UnpicklingError, HTTPException, ValueError) as error:
