@@ -14,9 +14,9 @@ import pytest
 from sklearn.cluster import KMeans
 
 from benchmarks.conftest import over
-from rsgt import kernels, splits
-from rsgt.region_support import DEFAULT_BINS, region_support
-from rsgt.store import open_store
+from rsgt.regions import grouping, kernels
+from rsgt.regions.algorithm import DEFAULT_BINS, region_support
+from rsgt.store.reader import open_store
 
 SPLITS = ("equal", "log", "natural")
 ERRORS = ("count", "rmse", "rmse_log", "abs_rel")
@@ -51,13 +51,13 @@ def test_split(benchmark, frames, split, min_size):
 @pytest.mark.parametrize("peer", ["natural_groups", "sklearn.KMeans"])
 def test_breaks(benchmark, peer):
     rng = np.random.default_rng(0)
-    count = np.histogram(np.concatenate([rng.normal(m, 0.3, 9000) for m in (1, 2, 2.6, 4, 7)]), splits.BINS)[
-        0
-    ]
-    centres = np.arange(splits.BINS, dtype=float)
+    count = np.histogram(
+        np.concatenate([rng.normal(m, 0.3, 9000) for m in (1, 2, 2.6, 4, 7)]), grouping.BINS
+    )[0]
+    centres = np.arange(grouping.BINS, dtype=float)
 
     def exact():
-        return splits.natural_groups(np.array([0, splits.BINS]), count, np.ones(1), 8)
+        return grouping.natural_groups(np.array([0, grouping.BINS]), count, np.ones(1), 8)
 
     def k_means():
         return KMeans(8, n_init=1, random_state=0).fit(centres[:, None], sample_weight=count).labels_
@@ -76,9 +76,9 @@ def group_map(depth, semantic, split):
     starts, ends, row = runs[0], runs[1], runs[2]
     segment = kernels._connect(starts, ends, row, runs[3], starts.size)
     step = np.zeros(depth.shape, np.int32)
-    offset, step, group = splits.by_steps(depth, runs, segment, DEFAULT_BINS, split == 1, step)
+    offset, step, group = grouping.by_steps(depth, runs, segment, DEFAULT_BINS, split == 1, step)
     if split == 2:
-        offset, step, group = splits.by_breaks(depth, runs, segment, group[-1] + 1, step)
+        offset, step, group = grouping.by_breaks(depth, runs, segment, group[-1] + 1, step)
     found = np.full(depth.shape, -1, np.int32)
     for y in range(row.size - 1):
         for i in range(row[y], row[y + 1]):

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rsgt.source import open_source
-from rsgt.synthetic import write_rooms
+from rsgt.sources import open_source
+from rsgt.sources.synthetic import write_rooms
 
 REAL = Path(__file__).parents[2] / "shared" / "nyu"
 FRAMES = 24

@@ -10,11 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from rows import HERE, Place, trained
 
-from rsgt.colour import NEUTRAL
-from rsgt.figure import DEPTH_MAP, save
-from rsgt.schema import SPLITS, parse_frames
-from rsgt.store import open_store
-from rsgt.terminal import INPUT, Script
+from rsgt.cli.terminal import INPUT, Script
+from rsgt.inputs import parse_frames
+from rsgt.page.colours import NEUTRAL
+from rsgt.page.pictures import DEPTH_MAP, save
+from rsgt.store.reader import open_store
+from rsgt.store.schema import SPLITS
 from rsn import checkpoint, model
 from rsn import config as settings
 from rsn.inference import make_fabric, predictions

@@ -17,10 +17,10 @@ from typing import Any
 
 import click
 
+from rsgt.cli.terminal import INPUT, Script
 from rsgt.files import write_csv
-from rsgt.schema import InputError
-from rsgt.store import open_store
-from rsgt.terminal import INPUT, Script
+from rsgt.inputs import InputError
+from rsgt.store.reader import open_store
 from rsn import config as settings
 from rsn import experiment
 from rsn.evaluation import Protocol, protocol_named

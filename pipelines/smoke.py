@@ -11,11 +11,11 @@ import table1
 import table2
 from rows import Place, make
 
-from rsgt import build as assembly
-from rsgt.region_support import Variant
-from rsgt.source import open_source
-from rsgt.synthetic import write_rooms
-from rsgt.terminal import INPUT, Script
+from rsgt import builder
+from rsgt.cli.terminal import INPUT, Script
+from rsgt.regions.algorithm import Variant
+from rsgt.sources import open_source
+from rsgt.sources.synthetic import write_rooms
 
 FRAMES = 12
 TINY = {
@@ -27,7 +27,7 @@ TINY = {
 def build(source: Path, out: Path, variant: Variant) -> Path:
     """Build a store, or finish one, and return its path."""
     frames = open_source(source)
-    assembly.build(frames, out, assembly.plan_build(frames, assembly.Parameters(variant=variant)))
+    builder.build(frames, out, builder.plan_build(frames, builder.Parameters(variant=variant)))
     return out
 
 

@@ -6,7 +6,7 @@ import sys
 def main() -> None:
     """Run ``rsgt``."""
     try:
-        from rsgt.cli import main as program
+        from rsgt.cli.commands import main as program
 
         program()
     except KeyboardInterrupt:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from rsgt.schema import InputError
+from rsgt.inputs import InputError
 
 
 def check_place(path: Path, option: str) -> None:

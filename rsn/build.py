@@ -7,8 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rsgt.paths import local_path
-from rsgt.schema import InputError
+from rsgt.inputs import InputError, local_path
 from rsn import checkpoint
 from rsn import config as settings
 from rsn.config import Config

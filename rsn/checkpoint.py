@@ -36,7 +36,7 @@ import torch
 from torch import Tensor
 
 import rsgt
-from rsgt.schema import InputError
+from rsgt.inputs import InputError
 from rsn import config as settings
 from rsn import files
 

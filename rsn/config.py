@@ -15,7 +15,7 @@ from dataclasses import Field, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from rsgt.schema import InputError, read_text
+from rsgt.inputs import InputError, read_text
 
 Plain = dict[str, dict[str, Any]]
 """Settings as recipes and checkpoints hold them: section -> key -> value."""

@@ -27,9 +27,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from rsgt.prediction import write_prediction
-from rsgt.schema import SPLITS, InputError, class_map, class_names, label_set
-from rsgt.store import Store, open_store
+from rsgt.inputs import InputError
+from rsgt.sources.facts import class_map, class_names, label_set
+from rsgt.store.predictions import write_prediction
+from rsgt.store.reader import Store, open_store
+from rsgt.store.schema import SPLITS
 from rsn.guidance import superpixels
 
 __all__ = [

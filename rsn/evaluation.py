@@ -11,7 +11,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from rsgt.schema import EIGEN_CROP, InputError
+from rsgt.inputs import InputError
+from rsgt.sources.facts import EIGEN_CROP
 from rsn.metrics import (
     DEPTH_ERRORS,
     average,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from rsgt.files import replacing, write_csv, write_text
-from rsgt.schema import InputError
+from rsgt.inputs import InputError
 from rsn import checkpoint, export, model, naming, predict, report, start
 from rsn import config as settings
 from rsn.camera import camera_of, check_camera

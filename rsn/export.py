@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rsgt.schema import InputError
+from rsgt.inputs import InputError
 
 MOST_DIFFERENCE = 1e-3
 CHECKED = ((1, 96, 128), (2, 61, 83))

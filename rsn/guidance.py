@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from rsgt.schema import InputError
+from rsgt.inputs import InputError
 
 
 def superpixels(rgb: npt.NDArray[np.uint8], count: int) -> Tensor:

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from rsgt.region_support import RegionSupport, region_support
-from rsgt.schema import InputError
+from rsgt.inputs import InputError
+from rsgt.regions.algorithm import RegionSupport, region_support
 from rsn import model
 from rsn.config import Config
 from rsn.dataset import Frames, Store, guiding_classes, loader, nearest, shrink

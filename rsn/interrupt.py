@@ -7,7 +7,7 @@ from types import FrameType
 
 from torch import OutOfMemoryError
 
-from rsgt.schema import InputError
+from rsgt.inputs import InputError
 
 
 @contextmanager

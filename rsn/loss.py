@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from rsgt.schema import InputError
+from rsgt.inputs import InputError
 from rsn.regional import count_pixels, regional_mean_map, regional_means, spread
 
 LOG_EPSILON_M = 1e-6

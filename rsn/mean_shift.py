@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from rsgt.jit import jit
-from rsgt.schema import InputError
+from rsgt.inputs import InputError
+from rsgt.regions.compilation import jit
 
 FRUITLESS_SEEDS = 20
 NEW_SHARE = 0.8

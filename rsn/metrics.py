@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from rsgt.schema import InputError
+from rsgt.inputs import InputError
 
 DEPTH_ERRORS = (
     "rmse", "rmse_log", "rmse_log10", "log10", "abs_rel", "sq_rel", "silog", "delta1", "delta2", "delta3",

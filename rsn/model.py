@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from rsgt.schema import InputError
+from rsgt.inputs import InputError
 from rsn.build import build, encoders, network_name, rebuild
 from rsn.config import Config
 from rsn.dataset import nearest

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageCms
 
-from rsgt.schema import InputError
+from rsgt.inputs import InputError
 from rsn.camera import Pair, focal_of_exif
 
 Rgb = npt.NDArray[np.uint8]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from PIL import Image
 
-from rsgt.schema import InputError
+from rsgt.inputs import InputError
 from rsn.camera import Camera, focal_length  # noqa: F401 - callers know it as this module's
 from rsn.naming import ENDS, end_of
 from rsn.photo import Rgb, open_photo

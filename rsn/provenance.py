@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 import rsgt
-from rsgt.provenance import commit
+from rsgt.store.provenance import commit
 
 __all__ = ["commit", "origin", "versions"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rsgt.schema import InputError
+from rsgt.inputs import InputError
 from rsn import checkpoint, model
 from rsn import config as settings
 from rsn.config import Config

@@ -14,7 +14,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from rsgt.files import write_csv, write_text
-from rsgt.schema import InputError
+from rsgt.inputs import InputError
 from rsn import checkpoint, model, report
 from rsn import config as settings
 from rsn.augmentation import augment

@@ -8,7 +8,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from rsgt.files import check_place, remove_leftovers
-from rsgt.schema import SPLITS, InputError
+from rsgt.inputs import InputError
+from rsgt.store.schema import SPLITS
 from rsn import checkpoint, model
 from rsn import config as settings
 from rsn.config import Config

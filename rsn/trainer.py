@@ -17,7 +17,7 @@ from lightning_fabric.wrappers import _FabricModule
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from rsgt.schema import InputError
+from rsgt.inputs import InputError
 
 NOTHING = (
     "no frame of epoch {epoch} has a pixel to learn from; build a store with depth, or give a larger --size"

@@ -9,8 +9,8 @@ import h5py
 import numpy as np
 import pytest
 
-from rsgt import schema
-from rsgt.build import Parameters, compile_kernels
+from rsgt.builder import Parameters, compile_kernels
+from rsgt.sources import facts
 
 REAL = Path(__file__).parents[2] / "shared" / "nyu"
 
@@ -77,7 +77,7 @@ def write_nyu(path, arrays, *, layout="frame", scenes=None, names=None, skip=(),
                 how = {}
             file.create_dataset(name, data=stack, **{**how, **(options or {})})
         strings = {
-            "names": names or schema.nyu_facts()["names894"],
+            "names": names or facts.nyu_facts()["names894"],
             "scenes": scenes or [f"scene_{i // 2:04d}" for i in range(n)],
         }
         for name, texts in strings.items():

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from rsgt import staging, writer
-from rsgt.schema import FRAME_ARRAYS, TEST, TRAIN
+from rsgt.store import staging, writer
+from rsgt.store.schema import FRAME_ARRAYS, TEST, TRAIN
 
 Array = npt.NDArray[np.generic]
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from rsgt.schema import InputError
+from rsgt.inputs import InputError
 from rsn import checkpoint
 
 

@@ -10,8 +10,8 @@ import torch
 import zarr
 from torch import nn
 
-from rsgt.schema import InputError
-from rsgt.store import open_store
+from rsgt.inputs import InputError
+from rsgt.store.reader import open_store
 from rsn import checkpoint, experiment, model
 from rsn.config import Config, from_plain, to_plain
 from rsn.evaluation import NYU_EIGEN, PAPER, PROTOCOLS, Table, check_protocol, protocol_named, score

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from rsgt.schema import InputError
+from rsgt.inputs import InputError
 from rsn import export
 from rsn.experiment import export_checkpoint
 from tests.test_evaluation import write_checkpoint

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rsgt.schema import InputError
+from rsgt.inputs import InputError
 from rsn.loss import (
     berhu_loss,
     category_loss,

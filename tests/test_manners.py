@@ -12,9 +12,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from rsgt import streams, terminal
-from rsgt.paths import local_path
-from rsgt.schema import InputError
+from rsgt.cli import streams, terminal
+from rsgt.inputs import InputError, local_path
 from tests.rooms import write_rooms
 
 PROGRAM = """
@@ -121,9 +120,7 @@ main()
 def shell(command, **environment):
     """Run through a shell, without ``RSGT_DEBUG``."""
     plain = {name: value for name, value in os.environ.items() if name != "RSGT_DEBUG"} | environment
-    line = command.replace("RSGT", f"'{sys.executable}' -m rsgt.cli").replace(
-        "RSN", f"'{sys.executable}' -m rsn.cli"
-    )
+    line = command.replace("RSGT", f"'{sys.executable}' -m rsgt").replace("RSN", f"'{sys.executable}' -m rsn")
     return subprocess.run(["bash", "-c", line], capture_output=True, env=plain, timeout=120)
 
 
@@ -212,14 +209,16 @@ def test_a_stream_is_no_file_of_the_user(monkeypatch):
      "gs://b", "a\0b", "x" * 256, "/".join(["long"] * 1000)],
 )  # fmt: skip
 def test_what_is_no_path_here(path, tmp_path, monkeypatch):
-    from rsgt import build, prediction, source
-    from rsgt.store import open_store
+    from rsgt import builder
+    from rsgt.sources import source
+    from rsgt.store import predictions
+    from rsgt.store.reader import open_store
 
     monkeypatch.chdir(tmp_path)
     doors = (
-        local_path, open_store, source.open_source, prediction.read_prediction,
-        lambda path: build.build(None, path, None),
-        lambda path: prediction.write_prediction(path, [], [], (1, 1)),
+        local_path, open_store, source.open_source, predictions.read_prediction,
+        lambda path: builder.build(None, path, None),
+        lambda path: predictions.write_prediction(path, [], [], (1, 1)),
     )  # fmt: skip
     for door in doors:
         with pytest.raises(InputError) as caught:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from sklearn.cluster import MeanShift
 from sklearn.metrics import adjusted_rand_score
 
-from rsgt.schema import InputError
+from rsgt.inputs import InputError
 from rsn.mean_shift import mean_shift
 from tests import reference_rsn as reference
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
-from rsgt.schema import InputError
+from rsgt.inputs import InputError
 from rsn.metrics import (
     DEPTH_ERRORS,
     average,

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from rsgt.schema import InputError
+from rsgt.inputs import InputError
 from rsn.loss import clustering_loss, l1_loss, l2_loss
 from rsn.mean_shift import mean_shift
 from rsn.network import (

@@ -7,7 +7,7 @@ import torch
 from click.testing import CliRunner
 from lightning_fabric import Fabric
 
-from rsgt.cli import main
+from rsgt.cli.commands import main
 from rsn import model
 from rsn.config import from_plain
 from rsn.dataset import Frames, collate, open_store

@@ -11,7 +11,8 @@ import tifffile
 from PIL import Image, ImageCms
 from PIL.TiffImagePlugin import IFDRational
 
-from rsgt.schema import InputError, nyu_facts
+from rsgt.inputs import InputError
+from rsgt.sources.facts import nyu_facts
 from rsn.camera import camera_of, focal_of_exif
 from rsn.photo import open_photo
 

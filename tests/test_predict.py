@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
 
-from rsgt.schema import InputError, nyu_facts
+from rsgt.inputs import InputError
+from rsgt.sources.facts import nyu_facts
 from rsn import experiment, naming, predict
 from rsn.cli import main
 from rsn.config import from_plain

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import rsgt.cli
+import rsgt.cli.commands
 import rsn.cli
 
 ROOT = Path(__file__).parents[1]
@@ -15,7 +15,7 @@ CODE = sorted([*ROOT.glob("rsgt/**/*.py"), *ROOT.glob("rsn/**/*.py"), *ROOT.glob
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "Makefile", *ROOT.glob("docs/*.md")])
-PROGRAMS = {"rsgt": rsgt.cli.main, "rsn": rsn.cli.main}
+PROGRAMS = {"rsgt": rsgt.cli.commands.main, "rsn": rsn.cli.main}
 OF_OTHERS = {
     "--ntasks-per-node",
     "--no-ext-diff",

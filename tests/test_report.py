@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from rsgt import files
-from rsgt.schema import InputError
+from rsgt.inputs import InputError
 from rsn import report
 
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from rsgt.schema import InputError
-from rsgt.store import open_store
+from rsgt.inputs import InputError
+from rsgt.store.reader import open_store
 from rsn import checkpoint, experiment
 from rsn.cli import main
 from rsn.config import from_plain, with_overrides

@@ -7,7 +7,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from rsgt.schema import InputError
+from rsgt.inputs import InputError
 from rsn.trainer import Progress, train
 
 STEPS = 4

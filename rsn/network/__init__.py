@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from rsgt.schema import InputError
+from rsgt.inputs import InputError
 from rsn.network.clustering import ClusteringNetwork, ClusteringOutput
 from rsn.network.generation import GenerationNetwork, GenerationOutput
 from rsn.network.imagenet import load_imagenet_weights, refinement_from_generation

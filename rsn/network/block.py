@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from rsgt.schema import InputError
+from rsgt.inputs import InputError
 
 Norm = Literal["batch", "group"]
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rsgt.schema import InputError
+from rsgt.inputs import InputError
 from rsn.network.block import BasicBlock, Convolution, Norm, Stage, normalisation, resized, run
 
 EncoderName = Literal["resnet34", "efficientnet_lite0", "efficientnet_lite2"]

@@ -9,8 +9,8 @@ from pickle import UnpicklingError
 import torch
 from torch import Tensor, nn
 
-from rsgt.manifest import sha256
-from rsgt.schema import InputError
+from rsgt.inputs import InputError
+from rsgt.store.manifest import sha256
 from rsn import files
 from rsn.network.encoder import LiteBackbone, ResNet34
 from rsn.network.generation import GenerationNetwork

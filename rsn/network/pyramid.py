@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rsgt.schema import InputError
+from rsgt.inputs import InputError
 from rsn.network.block import Convolution, Norm, resized
 
 SCALES = (4, 8, 10, 20, 40, 80, 160)

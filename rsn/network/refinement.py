@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rsgt.schema import InputError
+from rsgt.inputs import InputError
 from rsn.network.block import (
     INITIAL_DEPTH_M,
     BasicBlock,

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from rsgt import build as assembly
-from rsgt import store, writer
-from rsgt.schema import InputError
-from rsgt.source import open_source
-from rsgt.store import open_store
-from rsgt.verify import verify
+from rsgt import builder
+from rsgt.inputs import InputError
+from rsgt.quality.verification import verify
+from rsgt.sources import open_source
+from rsgt.store import reader, writer
+from rsgt.store.reader import open_store
 from tests.conftest import often, smooth_frames, write_nyu
 
 pytestmark = pytest.mark.slow
@@ -36,7 +36,7 @@ def made(tmp_path_factory):
 
 
 def command(path, out, min_size, *more):
-    return [sys.executable, "-m", "rsgt.cli", "build", "--nyu", str(path), "--out", str(out), "--min-size",
+    return [sys.executable, "-m", "rsgt", "build", "--nyu", str(path), "--out", str(out), "--min-size",
             str(min_size), "--shard-frames", "2", "--workers", "2", *more]  # fmt: skip
 
 
@@ -44,7 +44,7 @@ def state(out):
     """What stands there: "none", "unfinished", or the identity of a store that is found sound."""
     try:
         opened = open_store(out)
-    except store.DamageError:
+    except reader.DamageError:
         raise
     except InputError as error:
         return "unfinished" if "unfinished" in str(error) else "none"
@@ -89,7 +89,7 @@ def test_killed_builds_are_finished_by_the_same_command(made, tmp_path):
         if found != identities[40]:
             subprocess.run(call, check=True, capture_output=True)
         assert state(out) == identities[40]
-        assert not (out / store.STAGING).exists() or found == identities[40]
+        assert not (out / reader.STAGING).exists() or found == identities[40]
         shutil.rmtree(out)
     print(f"killed builds: found after the kill {seen}")
     assert seen["unfinished"] or seen["old"], "every build outran its kill: nothing was tested"
@@ -100,12 +100,12 @@ def test_stopped_at_every_step_of_the_switch(made, tmp_path, monkeypatch):
     path, identities = made
     source = open_source(path)
     plans = {
-        size: assembly.plan_build(source, assembly.Parameters(min_size=size), shard_frames=2)
+        size: builder.plan_build(source, builder.Parameters(min_size=size), shard_frames=2)
         for size in identities
     }
     out, steps = tmp_path / "s.zarr", 0
     while True:
-        assembly.build(source, out, plans[4], overwrite=True)
+        builder.build(source, out, plans[4], overwrite=True)
         rename, calls = Path.rename, []
 
         def stop(self, target, rename=rename, calls=calls, steps=steps):
@@ -116,14 +116,14 @@ def test_stopped_at_every_step_of_the_switch(made, tmp_path, monkeypatch):
 
         monkeypatch.setattr(Path, "rename", stop)
         try:
-            assembly.build(source, out, plans[40], overwrite=True)
+            builder.build(source, out, plans[40], overwrite=True)
             break
         except KeyboardInterrupt:
             monkeypatch.undo()
         assert state(out) in ("unfinished", identities[4])
-        assembly.build(source, out, plans[40], overwrite=bool(steps % 2) or state(out) == identities[4])
+        builder.build(source, out, plans[40], overwrite=bool(steps % 2) or state(out) == identities[4])
         assert state(out) == identities[40]
-        assert not (out / store.STAGING).exists()
+        assert not (out / reader.STAGING).exists()
         steps += 1
     print(f"switches stopped: {steps}")
     assert steps > 15
@@ -147,24 +147,24 @@ def test_what_an_unfinished_build_left_is_damaged(made, tmp_path, monkeypatch):
     """The same command, or at worst with --overwrite, ends in the same store; no damage is taken over."""
     path, identities = made
     source = open_source(path)
-    plan = assembly.plan_build(source, assembly.Parameters(min_size=40), shard_frames=2)
+    plan = builder.plan_build(source, builder.Parameters(min_size=40), shard_frames=2)
     with monkeypatch.context() as patch:
         patch.setattr(writer, "finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            assembly.build(source, tmp_path / "begun.zarr", plan)
+            builder.build(source, tmp_path / "begun.zarr", plan)
     rng, told = random.Random(4), {}
     for turn in range(often(10, 80)):
         out = shutil.copytree(tmp_path / "begun.zarr", tmp_path / f"{turn}.zarr")
-        left = sorted(f for f in (out / store.STAGING).rglob("*") if f.is_file() and f.name != "lock")
+        left = sorted(f for f in (out / reader.STAGING).rglob("*") if f.is_file() and f.name != "lock")
         small = [f for f in left if f.stat().st_size < 5000]
         file = rng.choice(small if turn % 2 else left)
         kind = damage(file, rng)
         end = "finished"
         try:
-            assembly.build(source, out, plan)
+            builder.build(source, out, plan)
         except InputError as error:
             end = "finished with --overwrite" if "--overwrite" in str(error) else str(error)
-            assembly.build(source, out, plan, overwrite=True)
+            builder.build(source, out, plan, overwrite=True)
         assert state(out) == identities[40], (file, kind)
         told[end] = told.get(end, 0) + 1
         shutil.rmtree(out)
@@ -201,7 +201,7 @@ def test_two_builds_at_one_place(made, tmp_path, overwrite, same):
         assert 0 in codes
         allowed = {identities[size] for size, code in zip(sizes, codes, strict=True) if code == 0}
         assert state(out) in allowed
-        assert not (out / store.STAGING).exists()
+        assert not (out / reader.STAGING).exists()
         ends[tuple(codes)] = ends.get(tuple(codes), 0) + 1
         shutil.rmtree(out)
     print(f"two builds, {'the same' if same else 'different'}, overwrite {overwrite}: exit codes {ends}")
@@ -228,8 +228,8 @@ def test_what_cannot_be_replaced_stays(made, tmp_path):
 def test_a_deletion_that_fails(made, tmp_path, monkeypatch):
     path, identities = made
     source, out = open_source(path), tmp_path / "s.zarr"
-    assembly.build(source, out, assembly.plan_build(source, assembly.Parameters(min_size=4), shard_frames=2))
-    plan = assembly.plan_build(source, assembly.Parameters(min_size=40), shard_frames=2)
+    builder.build(source, out, builder.plan_build(source, builder.Parameters(min_size=4), shard_frames=2))
+    plan = builder.plan_build(source, builder.Parameters(min_size=40), shard_frames=2)
 
     remove = shutil.rmtree
 
@@ -238,9 +238,9 @@ def test_a_deletion_that_fails(made, tmp_path, monkeypatch):
             remove(place, **options)
 
     monkeypatch.setattr(writer.shutil, "rmtree", refuse)
-    assembly.build(source, out, plan, overwrite=True)
+    builder.build(source, out, plan, overwrite=True)
     assert state(out) == identities[40]
     monkeypatch.undo()
-    assert assembly.build(source, out, plan).built == 0
-    assert not (out / store.STAGING).exists()
+    assert builder.build(source, out, plan).built == 0
+    assert not (out / reader.STAGING).exists()
     assert state(out) == identities[40]

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from rsgt.schema import InputError
+from rsgt.inputs import InputError
 from rsn import checkpoint
 from rsn.config import from_plain
 from rsn.evaluation import PAPER

@@ -19,9 +19,9 @@ import h5py
 import numpy as np
 import pytest
 
-from rsgt import build as assembly
-from rsgt.schema import InputError
-from rsgt.source import open_source
+from rsgt import builder
+from rsgt.inputs import InputError
+from rsgt.sources import open_source
 from tests.conftest import often, smooth_frames, write_nyu
 
 FRAMES, SHAPE = 4, (6, 8)
@@ -374,8 +374,8 @@ def read(path, out):
     }  # fmt: skip
     if "rawDepths" in told["arrays"]:
         found["rawDepths"] = source.depth(frames, "raw")
-    plan = assembly.plan_build(source, assembly.Parameters(min_size=2))
-    assembly.build(source, out, plan, workers=0)
+    plan = builder.plan_build(source, builder.Parameters(min_size=2))
+    builder.build(source, out, plan, workers=0)
     return {**found, "names": source.class_names("894"), "scenes": list(source.scenes)}
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from rsgt.cli import main as rsgt
-from rsgt.options import Folder, LocalPath, Output
+from rsgt.cli.commands import main as rsgt
+from rsgt.cli.options import Folder, LocalPath, Output
 from rsn.cli import main as rsn
 from tests.conftest import often, smooth_frames, write_nyu
 

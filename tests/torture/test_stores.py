@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from rsgt import build as assembly
-from rsgt import manifest
-from rsgt.cli import main
-from rsgt.schema import InputError
-from rsgt.source import open_source
-from rsgt.store import open_store
-from rsgt.verify import verify
+from rsgt import builder
+from rsgt.cli.commands import main
+from rsgt.inputs import InputError
+from rsgt.quality.verification import verify
+from rsgt.sources import open_source
+from rsgt.store import manifest
+from rsgt.store.reader import open_store
 from tests.conftest import often, smooth_frames, write_nyu
 
 
@@ -23,8 +23,8 @@ def sound(tmp_path_factory):
     """A small store with several shards, and every file of it."""
     folder = tmp_path_factory.mktemp("sound")
     source = open_source(write_nyu(folder / "a.mat", smooth_frames(5, shape=(12, 16))))
-    plan = assembly.plan_build(source, assembly.Parameters(min_size=4), shard_frames=2)
-    out = assembly.build(source, folder / "s.zarr", plan).path
+    plan = builder.plan_build(source, builder.Parameters(min_size=4), shard_frames=2)
+    out = builder.build(source, folder / "s.zarr", plan).path
     return out, sorted(file for file in out.rglob("*") if file.is_file())
 
 

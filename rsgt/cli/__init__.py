@@ -1,0 +1,1 @@
+"""The command line, and the manners that both programs share."""

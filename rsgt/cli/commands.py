@@ -1,0 +1,376 @@
+"""``rsgt``: parse, make one library call, print.
+
+Heavy modules are imported inside the commands, so that ``rsgt --help`` answers at once.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rsgt import __version__
+from rsgt.cli.options import COUNT, FRAMES, INPUT, NUMBER, OR_NONE, OUTPUT, PICTURE, STORE, WORKERS, Whole
+from rsgt.cli.terminal import Program, cell, print_json, print_pairs, print_table, progress_bar
+from rsgt.files import write_csv, write_text
+from rsgt.inputs import InputError
+
+
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="rsgt")
+def main() -> None:
+    """Region-support ground truth: from NYU Depth v2 to a verified, sharded Zarr store."""
+
+
+@main.command()
+@click.option(
+    "--nyu", "source_path", type=INPUT, required=True, help="nyu_depth_v2_labeled.mat, or its like."
+)
+@click.option("--out", type=STORE, required=True, help="Folder of the store, by custom *.zarr.")
+@click.option(
+    "--variant",
+    type=click.Choice(["default", "published"]),
+    default="default",
+    show_default=True,
+    help="Every valid pixel in a region, or the paper's code to the pixel.",
+)
+@click.option("--bins", type=NUMBER, default=10, show_default=True, help="Depth steps over a frame's range.")
+@click.option(
+    "--split",
+    type=click.Choice(["equal", "log", "natural"]),
+    default="equal",
+    show_default=True,
+    help="Depth steps of equal width, of equal ratio, or natural breaks.",
+)
+@click.option("--groups", type=NUMBER, help="Natural breaks a frame.  [default: as many as equal steps make]")
+@click.option("--min-size", type=NUMBER, help="Smaller regions join a neighbour, pixels.  [default: 32]")
+@click.option(
+    "--unlabelled",
+    type=click.Choice(["cluster", "ignore"]),
+    help="Unlabelled pixels: a category of their own, or no region.  [default: cluster]",
+)
+@click.option(
+    "--labels",
+    type=click.Choice(["894", "40", "13"]),
+    default="894",
+    show_default=True,
+    help="Class list of the categories.",
+)
+@click.option(
+    "--depth",
+    type=click.Choice(["filled", "raw"]),
+    default="filled",
+    show_default=True,
+    help="In-painted depth, or the sensor's with holes.",
+)
+@click.option("--instances", is_flag=True, help="Split between objects of one category, too.")
+@click.option("--frames", type=FRAMES, help="Numbers from 1, such as 1-48,60.  [default: all]")
+@click.option("--split-file", type=INPUT, help="splits.mat, or JSON {train: [ids], test: [ids]}.")
+@click.option("--shard-frames", type=COUNT, default=32, show_default=True, help="Frames in one shard file.")
+@click.option("--workers", type=OR_NONE, help="Threads; 0 = in this one.  [default: one per core]")
+@click.option("--scheduler", metavar="ADDRESS", help="A dask.distributed scheduler instead of threads.")
+@click.option("--overwrite", is_flag=True, help="Replace a store that stands at --out.")
+@click.option("--dry-run", is_flag=True, help="Say what would be built, and write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and no progress.")
+def build(
+    source_path: Path, out: Path, variant: Any, bins: int, split: Any, groups: int | None,
+    min_size: int | None, unlabelled: Any, labels: Any, depth: Any, instances: bool,
+    frames: list[int] | None, split_file: Path | None, shard_frames: int, workers: int | None,
+    scheduler: str | None, overwrite: bool, dry_run: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Cluster frames into region support and write the store.
+
+    Run again after an interruption, the same command builds what is missing.
+    """
+    from rsgt import builder
+    from rsgt.sources import open_source
+
+    if scheduler is not None and not scheduler.strip():
+        raise InputError("--scheduler: got an empty one, expected an address such as tcp://host:8786")
+    if variant == "published" and (min_size is not None or unlabelled is not None):
+        raise InputError("--min-size and --unlabelled belong to the default variant; leave them out")
+    chosen = {"min_size": min_size, "unlabelled": unlabelled}
+    parameters = builder.Parameters(
+        variant=variant, bins=bins, split=split, groups=groups,
+        labels=labels, depth=depth, instances=instances,
+        **{name: value for name, value in chosen.items() if value is not None},
+    )  # fmt: skip
+    source = open_source(source_path)
+    plan = builder.plan_build(
+        source, parameters, frame_ids=frames,
+        shard_frames=shard_frames, split_file=split_file,
+    )  # fmt: skip
+    if dry_run:
+        summary = builder.summary(plan)
+        print_json(summary) if as_json else print_pairs(
+            [(name, str(value)) for name, value in summary.items()]
+        )
+        return
+    started = time.monotonic()
+    with progress_bar("shards", quiet=as_json) as progress:
+        try:
+            result = builder.build(
+                source,
+                out,
+                plan,
+                workers=workers,
+                scheduler=scheduler,
+                overwrite=overwrite,
+                progress=progress,
+            )
+        except KeyboardInterrupt as stop:
+            raise type(stop)(f"run the same command to finish {out}") from None
+    seconds = time.monotonic() - started
+    if as_json:
+        print_json({**builder.summary(plan), "built_shards": result.built, "identity": result.identity,
+                  "seconds": round(seconds, 2)})  # fmt: skip
+    elif result.built:
+        click.echo(
+            f"{out}: {result.frames} frames in {seconds:.1f} s ({result.built} of {result.shards} shards)"
+        )
+    else:
+        click.echo(f"{out}: {result.frames} frames, finished before; nothing to do")
+
+
+@main.command()
+@click.argument("path", type=INPUT)
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def info(path: Path, as_json: bool) -> None:
+    """Show what a .mat file or a store holds."""
+    from rsgt.sources import open_source
+    from rsgt.store import reader
+
+    found = reader.open_store(path).describe() if path.is_dir() else open_source(path).describe()
+    if as_json:
+        print_json(found)
+        return
+    arrays = found.pop("arrays")
+    if not found.get("intrinsics", True):
+        found["intrinsics"] = "camera unknown"
+    print_pairs(
+        [
+            (name, json.dumps(value) if value and isinstance(value, dict) else str(value))
+            for name, value in found.items()
+        ]
+    )
+    click.echo()
+    for name, array in arrays.items():
+        shape = "x".join(map(str, array["shape"]))
+        chunks = "x".join(map(str, array["chunks"])) if array["chunks"] else "contiguous"
+        click.echo(
+            f"{name:<22} {array['dtype']:<8} {shape:<18} chunks {chunks:<16} {array['bytes'] / 1e6:9.2f} MB"
+        )
+
+
+@main.command()
+@click.argument("path", type=INPUT)
+@click.option(
+    "--source", "source_path", type=INPUT, help="Also compare frames with this .mat, value by value."
+)
+@click.option("--sample", type=COUNT, default=16, show_default=True, help="Frames to compare with --source.")
+@click.option("--workers", type=WORKERS, help="Threads.  [default: one per core]")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON, and no progress.")
+def verify(path: Path, source_path: Path | None, sample: int, workers: int | None, as_json: bool) -> None:
+    """Re-read a store: checksums, schema, invariants, Algorithm 1 again. Exit code 1 if something is off."""
+    from rsgt.quality import verification as checks
+    from rsgt.sources import open_source
+
+    source = open_source(source_path) if source_path else None
+    with progress_bar("shards", quiet=as_json) as progress:
+        found = checks.verify(path, source=source, sample=sample, workers=workers, progress=progress)
+    if as_json:
+        print_json({
+            "frames": found.frames, "shards": found.shards, "regions": found.regions,
+            "compared_with_source": found.compared_with_source,
+            "problems": [{"frame": p.frame, "message": p.message} for p in found.problems],
+        })  # fmt: skip
+    else:
+        for problem in found.problems:
+            click.echo(f"{path}: {problem}")
+        if not found.problems:
+            compared = f", {found.compared_with_source} compared with the source" if source else ""
+            click.echo(f"{path}: sound: {found.frames} frames, {found.regions} regions{compared}")
+    if found.problems:
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("path", type=INPUT)
+@click.option("--split", type=click.Choice(["train", "test"]), help="Only these frames.")
+@click.option("--by", type=click.Choice(["frame", "category"]), help="Give a row to each, too.")
+@click.option(
+    "--prediction",
+    type=INPUT,
+    help="Also judge these maps: a .zarr that rsn wrote, or .npy (frame, y, x), metres.",
+)
+@click.option("--csv", "csv_path", type=OUTPUT, help="Write rows to this file, by frame or as --by says.")
+@click.option("--plot", "plot_path", type=PICTURE, help="Draw the distributions: PNG, PDF or SVG.")
+@click.option("--workers", type=WORKERS, help="Threads.  [default: one per core]")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def stats(
+    path: Path, split: str | None, by: str | None, prediction: Path | None, csv_path: Path | None,
+    plot_path: Path | None, workers: int | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Measure how well the regions, or predicted maps, stand for the depth."""
+    from rsgt.quality import statistics as figures
+    from rsgt.store.reader import open_store
+
+    store = open_store(path)
+    found = figures.statistics(store, split, workers, prediction)
+    rows = found.categories() if by == "category" else found.frames()
+    if csv_path:
+        write_csv(csv_path, rows)
+    if plot_path:
+        figures.plot(found, plot_path)
+    document = found.document()
+    if as_json:
+        print_json({**document, "rows": rows} if by else document)
+    else:
+        _show_statistics(document, rows if by else [])
+    _end_with(found.skipped)
+
+
+def _show_statistics(document: dict[str, Any], rows: list[dict[str, Any]]) -> None:
+    distributions, judged = document.pop("distributions"), document.pop("prediction", {})
+    _figures({name: value for name, value in document.items() if name != "skipped"})
+    for name, errors in judged.items():
+        click.echo(f"\nprediction {name.replace('_', ' ')}\n")
+        _figures(errors)
+    click.echo()
+    print_table([{"": name.replace("_", " "), **values} for name, values in distributions.items()])
+    if rows:
+        click.echo()
+        print_table(rows)
+
+
+def _end_with(skipped: list[str]) -> None:
+    """Name what could not be judged, and end with 1 where there is any."""
+    for reason in skipped:
+        click.echo(f"skipped: {reason}", err=True)
+    if skipped:
+        click.echo(f"{len(skipped)} skipped", err=True)
+        sys.exit(1)
+
+
+def _figures(values: dict[str, Any]) -> None:
+    units = {"pixel_rmse": " m", "region_rmse": " m", "region_variance": " m²", "sq_rel": " m"}
+    print_pairs(
+        [(name.replace("_", " "), cell(value) + units.get(name, "")) for name, value in values.items()]
+    )
+
+
+@main.command()
+@click.argument("out", type=OUTPUT)
+@click.option("--frames", type=Whole(1, 1_000_000), default=64, show_default=True, help="How many.")
+@click.option("--seed", type=Whole(0), default=0, show_default=True)
+@click.option(
+    "--layout",
+    type=click.Choice(["frame", "block", "contiguous"]),
+    default="frame",
+    show_default=True,
+    help="Chunks of one frame, across frames, or none.",
+)
+@click.option("--workers", type=WORKERS, help="Threads.  [default: one per core]")
+def synth(out: Path, frames: int, seed: int, layout: Any, workers: int | None) -> None:
+    """Render rooms into a .mat of NYU's layout, for trying things without the data set."""
+    from rsgt.sources.synthetic import write_rooms
+
+    with progress_bar("frames", quiet=False) as progress:
+        write_rooms(out, frames=frames, seed=seed, layout=layout, workers=workers, progress=progress)
+    click.echo(f"{out}: {frames} frames, seed {seed}, {out.stat().st_size / 1e6:.1f} MB")
+
+
+@main.command()
+@click.argument("path", metavar="STORE", type=INPUT)
+@click.argument("frames", metavar="FRAME...", nargs=-1, required=True, type=COUNT)
+@click.option("--out", type=PICTURE, help="PNG, PDF or SVG.  [default: STORE's name-frames.png, here]")
+def show(path: Path, frames: tuple[int, ...], out: Path | None) -> None:
+    """Draw frames, by their numbers in the source, with their region support and its error."""
+    from rsgt.page import pictures
+    from rsgt.store.reader import open_store
+
+    if out is None:
+        out = Path(f"{path.absolute().stem}-{'-'.join(map(str, frames[:4]))}.png")
+        PICTURE.check(out)
+    pictures.save(pictures.panel(open_store(path), frames), out)
+    click.echo(out)
+
+
+@main.command()
+@click.argument("path", type=INPUT)
+@click.option("--sample", type=COUNT, help="How many frames to draw.  [default: 100]")
+@click.option("--seed", type=Whole(0), default=0, show_default=True, help="Of the draw.")
+@click.option("--frames", type=FRAMES, help="These frames instead: numbers from 1, such as 1-48,60.")
+@click.option(
+    "--prediction", type=INPUT, help="Also compare the regions that `rsn evaluate --save` wrote here."
+)
+@click.option("--only", multiple=True, metavar="NAME", help="This family alone, such as SLIC; repeatable.")
+@click.option("--workers", type=WORKERS, help="Threads.  [default: one per core]")
+@click.option("--csv", "csv_path", type=OUTPUT, help="Also write the rows to this CSV file.")
+@click.option("--plot", "plot_path", type=PICTURE, help="Also draw the curves: PNG, PDF or SVG.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON, and no progress.")
+def compare(
+    path: Path, sample: int | None, seed: int, frames: list[int] | None, prediction: Path | None,
+    only: tuple[str, ...], workers: int | None, csv_path: Path | None, plot_path: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Compare region support with labels, superpixels and a grid by how well region means explain depth."""
+    import numpy as np
+
+    from rsgt.quality import comparison as measures
+    from rsgt.store.predictions import open_prediction
+    from rsgt.store.reader import open_store
+
+    if frames is not None and sample is not None:
+        raise InputError("--frames and --sample exclude each other; leave one out")
+    store = open_store(path)
+    available, predicted = np.arange(len(store)), None
+    if prediction:
+        available, predicted = open_prediction(prediction, store, available, "region")
+    if frames is not None:
+        chosen = measures.named_frames(store, frames, available)
+    else:
+        size = measures.DEFAULT_SAMPLE if sample is None else sample
+        chosen = measures.sample_frames(available, size, seed)
+    with progress_bar("frames", quiet=as_json) as progress:
+        found = measures.compare(store, chosen, workers, progress, predicted, only)
+    if csv_path:
+        write_csv(csv_path, found.rows())
+    if plot_path:
+        measures.plot(found, plot_path)
+    document = found.document()
+    if as_json:
+        print_json(document)
+    else:
+        click.echo(f"{document['frames']} frames; errors and spreads in metres\n")
+        print_table(document["rows"])
+        for equal in document["equal_counts"]:
+            click.echo(f"\nat equal counts: {equal['regions']:.1f} regions a frame, read off the curves\n")
+            print_table(equal["rows"])
+    _end_with(found.skipped)
+
+
+@main.command()
+@click.argument("path", metavar="STORE", type=INPUT)
+@click.option("--out", type=OUTPUT, default="report.html", show_default=True, help="The page.")
+@click.option("--frames", type=FRAMES, help="Frames to look into: 1-6,60.  [default: twelve, by error]")
+@click.option("--comparison", type=INPUT, help="What `rsgt compare STORE --json` wrote.")
+@click.option("--workers", type=WORKERS, help="Threads.  [default: one per core]")
+def report(
+    path: Path, out: Path, frames: list[int] | None, comparison: Path | None, workers: int | None,
+) -> None:  # fmt: skip
+    """Write one HTML page about a store: figures, distributions, frames to look into."""
+    from rsgt.page import report as pages
+    from rsgt.store.reader import open_store
+
+    text = pages.page(
+        open_store(path), comparison=pages.read_comparison(comparison) if comparison else None,
+        frame_ids=frames, workers=workers,
+    )  # fmt: skip
+    write_text(out, text)
+    click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What is looked at: the HTML page, charts, pictures and their colours."""

@@ -1,0 +1,127 @@
+"""Frames packed into text for the report's page, where they are looked into pixel by pixel."""
+
+import base64
+import io
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib import colormaps
+from PIL import Image
+
+from rsgt.page import colours
+from rsgt.page.pictures import DEPTH_MAP, ERROR_MAP, class_name, read_frame, support_rmse
+from rsgt.store.reader import Store
+
+Array = npt.NDArray[Any]
+
+MAX_MM = 1 << 22
+"""Largest number that a packed map can hold: depths beyond 4.2 km are shown as that."""
+
+_SHRINK = (1, 2, 3, 4, 6, 8, 12, 16)
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What the page's script reads (``text``, JSON), and how many frames of what size it holds."""
+
+    text: str
+    frames: int
+    shape: tuple[int, int]
+    shrink: int
+
+
+def pack(store: Store, positions: Sequence[int], about: Sequence[str], room: int) -> Packed:
+    """Pack frames for the page, each with a line ``about`` it, in at most ``room`` bytes if shrinking helps.
+
+    Parameters
+    ----------
+    store
+        A finished store.
+    positions
+        The frames' positions in the store.
+    about
+        A line of words for each of them.
+    room
+        Bytes that the text may take. Frames are shown at a half, a third, … of their size to keep to it.
+    """
+    frames = [read_frame(store, position) for position in positions]
+    categories = colours.category_colours(frame["semantic"] for frame in frames)
+    document: dict[str, Any] = {
+        "palette": [_hex(c) for c in colours.PALETTE],
+        "neutral": colours.NEUTRAL,
+        "scales": [
+            "".join(_hex(c)[1:] for c in colormaps[name](np.arange(256), bytes=True)[:, :3])
+            for name in (DEPTH_MAP, ERROR_MAP)
+        ],
+        "categories": {
+            c: [class_name(store.class_names, c), _hex(painted)] for c, painted in categories.items()
+        },
+        "frames": [
+            {"id": int(store.frame_id[i]), "about": words, **_figures(frame, store.region_table(i))}
+            for i, words, frame in zip(positions, about, frames, strict=True)
+        ],
+    }
+    for shrink in _SHRINK:
+        height, width = (-(-n // shrink) for n in store.shape)
+        document |= {"shape": [height, width], "shrink": shrink}
+        for entry, frame in zip(document["frames"], frames, strict=True):
+            entry.update(_pictures(frame, shrink))
+        # "<" could end the script element that the text goes into.
+        text = json.dumps(document, separators=(",", ":")).replace("<", "\\u003c")
+        if len(text) <= room:
+            break
+    return Packed(text, len(frames), (height, width), shrink)
+
+
+def _hex(rgb: Array) -> str:
+    return "#" + bytes(rgb.tolist()).hex()
+
+
+def _figures(frame: Mapping[str, Array], table: Mapping[str, Array]) -> dict[str, Any]:
+    """Figures of one frame and its regions, depths in mm."""
+    valid = frame["depth"] > 0
+    covered = valid & (frame["region"] > 0)
+    error = np.abs(frame["support"] - frame["depth"])[covered]
+    depth_mm = 1000 * frame["depth"][valid]
+    rmse = support_rmse(frame)
+    return {
+        "rmse": None if np.isnan(rmse) else round(rmse, 4),
+        "depth": [round(float(depth_mm.min())), round(float(depth_mm.max()))] if depth_mm.size else [0, 1],
+        "error": int(1000 * np.percentile(error, 99)) + 1 if error.size else 1,
+        "colour": colours.region_colours(frame["region"])[1:].tolist(),
+        "mean": np.rint(1000 * table["depth_mean"]).astype(int).tolist(),
+        "area": table["area"].tolist(),
+    }
+
+
+def _pictures(frame: Mapping[str, Array], shrink: int) -> dict[str, str]:
+    """Colour, averaged, and the maps at every ``shrink``-th pixel, which keeps their values true."""
+    depth_mm = np.minimum(np.rint(1000 * frame["depth"].astype(np.float64)), MAX_MM)
+    maps = [values[::shrink, ::shrink] for values in (frame["region"], frame["semantic"], depth_mm)]
+    return {"jpeg": jpeg(Image.fromarray(frame["rgb"]).reduce(shrink)), "maps": pack_maps(maps)}
+
+
+def jpeg(image: Image.Image) -> str:
+    """Encode an image as JPEG in base64."""
+    packed = io.BytesIO()
+    image.save(packed, "JPEG", quality=80, optimize=True, progressive=True)
+    return base64.b64encode(packed.getvalue()).decode()
+
+
+def pack_maps(maps: Sequence[Array]) -> str:
+    """Pack (y, x) maps of whole numbers from 0 to ``MAX_MM`` for the page: base64 of a zlib stream.
+
+    The last map, depth, is stored as the differences of its differences along x and y, odd numbers being
+    the negative ones; then every map as three planes, one a byte of its values, the lowest first. Not PNG,
+    because browsers that guard against fingerprinting alter pixels which are read from a canvas.
+    """
+    *labels, depth = (values.astype(np.int32) for values in maps)
+    second = np.diff(np.diff(depth, axis=1, prepend=0), axis=0, prepend=0)
+    stacked = np.stack([*labels, (second << 1) ^ (second >> 31)]).astype("<u4")
+    planes = stacked.reshape(len(maps), -1, 1).view(np.uint8)[..., :3].transpose(0, 2, 1)
+    return base64.b64encode(zlib.compress(planes.tobytes(), 9)).decode()

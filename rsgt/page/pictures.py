@@ -1,0 +1,210 @@
+"""Pictures of a store's frames: colour, depth, labels, region support, support and its error."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib import colormaps
+from matplotlib.backend_bases import FigureCanvasBase
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from rsgt.files import write_figure
+from rsgt.inputs import InputError
+from rsgt.page.colours import NEUTRAL, category_colours, paint_categories, paint_regions
+from rsgt.regions import kernels
+from rsgt.store import schema
+from rsgt.store.reader import Store
+
+Array = npt.NDArray[Any]
+
+# Both are perceptually uniform and keep their order in grey and for colour-blind eyes; two of them, so
+# that nobody reads an error off the depth's scale.
+DEPTH_MAP, ERROR_MAP = "viridis", "inferno"
+
+MAX_FRAMES = 24
+WIDTH_IN, DPI = 9.0, 220
+_MARGIN, _GAP, _BAR, _SIDE = 0.12, 0.1, 0.58, 1.22  # inches: edge, between panels, scale bar, legend
+_HEAD, _TITLE = 0.34, 0.24  # inches above a frame's panels, and above each row of them
+_INK, _SOFT = "#1d2126", "#5a626b"
+_LEGEND = 7
+
+
+def class_name(names: Sequence[str], category: int) -> str:
+    """Name of a category of a store whose attribute ``class_names`` is ``names``."""
+    return (
+        names[category - 1]
+        if 0 < category <= len(names)
+        else "unlabelled"
+        if category == 0
+        else f"{category}"
+    )
+
+
+def read_frame(store: Store, position: int) -> dict[str, Array]:
+    """Read the maps of one frame by their names, without its axis ``frame``."""
+    return {spec.name: store.read(spec.name, position, position + 1)[0] for spec in schema.FRAME_ARRAYS}
+
+
+def support_rmse(frame: Mapping[str, Array]) -> float:
+    """RMSE of the support in metres over the pixels with depth, as ``rsgt.quality.statistics`` has it."""
+    count, squares = kernels.map_errors(frame["support"], frame["depth"])[:2]
+    return float(np.sqrt(squares / count)) if count else float("nan")
+
+
+def panel(store: Store, frame_ids: Sequence[int]) -> Figure:
+    """Draw frames side by side with their labels, region support and error.
+
+    Parameters
+    ----------
+    store
+        A finished store.
+    frame_ids
+        Numbers of the frames in their source; each becomes two rows of three pictures: colour, depth,
+        labels; region support, support on the depth's scale, and the support's error on its own. Pixels
+        without depth are grey. A pixel with depth and without region has the support 0, and its error.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Nine inches wide, so that its text is readable at 900 pixels; bound to no window and to no
+        global state.
+
+    Raises
+    ------
+    InputError
+        Where the store lacks a frame, or there are none or more than ``MAX_FRAMES``.
+    """
+    if not 0 < len(frame_ids) <= MAX_FRAMES:
+        raise InputError(f"frames: got {len(frame_ids)}, expected 1 to {MAX_FRAMES} in a picture; name fewer")
+    rows = store.positions(frame_ids)
+    frames = [read_frame(store, row) for row in rows]
+    colours = category_colours(frame["semantic"] for frame in frames)
+    height, width = store.shape
+    panel_in = (WIDTH_IN - 2 * _MARGIN - _GAP - _BAR - _SIDE) / 3
+    # A frame that is all width or all height is drawn out of proportion rather than as a line.
+    height_in = panel_in * min(max(height / width, 0.3), 3)
+    frame_in = _HEAD + 2 * (_TITLE + height_in + _GAP)
+    figure = Figure(figsize=(WIDTH_IN, len(frames) * frame_in + _MARGIN - _GAP), dpi=DPI)
+    names, scenes = store.class_names, store.scene_names
+    for k, (row, frame) in enumerate(zip(rows, frames, strict=True)):
+        split = next(name for name, value in schema.SPLITS.items() if value == store.split[row])
+        _draw_frame(
+            _Sheet(figure, top_in=k * frame_in, panel_in=(panel_in, height_in)),
+            frame,
+            f"Frame {store.frame_id[row]}",
+            f"{scenes[store.scene[row]]} · {split}",
+            [(class_name(names, category), colour, category) for category, colour in colours.items()],
+        )
+    return figure
+
+
+class _Sheet:
+    """Places one frame's panels on the figure, in inches from the frame's upper left corner."""
+
+    def __init__(self, figure: Figure, top_in: float, panel_in: tuple[float, float]) -> None:
+        self.figure, self.top_in = figure, top_in
+        self.width, self.height = panel_in
+        self.left = (_MARGIN, _MARGIN + self.width + _GAP, _MARGIN + 2 * self.width + _GAP + _BAR)
+        self.row = (_HEAD + _TITLE, _HEAD + 2 * _TITLE + self.height + _GAP)
+
+    def axes(self, left: float, top: float, width: float, height: float) -> Any:
+        w, h = self.figure.get_size_inches()
+        return self.figure.add_axes((left / w, 1 - (self.top_in + top + height) / h, width / w, height / h))
+
+    def text(self, left: float, baseline: float, text: str, **style: Any) -> Any:
+        w, h = self.figure.get_size_inches()
+        return self.figure.text(left / w, 1 - (self.top_in + baseline) / h, text, **{"color": _INK, **style})
+
+    def image(self, row: int, column: int, title: str, image: Array, **style: Any) -> Any:
+        axes = self.axes(self.left[column], self.row[row], self.width, self.height)
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set(color=NEUTRAL, linewidth=0.4)
+        self.text(self.left[column], self.row[row] - 0.06, title, fontsize=8)
+        return axes.imshow(image, aspect="auto", **style)
+
+    def scale(self, column: int, top: float, height: float, mappable: Any, **style: Any) -> None:
+        axes = self.axes(self.left[column] + self.width + 0.07, top, 0.1, height)
+        bar = self.figure.colorbar(mappable, cax=axes, **style)
+        bar.outline.set_visible(False)
+        axes.tick_params(labelsize=7, length=2, color=_SOFT, labelcolor=_SOFT, pad=2)
+        axes.set_title("m", fontsize=7, color=_SOFT, pad=4 if style else 3)
+
+
+def _draw_frame(
+    sheet: _Sheet,
+    frame: Mapping[str, Array],
+    name: str,
+    origin: str,
+    legend: Sequence[tuple[str, Array, int]],
+) -> None:
+    depth, support, region = frame["depth"], frame["support"], frame["region"]
+    valid = depth > 0
+    covered = valid & (region > 0)
+    error = np.ma.masked_where(~valid, np.abs(support - depth))
+    depth_map, error_map = (colormaps[m].with_extremes(bad=NEUTRAL) for m in (DEPTH_MAP, ERROR_MAP))
+    low, high = (depth[valid].min(), depth[valid].max()) if valid.any() else (0, 1)
+    top = max(np.percentile(error.data[covered], 99), 1e-3) if covered.any() else 1
+
+    heading = sheet.text(_MARGIN, _HEAD - 0.08, name, fontsize=10, fontweight="bold")
+    after = heading.get_window_extent().x1 / sheet.figure.dpi
+    sheet.text(after + 0.1, _HEAD - 0.08, origin, fontsize=8, color=_SOFT)
+
+    sheet.image(0, 0, "Colour", frame["rgb"])
+    style = {"cmap": depth_map, "vmin": low, "vmax": high}
+    shown = sheet.image(0, 1, "Depth", np.ma.masked_where(~valid, depth), **style)
+    colours = {category: colour for _, colour, category in legend}
+    sheet.image(0, 2, "Labels", paint_categories(frame["semantic"], colours))
+    sheet.image(1, 0, f"Region support: {np.unique(region[region > 0]).size} regions", paint_regions(region))
+    sheet.image(1, 1, "Support: mean depth of the region", np.ma.masked_where(region == 0, support), **style)
+    sheet.scale(1, sheet.row[0] + 0.14, sheet.row[1] + sheet.height - sheet.row[0] - 0.14, shown)
+    bare = 1 - int(np.count_nonzero(covered)) / max(1, int(np.count_nonzero(valid)))
+    title = f"Error |support − depth|: RMSE {support_rmse(frame):.2f} m"
+    shown = sheet.image(1, 2, title + (f", {bare:.0%} without region" if bare > 0.0005 else ""), error,
+                        cmap=error_map, vmin=0, vmax=top)  # fmt: skip
+    sheet.scale(2, sheet.row[1] + 0.14, sheet.height - 0.14, shown, extend="max", extendfrac=0.04)
+    _draw_legend(sheet, frame["semantic"], legend)
+
+
+def _draw_legend(sheet: _Sheet, semantic: Array, legend: Sequence[tuple[str, Array, int]]) -> None:
+    """Name the frame's largest categories beside its labels."""
+    area = dict(zip(*(part.tolist() for part in np.unique(semantic, return_counts=True)), strict=True))
+    shown = sorted((entry for entry in legend if entry[2] in area), key=lambda entry: -area[entry[2]])
+    axes = sheet.axes(sheet.left[2] + sheet.width + 0.05, sheet.row[0], _SIDE - 0.05, sheet.height)
+    axes.set_axis_off()
+    entries = [
+        Patch(color=tuple(colour / 255), label=name if len(name) < 17 else name[:15] + "…")
+        for name, colour, _ in shown[:_LEGEND]
+    ]
+    if len(shown) > _LEGEND:
+        entries.append(Patch(color="none", label=f"{len(shown) - _LEGEND} more"))
+    axes.legend(
+        handles=entries, loc="upper left", borderaxespad=0, frameon=False, fontsize=7, handlelength=1,
+        handleheight=1, handletextpad=0.5, labelspacing=0.55, labelcolor=_INK,
+    )  # fmt: skip
+
+
+def check_suffix(path: Path) -> None:
+    """Refuse a path whose suffix says no format of a picture; matplotlib would take it for another name.
+
+    Raises
+    ------
+    InputError
+        Where matplotlib does not know the suffix.
+    """
+    if path.suffix.lower().lstrip(".") not in FigureCanvasBase.get_supported_filetypes():
+        raise InputError(f"{path}: got suffix {path.suffix!r}, expected .png, .pdf or .svg")
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure in the format that the suffix of ``path`` says.
+
+    Raises
+    ------
+    InputError
+        Where matplotlib does not know the suffix.
+    """
+    check_suffix(path)
+    write_figure(path, figure, facecolor="white")

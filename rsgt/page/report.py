@@ -1,0 +1,314 @@
+"""One self-contained HTML page about a store: figures, distributions, frames to look into."""
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from rsgt.inputs import InputError
+from rsgt.page import browser, charts
+from rsgt.page.charts import number
+from rsgt.page.colours import paint_regions
+from rsgt.page.comparison_file import COMPARED, checked, read_comparison
+from rsgt.page.pictures import read_frame
+from rsgt.quality.statistics import statistics
+from rsgt.store import schema
+from rsgt.store.reader import Store
+
+__all__ = ["DEFAULT_COUNT", "MAX_BYTES", "MAX_COUNT", "page", "read_comparison"]
+
+Array = npt.NDArray[Any]
+
+MAX_BYTES = 6_000_000
+"""Size that the page keeps below by showing its frames smaller."""
+
+DEFAULT_COUNT, MAX_COUNT = 12, 60
+_EXTREMES = 4
+
+
+class _Figures:
+    """A store's figures, one value a frame, under the names that the page shows them by."""
+
+    def __init__(self, store: Store, workers: int | None) -> None:
+        found = statistics(store, None, workers)
+        self.summary, self.distributions = found.summary(), found.distributions()
+        self.regions, self.rmse = found.regions, found.errors["rmse"]
+        self.abs_rel, self.delta1 = found.errors["abs_rel"], found.errors["delta1"]
+        self.region_rmse = found.region_rmse
+        self.covered = found.covered / np.maximum(1, found.valid)
+        names = store.scene_names
+        splits = {value: name for name, value in schema.SPLITS.items()}
+        self.scene = [names[k] for k in store.scene]
+        self.split = [splits[int(part)] for part in store.split]
+        ranked = np.argsort(self.rmse, kind="stable")
+        self.ranked = ranked[np.isfinite(self.rmse[ranked])]
+
+
+def page(
+    store: Store,
+    *,
+    comparison: Mapping[str, Any] | None = None,
+    frame_ids: Sequence[int] | None = None,
+    workers: int | None = None,
+) -> str:
+    """Write a page about a store that needs no other file and no network.
+
+    Parameters
+    ----------
+    store
+        A finished store.
+    comparison
+        What ``read_comparison`` returns; without one the page has no such section.
+    frame_ids
+        Numbers, in the source, of the frames that can be looked into. Default: twelve, from the one
+        with the smallest error to the one with the largest, at equal steps of rank.
+    workers
+        Threads that measure; default one per core.
+
+    Returns
+    -------
+    str
+        HTML. It keeps below ``MAX_BYTES`` by shrinking the frames, and says so.
+
+    Raises
+    ------
+    InputError
+        Where the store lacks a frame or is damaged, the comparison is none, or more than ``MAX_COUNT``
+        frames are asked for.
+    """
+    if frame_ids is not None and not 0 < len(frame_ids) <= MAX_COUNT:
+        raise InputError(f"frames: got {len(frame_ids)}, expected 1 to {MAX_COUNT} to look into; name fewer")
+    comparison = None if comparison is None else checked(comparison)
+    chosen = store.positions(frame_ids) if frame_ids is not None else None
+    figures = _Figures(store, workers)
+    if chosen is None:
+        steps = np.linspace(0, len(figures.ranked) - 1, min(DEFAULT_COUNT, len(figures.ranked)))
+        chosen = figures.ranked[np.rint(steps).astype(int)].tolist() or [0]
+    parts = {
+        "name": escape(store.path.name),
+        "lead": _lead(store, figures),
+        "tiles": _tiles(figures),
+        "distributions": _distributions(figures),
+        "extremes": _extremes(store, figures),
+        "comparison": _comparison(comparison) if comparison else "",
+        "frames": _frame_table(store, figures),
+        "provenance": _provenance(store),
+    }
+    # A name that is no text, as a file's can be, would not be written.
+    parts = {name: part.encode("utf-8", "replace").decode() for name, part in parts.items()}
+    template = (files("rsgt.page") / "report.html").read_text(encoding="utf-8")
+    parts["policy"] = _policy(template)
+    room = MAX_BYTES - len(template) - sum(len(part.encode()) for part in parts.values())
+    about = [f"{figures.scene[i]} · {figures.split[i]} · {figures.regions[i]} regions" for i in chosen]
+    packed = browser.pack(store, chosen, about, room)
+    parts |= {"data": packed.text, "size": _size(packed, len(store), frame_ids is None)}
+    # In one pass, so that nothing in a part is taken for a placeholder.
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template)
+
+
+def _policy(template: str) -> str:
+    """Content security policy that lets the page's own script and style act, by hash, and no other."""
+    own = {
+        kind: base64.b64encode(hashlib.sha256(re.findall(pattern, template, re.S)[0].encode()).digest())
+        for kind, pattern in (("style", r"<style>(.*?)</style>"), ("script", r"<script>(.*?)</script>"))
+    }
+    return (
+        "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
+        f"style-src 'sha256-{own['style'].decode()}'; script-src 'sha256-{own['script'].decode()}'"
+    )
+
+
+def _size(packed: browser.Packed, frames: int, by_error: bool) -> str:
+    height, width = packed.shape
+    order = " from the smallest error to the largest," if by_error else ""
+    shrunk = f", 1/{packed.shrink} of their size, to keep this page small" if packed.shrink > 1 else ""
+    return f"{packed.frames} of {frames:,},{order} at {width} × {height} pixels{shrunk}."
+
+
+def _lead(store: Store, figures: _Figures) -> str:
+    source, s = store.attributes["source"], figures.summary
+    name = escape(str(source.get("name", store.path.name)))
+    return (
+        f"{s['frames']:,} frames of {name} in {s['regions']:,} regions. "
+        "Each holds one category at nearly constant depth, so that its mean depth stands for its "
+        f"pixels&rsquo; to <b>{s['pixel_rmse']:.3f} m</b> (RMSE, mean over frames)."
+    )
+
+
+def _tiles(figures: _Figures) -> str:
+    s = figures.summary
+    test = figures.split.count("test")
+    shown = [
+        ("Frames", f"{s['frames']:,}", f"{s['frames'] - test:,} train, {test:,} test"),
+        ("Regions per frame", f"{s['regions_per_frame']:,.0f}", "median"),
+        ("Coverage", f"{100 * s['coverage']:.1f} %", "of the pixels with depth have a region"),
+        ("RMSE", f"{s['pixel_rmse']:.3f} m", "support against depth, mean over frames"),
+        ("AbsRel", f"{s['abs_rel']:.3f}", "mean of |support &minus; depth| / depth"),
+        ("δ<sub>1</sub>", f"{100 * s['delta1']:.1f} %", "of the pixels within a factor of 1.25"),
+        ("RMSE per region", f"{s['region_rmse']:.3f} m", "mean over regions, then frames"),
+        (
+            "Variance per region",
+            f"{s['region_variance']:.4f} m²",
+            f"{100 * s['instability']:.0f} % of the RMSE per region",
+        ),
+    ]
+    return "".join(f"<div><dt>{name}</dt><dd><b>{value}</b> {note}</dd></div>" for name, value, note in shown)
+
+
+def _distributions(figures: _Figures) -> str:
+    found = figures.distributions
+    shown = [
+        ("Regions per frame", "", found["regions_per_frame"], "", False),
+        ("Error per frame", "RMSE of the support", figures.rmse[figures.ranked], "m", False),
+        ("Region size", "", found["region_area"], "px", True),
+        # Below a millimetre there is only rounding.
+        ("Depth within a region", "standard deviation, 1 mm or more",
+         np.maximum(found["region_spread"], 1e-3), "m", True),
+    ]  # fmt: skip
+    return "".join(
+        f"<figure><figcaption><b>{title}</b> {note}</figcaption>"
+        f"{charts.histogram(values, title, unit, log)}</figure>"
+        for title, note, values, unit, log in shown
+        if values.size
+    )
+
+
+def _extremes(store: Store, figures: _Figures) -> str:
+    k = min(_EXTREMES, (len(figures.ranked) + 1) // 2)
+    worst = figures.ranked[max(k, len(figures.ranked) - _EXTREMES) :][::-1]
+    groups = {"Smallest error": figures.ranked[:k], "Largest error": worst}
+    return "".join(
+        f"<h3>{title}</h3><ul class=cards>{''.join(_card(store, figures, int(i)) for i in frames)}</ul>"
+        for title, frames in groups.items()
+        if len(frames)
+    )
+
+
+def _card(store: Store, figures: _Figures, position: int) -> str:
+    frame = read_frame(store, position)
+    pair = Image.fromarray(np.hstack([frame["rgb"], paint_regions(frame["region"])]))
+    pair.thumbnail((480, 480), Image.Resampling.BOX)
+    name = f"Frame {store.frame_id[position]}"
+    return (
+        f'<li><img src="data:image/jpeg;base64,{browser.jpeg(pair)}" alt="{name}: colour and regions" '
+        f'width="{pair.width}" height="{pair.height}"><b>{name}</b> RMSE {figures.rmse[position]:.3f} m '
+        f"<span>{figures.regions[position]} regions · {escape(figures.scene[position])}</span></li>"
+    )
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str, texts: int) -> str:
+    """Write a table of cells that are HTML already; the first ``texts`` columns are words."""
+    kinds = ["" if k < texts else " class=n" for k in range(len(head))]
+    top = "".join(f"<th scope=col{kind}>{cell}" for kind, cell in zip(kinds, head, strict=True))
+    body = "".join(
+        "<tr><th scope=row>"
+        + row[0]
+        + "".join(f"<td{k}>{c}" for k, c in zip(kinds[1:], row[1:], strict=True))
+        for row in rows
+    )
+    return (
+        f'<div class=scroll tabindex=0 role=region aria-label="{escape(caption)}"><table><caption>{caption}'
+        f"</caption><thead><tr>{top}<tbody>{body}</table></div>"
+    )
+
+
+def _comparison(comparison: Mapping[str, Any]) -> str:
+    rows = [row for row in comparison["rows"] if row["regions"] and row["rmse"]]
+    families = {
+        name: [row for row in rows if row["name"] == name] for name in {row["name"]: 0 for row in rows}
+    }
+    series = [
+        charts.Series(
+            name=name,
+            x=np.array([row["regions"] for row in family], float),
+            y=np.array([row["rmse"] for row in family], float),
+            leading=name.startswith(("region support", "this store")),
+        )
+        for name, family in families.items()
+    ]
+    title = "RMSE of the region means over the number of regions"
+    plot = charts.curves(series, title, "regions per frame", "RMSE (m)") if series else "No row has both."
+    own = next((row["regions"] for row in rows if row["name"] == "this store"), None)
+    equal = sorted(comparison.get("equal_counts", []), key=lambda table: table["regions"] != own)
+    tables = [(f"At {number(table['regions'])} regions per frame, read off the curves", table["rows"])
+              for table in equal]  # fmt: skip
+    tables.append(("All settings", comparison["rows"]))
+    keys = [key for key in COMPARED if any(key in row for row in comparison["rows"])]
+    told = [
+        f"<details{'' if k else ' open'}><summary>{caption}</summary>"
+        f"{_compared(caption, table, keys)}</details>"
+        for k, (caption, table) in enumerate(tables)
+    ]
+    frames = f" Means over {comparison['frames']:,} frames." if "frames" in comparison else ""
+    return (
+        "<section aria-labelledby=h-comparison><h2 id=h-comparison>Against other partitions</h2>"
+        "<p>How well do the means of a partition&rsquo;s regions explain the depth? Lower is better, "
+        f"and so is further to the left.{frames}</p><figure class=wide>"
+        f'<div class=scroll tabindex=0 role=region aria-label="Chart: {title}">{plot}</div></figure>'
+        "<p class=soft><i>Spread</i> is the standard deviation of depth in a pixel&rsquo;s region: median, "
+        "and 95th percentile; <i>recall</i> the share of depth edges that lie on a border of regions; "
+        "<i>across</i> the share of regions that hold both sides of a depth edge.</p>"
+        f"{''.join(told)}</section>"
+    )
+
+
+def _compared(caption: str, rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> str:
+    cells = [
+        [escape(f"{row['name']} {row.get('parameter') or ''}".strip())]
+        + ["&ndash;" if row.get(key) is None else format(float(row[key]), COMPARED[key][1]) for key in keys]
+        for row in rows
+    ]
+    return _table(["Partition", *(COMPARED[key][0] for key in keys)], cells, caption, texts=1)
+
+
+def _frame_table(store: Store, figures: _Figures) -> str:
+    def cell(value: float, form: str) -> str:
+        return format(value, form) if np.isfinite(value) else "&ndash;"
+
+    errors = (figures.rmse, figures.abs_rel, figures.delta1, figures.region_rmse)
+    rows = [
+        [str(store.frame_id[i]), escape(figures.scene[i]), figures.split[i], str(figures.regions[i]),
+         cell(100 * figures.covered[i], ".1f"), *(cell(values[i], ".4f") for values in errors)]
+        for i in range(len(store))
+    ]  # fmt: skip
+    head = ["Frame", "Scene", "Split", "Regions", "Covered (%)", "RMSE (m)", "AbsRel", "δ<sub>1</sub>",
+            "RMSE per region (m)"]  # fmt: skip
+    return _table(head, rows, f"All {len(rows):,} frames", texts=3)
+
+
+def _provenance(store: Store) -> str:
+    """List the root attributes that say what the store is made of, and how."""
+    a = store.attributes
+    shown = {
+        "Identity (SHA-256 of the content)": store.identity,
+        "Format": f"{a['format']} {a['format_version']}",
+        "Split": a["split_origin"],
+        "Parameters": a["parameters"],
+        "Source": a["source"],
+        "Camera (pixels)": a["intrinsics"] or "unknown",
+        "Versions": a["versions"],
+    }
+
+    def told(value: Any) -> str:
+        if isinstance(value, dict):
+            pairs = (
+                f"<span>{escape(str(k).replace('_', ' '))} <b>{escape(_plain(v))}</b></span>"
+                for k, v in value.items()
+            )
+            return f"<span class=pairs>{' '.join(pairs)}</span>"
+        return escape(str(value))
+
+    return "".join(f"<dt>{escape(name)}</dt><dd>{told(value)}</dd>" for name, value in shown.items())
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,121 @@
+"""Work in parallel: on threads of this process, and on the workers of a ``dask.distributed`` cluster."""
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import dask
+from dask.callbacks import Callback
+from dask.system import cpu_count
+
+from rsgt.inputs import InputError
+
+T = TypeVar("T")
+Progress = Callable[[int, int], None]
+
+CGROUP = Path("/sys/fs/cgroup")
+
+
+def available_memory() -> int:
+    """Bytes of memory that this process may use: the machine's, or what its container is limited to."""
+    limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    try:
+        own = Path("/proc/self/cgroup").read_text(encoding="utf-8").strip().rpartition(":")[2].lstrip("/")
+    except OSError:  # not Linux
+        own = ""
+    for file in ("memory.max", f"{own}/memory.max", "memory/memory.limit_in_bytes"):
+        try:
+            limits.append(int((CGROUP / file).read_text(encoding="ascii")))
+        except (OSError, ValueError):  # not in a container, or one without a limit: "max"
+            continue
+    return min(limits)
+
+
+def default_workers(bytes_each: int = 0) -> int:
+    """How many threads to use where nobody says.
+
+    One a core that this process may use, by its affinity and its container, but no more than hold
+    ``bytes_each`` in half of the memory.
+    """
+    cores: int = cpu_count()
+    return max(1, min(cores, available_memory() // 2 // bytes_each)) if bytes_each else cores
+
+
+def map_threads(
+    function: Callable[..., T],
+    items: Sequence[tuple[Any, ...]],
+    workers: int | None,
+    progress: Progress | None = None,
+    *,
+    done: int = 0,
+) -> list[T]:
+    """Call a function with each item's arguments on so many threads; the results in the items' order.
+
+    Parameters
+    ----------
+    function, items
+        What to call, and a tuple of arguments for each call.
+    workers
+        Threads; None = ``default_workers()``, 0 = in this very thread, one after another.
+    progress, done
+        Called with (calls done, calls in all) after each call; ``done`` of them were done before.
+    """
+    tasks = [dask.delayed(partial(function, *arguments), pure=False)() for arguments in items]
+    finished = done
+
+    def advance(*_: Any) -> None:
+        nonlocal finished
+        finished += 1
+        if progress:
+            progress(finished, done + len(items))
+
+    where: dict[str, Any] = (
+        {"scheduler": "synchronous"}
+        if workers == 0
+        else {"scheduler": "threads", "num_workers": workers or default_workers()}
+    )
+    with Callback(posttask=advance):
+        return list(dask.compute(*tasks, optimize_graph=False, **where))
+
+
+def run_on_cluster(
+    task: Callable[[int], int], todo: Sequence[int], address: str, progress: Progress | None, *, done: int
+) -> None:
+    """Run the tasks on a ``dask.distributed`` cluster; a lost worker's tasks go to the others.
+
+    Raises
+    ------
+    InputError
+        Where there is no scheduler, or it is lost; or where tasks kill every worker that takes them.
+    """
+    try:
+        from distributed import CancelledError, Client, KilledWorker, as_completed
+        from distributed.comm import CommClosedError
+    except ImportError as error:
+        raise InputError("--scheduler needs dask.distributed: pip install 'rsgt[distributed]'") from error
+    try:
+        client = Client(address, timeout=10)
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"--scheduler {address}: no Dask scheduler answers ({error})") from error
+    total = done + len(todo)
+    # What goes wrong is said below; the library would log it with a traceback as well.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    with client:
+        try:
+            futures = client.map(task, todo, pure=False, retries=2)
+            for count, future in enumerate(as_completed(futures), done + 1):
+                future.result()
+                if progress:
+                    progress(count, total)
+        except (CancelledError, TimeoutError, CommClosedError) as error:
+            raise InputError(
+                f"--scheduler {address}: was lost ({error}); run the same command again"
+            ) from error
+        except KilledWorker as error:
+            raise InputError(
+                f"--scheduler {address}: workers died over a shard ({error}), perhaps for want of memory; "
+                "give them more, or a smaller --shard-frames, and run the same command again"
+            ) from error

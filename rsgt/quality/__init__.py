@@ -1,0 +1,1 @@
+"""How good regions are: statistics, comparison with other partitions, verification."""

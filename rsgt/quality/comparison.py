@@ -1,0 +1,263 @@
+"""How well partitions explain the depth: the paper's Figure 2 in numbers."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rsgt.files import write_figure
+from rsgt.inputs import InputError
+from rsgt.parallel import Progress, map_threads
+from rsgt.quality.families import Frame, Partition, partitions
+from rsgt.quality.partitions import EDGE_RATIO, MEASURES, measure, target
+from rsgt.store.predictions import MapError
+from rsgt.store.reader import Store
+
+Array = npt.NDArray[Any]
+
+DEFAULT_SAMPLE = 100
+COUNTS = (50, 100, 400)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What ``compare`` measured.
+
+    Attributes
+    ----------
+    frame : int array
+        Positions in the store of the frames that were compared.
+    partitions, values : list, float array
+        The partitions, and (partition, frame, measure) with measures in the order of ``MEASURES``.
+    skipped : list of str
+        Why a frame with a predicted map was left out, a line a frame.
+    """
+
+    frame: Array
+    partitions: list[Partition]
+    values: Array
+    skipped: list[str] = field(default_factory=list)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Means over the frames, one row a partition, as plain JSON types; None = not to be had."""
+        return [
+            {"name": p.name, "parameter": p.parameter, **_plain(_frame_mean(values))}
+            for p, values in zip(self.partitions, self.values, strict=True)
+        ]
+
+    def curves(self) -> dict[str, list[dict[str, Any]]]:
+        """Rows of each family by ascending number of regions, a family of one setting being a point."""
+        families: dict[str, list[dict[str, Any]]] = {}
+        for row in self.rows():
+            families.setdefault(row["name"], []).append(row)
+        return {name: sorted(rows, key=lambda row: row["regions"] or 0) for name, rows in families.items()}
+
+    def at_count(self, count: float) -> list[dict[str, Any]]:
+        """Read each family's curve at ``count`` regions a frame; families that do not reach it are left out.
+
+        Between two settings a measure runs straight over the logarithm of the mean number of regions.
+        """
+        rows = self.rows()
+        found = []
+        for name in dict.fromkeys(row["name"] for row in rows):
+            if between := _settings_about(rows, name, count):
+                one, two, share = between
+                at = {
+                    key: (1 - share) * np.float64(rows[one][key]) + share * np.float64(rows[two][key])
+                    for key in MEASURES[1:]
+                }
+                found.append({"name": name, "parameter": "", "regions": float(count), **_plain(at)})
+        return found
+
+    def settings_about(self, name: str, count: float) -> tuple[int, int, float] | None:
+        """The two settings of a family about ``count`` regions a frame, and the second's share of the value.
+
+        As places in ``partitions``; None where the family's settings do not reach so far.
+        """
+        return _settings_about(self.rows(), name, count)
+
+    def document(self) -> dict[str, Any]:
+        """Return the whole comparison as plain JSON types."""
+        rows = self.rows()
+        own = [
+            row["regions"] for row in rows if row["name"] in ("this store", "prediction") and row["regions"]
+        ]
+        counts = [{"regions": n, "rows": self.at_count(n)} for n in sorted({*map(float, COUNTS), *own})]
+        return {
+            "frames": len(self.frame),
+            "skipped": self.skipped,
+            "edge_ratio": EDGE_RATIO,
+            "rows": rows,
+            "equal_counts": counts,
+        }
+
+
+def _settings_about(rows: Sequence[dict[str, Any]], name: str, count: float) -> tuple[int, int, float] | None:
+    own = sorted((row["regions"], k) for k, row in enumerate(rows) if row["name"] == name and row["regions"])
+    for (low, one), (high, two) in pairwise(own):
+        if low <= count <= high:
+            share = np.log(count / low) / np.log(high / low) if low < high else 0
+            return one, two, float(share)
+    return None
+
+
+def _plain(values: dict[str, Any]) -> dict[str, float | None]:
+    return {name: None if np.isnan(value) else float(value) for name, value in values.items()}
+
+
+def _frame_mean(values: Array) -> dict[str, float]:
+    """Mean of (frame, measure) over the frames that have the measure."""
+    known = ~np.isnan(values)
+    total = np.where(known, values, 0).sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        return dict(zip(MEASURES, total / known.sum(axis=0), strict=True))
+
+
+def sample_frames(available: Array, size: int, seed: int = 0) -> Array:
+    """Draw ``size`` of the available frames' positions, in ascending order; all where there are no more."""
+    if size < 1:
+        raise InputError(f"sample: got {size}, expected at least 1")
+    return np.sort(np.random.default_rng(seed).choice(available, min(size, len(available)), replace=False))
+
+
+def named_frames(store: Store, numbers: Sequence[int], available: Array) -> Array:
+    """Positions of the frames with these numbers (from 1, as in their source), ascending.
+
+    Raises
+    ------
+    InputError
+        Where the store has no such frame, or it is not available.
+    """
+    found = np.sort(store.positions(numbers))
+    missing = np.setdiff1d(found, available)
+    if missing.size:
+        raise InputError(f"frames: frame {store.frame_id[missing[0]]} is not in the prediction")
+    return found
+
+
+def compare(
+    store: Store,
+    frames: Array,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    predicted: Callable[[int], Array] | None = None,
+    only: Collection[str] = (),
+) -> Comparison:
+    """Measure every partition of ``guidance.partitions`` on some frames of a store.
+
+    Parameters
+    ----------
+    store
+        A finished store.
+    frames
+        Positions in the store, for example ``sample_frames``'.
+    workers
+        Threads; default one per core. Each works on one frame at a time.
+    progress
+        Called with (frames done, frames in all).
+    predicted
+        Function from a frame's position to a network's regions (y, x), to compare as well; 0 = none.
+    only
+        Names of the families to measure; empty = all.
+
+    Raises
+    ------
+    InputError
+        Where scikit-image is missing, there is no family of a name in ``only``, or not one frame's predicted
+        map is one.
+    """
+    every = partitions(store.class_names, predicted=predicted is not None)
+    names = dict.fromkeys(p.name for p in every)
+    for name in only:
+        if name not in names:
+            raise InputError(f"only: got {name!r}, expected some of: {'; '.join(names)}")
+    chosen = [p for p in every if not only or p.name in only]
+
+    def work(k: int) -> list[list[float]] | str:
+        rgb, depth, semantic, instance, region = (
+            store.read(name, k, k + 1)[0] for name in ("rgb", "depth", "semantic", "instance", "region")
+        )
+        try:
+            found_by = None if predicted is None else predicted(k)
+        except MapError as error:
+            return str(error)
+        frame, goal = Frame(rgb, depth, semantic, instance, region, found_by), target(depth, region)
+        return [[*measure(p.regions(frame), goal).values()] for p in chosen]
+
+    found = map_threads(work, [(k,) for k in frames.tolist()], workers, progress)
+    values = [one for one in found if not isinstance(one, str)]
+    skipped = [one for one in found if isinstance(one, str)]
+    if not values:
+        raise InputError(f"{skipped[0]}; none of its {len(frames)} frames can be compared")
+    compared = frames[[not isinstance(one, str) for one in found]]
+    return Comparison(compared, chosen, np.array(values).transpose(1, 0, 2), skipped)
+
+
+PANELS = {
+    "rmse": "RMSE of the region means (m)",
+    "spread_p95": "Spread of depth in a region, 95th percentile (m)",
+    "edge_recall": "Depth edges on a border of regions",
+    "cross_share": "Regions on both sides of a depth edge",
+}
+_METRES = ("rmse", "spread_p95")
+_OURS = ("#0f766e", "#14a89b", "#5b8c2a", "#0b4f6c")
+_OTHERS = ("#b4533c", "#e08a1e", "#7a56a8", "#2f6fae", "#a8487f", "#8a6d1d", "#6b7280")
+
+
+def _looks(names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Give each family a colour and a mark of its own: ours thick and green, what was found alone black."""
+    ours, others, looks = iter(_OURS * 2), iter(_OTHERS * 2), {}
+    for k, name in enumerate(names):
+        mark: dict[str, Any] = {"marker": "osD^vPXph8<>"[k % 12], "markersize": 5, "linewidth": 1.2}
+        if name.startswith("region support"):
+            mark |= {"color": next(ours), "linewidth": 2.4}
+        elif name in ("this store", "prediction"):
+            mark |= {"color": "black", "marker": "*", "markersize": 11, "zorder": 3}
+            mark |= {} if name == "this store" else {"markerfacecolor": "white"}
+        else:
+            mark["color"] = next(others)
+        looks[name] = mark
+    return looks
+
+
+def plot(comparison: Comparison, path: Path) -> None:
+    """Draw four measures over the number of regions: a curve a family, a point where it has no setting."""
+    from matplotlib.figure import Figure  # here, since it takes longer to import than all the rest
+    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+
+    from rsgt.page.pictures import check_suffix
+
+    check_suffix(path)
+    figure = Figure(figsize=(11, 8.6), layout="constrained")
+    panels = figure.subplots(2, 2).ravel()
+    curves = comparison.curves()
+    looks = _looks([*curves])
+    for axes, (measure_name, title) in zip(panels, PANELS.items(), strict=True):
+        for name, rows in curves.items():
+            x, y = ([row[key] for row in rows] for key in ("regions", measure_name))
+            axes.plot(x, y, linestyle="-" if len(rows) > 1 else "none", label=name, **looks[name])
+        axes.set_title(title, loc="left", fontsize=11)
+        axes.set(xlabel="regions per frame")
+        shown = [row for rows in curves.values() for row in rows if row["regions"]]
+        scales = []
+        if shown:  # a logarithmic scale needs something above 0
+            axes.set_xscale("log")
+            scales.append(axes.xaxis)
+        if measure_name in _METRES and any(row[measure_name] for row in shown):
+            axes.set_yscale("log")
+            scales.append(axes.yaxis)
+        elif measure_name not in _METRES:
+            axes.set_ylim(0, 1.02)
+        for axis in scales:
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter(ScalarFormatter())
+            axis.set_minor_formatter(NullFormatter())
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=4, frameon=False)
+    write_figure(path, figure, dpi=120)

@@ -1,0 +1,358 @@
+"""How well a store's region support stands for its depth: per frame, per category, and over the store."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rsgt.files import write_figure
+from rsgt.inputs import InputError
+from rsgt.parallel import map_threads
+from rsgt.regions import kernels
+from rsgt.store import schema
+from rsgt.store.predictions import MapError, open_prediction
+from rsgt.store.reader import Store
+
+Array = npt.NDArray[Any]
+Row = dict[str, Any]
+
+ERRORS = ("rmse", "abs_rel", "sq_rel", "delta1", "delta2", "delta3")
+AGAINST = ("depth", "support")
+QUANTILES = {"minimum": 0.0, "p5": 0.05, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95, "maximum": 1.0}
+DISTRIBUTIONS = {
+    "regions_per_frame": "regions per frame",
+    "region_area": "pixels per region",
+    "region_spread": "standard deviation of depth in a region (m)",
+}
+
+_FIGURES = 9
+"""Figures of a predicted map against one other: ``kernels.map_errors`` and the two regional ones."""
+
+_PART = 32
+"""Frames read at once: zarr decodes whole shards at twice the rate of single frames."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapErrors:
+    """Errors of one map against another, one value a frame; NaN where the frame has none.
+
+    Attributes
+    ----------
+    errors : dict of float arrays
+        Keys of ``ERRORS``, over the valid pixels; ``rmse`` and ``sq_rel`` in metres.
+    region_rmse, region_variance : float array
+        Mean over the frame's regions of the root mean square error (m) and of the error's variance (m²).
+        Source: the paper, "Per-region statistics".
+    """
+
+    errors: dict[str, Array]
+    region_rmse: Array
+    region_variance: Array
+
+    def summary(self) -> dict[str, Any]:
+        """Means over the frames that have the figure."""
+        rmse, variance = _mean(self.region_rmse), _mean(self.region_variance)
+        return {
+            "pixel_rmse": _mean(self.errors["rmse"]),
+            **{name: _mean(self.errors[name]) for name in ERRORS[1:]},
+            "region_rmse": rmse,
+            "region_variance": variance,
+            "instability": variance / rmse if rmse > 0 else 0.0,
+        }
+
+    def columns(self, prefix: str = "") -> dict[str, Array]:
+        """Columns of a table with a row a frame."""
+        regional = {"region_rmse": self.region_rmse, "region_variance": self.region_variance}
+        return {prefix + name: values for name, values in (self.errors | regional).items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statistics(MapErrors):
+    """Figures of a store's support against its depth, one value a frame.
+
+    For a region's own mean depth the two regional figures follow from the variance of its depth, which the
+    regions' table holds.
+
+    Attributes
+    ----------
+    frame, number, split : int array
+        Position in the store, number (from 1) in the source, 0 = train and 1 = test.
+    regions : int array
+        Number of regions.
+    valid, covered : int array
+        Pixels with valid depth, and those of them that have a region.
+    table : dict of arrays
+        The regions of these frames: columns ``semantic``, ``area``, ``depth_mean`` and ``depth_variance`` of
+        ``schema.REGION_ARRAYS``, and ``owner``, the place of the region's frame in ``frame``.
+    class_names : list of str
+        Names of the categories 1, 2, ….
+    prediction : dict of MapErrors
+        A predicted map against the depth and against the support, keys of ``AGAINST``; empty without one.
+    skipped : list of str
+        Why a frame's predicted map was not judged, a line a frame.
+    """
+
+    frame: Array
+    number: Array
+    split: Array
+    regions: Array
+    valid: Array
+    covered: Array
+    table: dict[str, Array]
+    class_names: list[str]
+    prediction: dict[str, MapErrors]
+    skipped: list[str]
+
+    def summary(self) -> dict[str, Any]:
+        """Return the store's figures: counts and means over the frames."""
+        return {
+            "frames": len(self.frame),
+            "regions": int(self.regions.sum()),
+            "regions_per_frame": float(np.median(self.regions)),
+            "coverage": float(self.covered.sum() / max(1, self.valid.sum())),
+            **super().summary(),
+        }
+
+    def document(self) -> dict[str, Any]:
+        """Return summary, distributions and what was found of a prediction, as plain JSON types.
+
+        None is what no frame has.
+        """
+        found = _plain(self.summary())
+        found["distributions"] = {name: _quantiles(values) for name, values in self.distributions().items()}
+        if self.prediction:
+            against = {f"against_{name}": _plain(e.summary()) for name, e in self.prediction.items()}
+            found["prediction"] = against
+            found["skipped"] = self.skipped
+        return found
+
+    def distributions(self) -> dict[str, Array]:
+        """Values under the keys of ``DISTRIBUTIONS``, one a frame or one a region."""
+        return {
+            "regions_per_frame": self.regions,
+            "region_area": self.table["area"],
+            "region_spread": np.sqrt(self.table["depth_variance"]),
+        }
+
+    def frames(self) -> list[Row]:
+        """One row a frame: its number in the source, split, counts and errors; None where it has no depth."""
+        columns = {
+            "frame": self.number,
+            "split": np.array(list(schema.SPLITS))[self.split],
+            "regions": self.regions,
+            "valid": self.valid,
+            "covered": self.covered,
+            **self.columns(),
+        }
+        for name, errors in self.prediction.items():
+            columns |= errors.columns(f"prediction_{name}_")
+        return [
+            _plain(dict(zip(columns, row, strict=True)))
+            for row in zip(*(column.tolist() for column in columns.values()), strict=True)
+        ]
+
+    def categories(self) -> list[Row]:
+        """One row a category that has regions, by id; from the regions' table alone.
+
+        ``region_rmse`` and ``region_variance`` are means over the category's regions of all frames, and
+        ``instability`` their ratio; ``pixels`` and ``share`` count the pixels of those regions,
+        ``region_area`` is the median and ``depth_mean`` goes over pixels.
+        """
+        if not self.table["semantic"].size:
+            return []
+        order = np.argsort(self.table["semantic"], kind="stable")
+        table = {name: values[order] for name, values in self.table.items()}
+        present, first = np.unique(table["semantic"], return_index=True)
+        rows = []
+        for k, begin, end in zip(present.tolist(), first, [*first[1:], order.size], strict=True):
+            mine = {name: values[begin:end] for name, values in table.items()}
+            area, variance = mine["area"], float(mine["depth_variance"].mean())
+            rmse = float(np.sqrt(mine["depth_variance"]).mean())
+            rows.append({
+                "category": k,
+                "name": self.class_names[k - 1] if k else "unlabelled",
+                "frames": np.unique(mine["owner"]).size,
+                "regions": area.size,
+                "pixels": int(area.sum()),
+                "share": float(area.sum() / table["area"].sum()),
+                "region_area": float(np.median(area)),
+                "depth_mean": float(np.average(mine["depth_mean"], weights=area)),
+                "region_rmse": rmse,
+                "region_variance": variance,
+                "instability": variance / rmse if rmse > 0 else 0.0,
+            })  # fmt: skip
+        return rows
+
+
+def _mean(values: Array) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else float("nan")
+
+
+def _plain(row: Row) -> Row:
+    """Put None in the place of NaN, which JSON and CSV do not know."""
+    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()}
+
+
+def _quantiles(values: Array) -> dict[str, float | None]:
+    """Mean and ``QUANTILES`` of one distribution; None where it is empty."""
+    if not values.size:
+        return dict.fromkeys(("mean", *QUANTILES))
+    found = np.quantile(values, list(QUANTILES.values()))
+    return {"mean": float(values.mean()), **dict(zip(QUANTILES, found.tolist(), strict=True))}
+
+
+def select_frames(store: Store, split: str | None) -> Array:
+    """Positions of a split's frames in the store; all for None."""
+    if split is None:
+        return np.arange(len(store))
+    if split not in schema.SPLITS:
+        raise InputError(f"split: got {split!r}, expected {' or '.join(schema.SPLITS)}")
+    frames = np.flatnonzero(store.split == schema.SPLITS[split])
+    if not frames.size:
+        raise InputError(f"{store.path}: no frame is in split {split!r}")
+    return frames
+
+
+def _part(
+    store: Store, frames: Array, predicted: Callable[[int], Array] | None
+) -> tuple[list[list[float]], list[str]]:
+    """Figures of some frames that lie close together, 8 of each and 18 more with a prediction.
+
+    They are ``map_errors`` of the support against the depth and the number of covered pixels; then of the
+    prediction, against each of ``AGAINST``, ``map_errors`` and the two regional figures, NaN where its map
+    is none. Beside them, why so.
+    """
+    first, last = int(frames[0]), int(frames[-1]) + 1
+    depths, supports = store.read("depth", first, last), store.read("support", first, last)
+    regions = store.read("region", first, last) if predicted else depths
+    found, skipped = [], []
+    for k in frames.tolist():
+        depth, support, region = depths[k - first], supports[k - first], regions[k - first]
+        row = [*kernels.map_errors(support, depth), np.count_nonzero((support > 0) & (depth > 0))]
+        if predicted:
+            try:
+                estimate = predicted(k)
+            except MapError as error:
+                skipped.append(str(error))
+                row += [math.nan] * (len(AGAINST) * _FIGURES)
+            else:
+                for reference in (depth, support):
+                    row += kernels.map_errors(estimate, reference).tolist()
+                    row += [_mean(v) for v in kernels.region_errors(estimate, reference, region, depth)]
+        found.append(row)
+    return found, skipped
+
+
+def _pixel_errors(sums: Array) -> dict[str, Array]:
+    """Turn ``kernels.map_errors`` of each frame, (frame, 7), into ``ERRORS``."""
+    with np.errstate(invalid="ignore"):
+        ratios = sums[:, 1:] / np.where(sums[:, :1] > 0, sums[:, :1], np.nan)
+    ratios[:, 0] = np.sqrt(ratios[:, 0])
+    return dict(zip(ERRORS, ratios.T, strict=True))
+
+
+def _region_rows(store: Store, frames: Array) -> dict[str, Array]:
+    """Columns of the regions' table for some frames, and ``owner``."""
+    count = np.diff(store.region_start)
+    place = np.full(len(store), -1)
+    place[frames] = np.arange(len(frames))
+    owner = np.repeat(place, count)
+    wanted = owner >= 0
+    names = ("semantic", "area", "depth_mean", "depth_variance")
+    return {
+        "owner": owner[wanted],
+        **{name: store.column(f"regions/{name}")[wanted] for name in names},
+    }
+
+
+def statistics(
+    store: Store, split: str | None = None, workers: int | None = None, prediction: Path | None = None
+) -> Statistics:
+    """Compare the support of a store with its depth, part of a shard by part of a shard.
+
+    Parameters
+    ----------
+    store
+        A finished store.
+    split
+        ``"train"``, ``"test"`` or None for all frames.
+    workers
+        Threads; default one per core. Each holds one part of a shard at a time.
+    prediction
+        Predicted depth or support, as ``open_prediction`` takes it, to compare with depth and support; the
+        figures are then of the frames that it has.
+
+    Raises
+    ------
+    InputError
+        Where ``open_prediction`` does, or not one of its maps can be judged.
+    """
+    frames, predicted = select_frames(store, split), None
+    if prediction is not None:
+        frames, predicted = open_prediction(prediction, store, frames)
+    part = min(store.shard_frames, _PART)
+    cuts = np.flatnonzero(np.diff(frames // part)) + 1
+    parts = [(store, some, predicted) for some in np.split(frames, cuts)]
+    judged = map_threads(_part, parts, workers)
+    figures = np.concatenate([rows for rows, _ in judged])
+    skipped = [line for _, lines in judged for line in lines]
+    if predicted and len(skipped) == len(frames):
+        raise InputError(f"{skipped[0]}; none of its {len(frames)} frames can be judged")
+
+    table = _region_rows(store, frames)
+    count = np.bincount(table["owner"], minlength=len(frames))
+    with np.errstate(invalid="ignore"):
+        rmse = np.bincount(table["owner"], np.sqrt(table["depth_variance"]), len(frames)) / count
+        variance = np.bincount(table["owner"], table["depth_variance"], len(frames)) / count
+    return Statistics(
+        errors=_pixel_errors(figures[:, :7]),
+        region_rmse=rmse,
+        region_variance=variance,
+        frame=frames,
+        number=store.frame_id[frames],
+        split=store.split[frames],
+        regions=count,
+        valid=figures[:, 0].astype(np.int64),
+        covered=figures[:, 7].astype(np.int64),
+        table=table,
+        class_names=store.class_names,
+        prediction={
+            name: MapErrors(
+                errors=_pixel_errors(figures[:, at : at + 7]),
+                region_rmse=figures[:, at + 7],
+                region_variance=figures[:, at + 8],
+            )
+            for name, at in zip(AGAINST, (8, 8 + _FIGURES), strict=True)
+            if predicted
+        },
+        skipped=skipped,
+    )
+
+
+def plot(found: Statistics, path: Path) -> None:
+    """Draw the distributions, and each frame's error over its number of regions, into a picture file."""
+    from matplotlib.figure import Figure  # here, since it takes longer to import than all the rest
+
+    from rsgt.page.pictures import check_suffix
+
+    check_suffix(path)
+    figure = Figure(figsize=(11, 8), layout="constrained")
+    panels = figure.subplots(2, 2).ravel()
+    for axes, (name, values) in zip(panels, found.distributions().items(), strict=False):
+        # Below a millimetre of spread there is only rounding.
+        shown = np.maximum(values, 1e-3) if name == "region_spread" else values
+        log = name != "regions_per_frame" and values.size > 0
+        bars = np.geomspace(shown.min(), 1.001 * shown.max(), 60) if log else 40
+        axes.hist(shown, bars, color="#0f766e")
+        axes.set(xscale="log" if log else "linear", xlabel=DISTRIBUTIONS[name])
+        axes.set_ylabel("frames" if name == "regions_per_frame" else "regions")
+    panels[3].scatter(found.regions, found.errors["rmse"], s=8, alpha=0.4, color="#0f766e")
+    panels[3].set(xlabel="regions of the frame", ylabel="RMSE of the support (m)")
+    for axes in panels:
+        axes.spines[["top", "right"]].set_visible(False)
+    write_figure(path, figure, dpi=120)

@@ -1,0 +1,249 @@
+"""Re-read a whole store and hold it against its checksums, its schema and Algorithm 1 itself."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rsgt.builder import Parameters, cluster, region_table
+from rsgt.inputs import InputError
+from rsgt.parallel import map_threads
+from rsgt.regions import kernels
+from rsgt.sources.source import Source
+from rsgt.store import reader, schema
+from rsgt.store.encoding import encoding_problems
+from rsgt.store.reader import DamageError, Store
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is off: the frame's number in its source (None = the store as a whole) and what."""
+
+    frame: int | None
+    message: str
+
+    def __str__(self) -> str:
+        return self.message if self.frame is None else f"frame {self.frame}: {self.message}"
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Outcome of ``verify``."""
+
+    frames: int
+    shards: int
+    regions: int
+    compared_with_source: int
+    problems: list[Problem] = field(default_factory=list)
+
+
+def frame_problems(maps: dict[str, Array], table: dict[str, Array], parameters: Parameters) -> Iterator[str]:
+    """Say what is wrong with one frame, as far as the frame itself tells.
+
+    Parameters
+    ----------
+    maps
+        ``depth``, ``semantic``, ``instance``, ``region`` and ``support`` of the frame, each (y, x).
+    table
+        The frame's rows of the regions' table.
+    parameters
+        What the store says that it was built with.
+    """
+    depth, region, support = maps["depth"], maps["region"], maps["support"]
+    n = int(region.max(initial=0))
+    if not ((depth >= 0) & np.isfinite(depth)).all():
+        yield "depth has values that are NaN, infinite or negative"
+        return
+    if region.min(initial=0) < 0 or len(np.unique(region[region > 0])) != n:
+        yield f"region labels are not dense from 1 to {n}"
+        return
+    if parameters.variant == "default":
+        expected = depth > 0
+        if parameters.unlabelled == "ignore":
+            expected &= maps["semantic"] > 0
+        wrong = np.count_nonzero((region > 0) != expected)
+        if wrong:
+            yield f"{wrong} pixels have a region and should not, or the other way round"
+        pieces = kernels.count_pieces(region)
+        if pieces != n:
+            yield f"{n} regions fall into {pieces} connected pieces"
+        first = np.unique(region[region > 0], return_index=True)[1]
+        if (np.diff(first) < 0).any():
+            yield "region labels are not in raster order"
+    computed = region_table(region, depth, maps["semantic"])
+    for name, values in computed.items():
+        if not np.array_equal(values, table[name]):
+            yield f"column {name} of the regions' table disagrees with the maps"
+    mean = np.concatenate([[0], computed["depth_mean"]]).astype(np.float32)
+    apart = np.abs(support - mean[region]).max(initial=0)
+    if apart > 1e-5:
+        yield f"support is up to {apart:.3g} m off the mean depth of its region"
+    again = cluster(depth, maps["semantic"], maps["instance"], parameters)
+    for name, values in (("region", again.region), ("support", again.support.astype(np.float32))):
+        differing = np.count_nonzero(values != maps[name])
+        if differing:
+            yield f"{name} differs from Algorithm 1 on the stored depth and labels at {differing} pixels"
+
+
+def _differing_maps(opened: Store, source: Source, k: int, parameters: Parameters) -> Iterator[str]:
+    position = [source.frame_ids.index(int(opened.frame_id[k]))]
+    stored: dict[str, Array] = {
+        "rgb": source.rgb(position),
+        "depth": source.depth(position, parameters.depth),
+        "semantic": source.semantic(position, parameters.labels),
+        "instance": source.instance(position),
+    }
+    for name, values in stored.items():
+        if not np.array_equal(values, opened.read(name, k, k + 1)):
+            yield f"{name} differs from the source"
+
+
+def _source_problems(
+    opened: Store, source: Source, parameters: Parameters, sample: int, seed: int
+) -> tuple[list[Problem], int]:
+    """Hold a store against its source: what it says of itself, and some frames; returns their number."""
+    if source.identity()["fingerprint"] != opened.attributes["source"]["fingerprint"]:
+        return [Problem(None, f"{source.path} is another file than the store was built from")], 0
+    scene_of = dict(zip(source.frame_ids, source.scenes, strict=True))
+    pairs = {
+        "class names": (opened.class_names, list(source.class_names(parameters.labels))),
+        "scenes": (
+            [opened.scene_names[k] for k in opened.scene],
+            [scene_of.get(number) for number in opened.frame_id.tolist()],
+        ),
+        "intrinsics": (opened.attributes["intrinsics"], source.intrinsics),
+    }
+    problems = [
+        Problem(None, f"{name}: differ from the source's") for name, (a, b) in pairs.items() if a != b
+    ]
+    size = min(sample, len(opened))
+    picks = sorted(np.random.default_rng(seed).choice(len(opened), size, replace=False).tolist())
+    for k in picks:
+        found = _differing_maps(opened, source, k, parameters)
+        problems += [Problem(int(opened.frame_id[k]), message) for message in found]
+    return problems, len(picks)
+
+
+def _check_part(opened: Store, start: int, stop: int, parameters: Parameters) -> list[Problem]:
+    problems = []
+    for k in range(start, stop):
+        number = int(opened.frame_id[k])
+        maps = {}
+        for spec in schema.FRAME_ARRAYS:
+            try:
+                maps[spec.name] = opened.read(spec.name, k, k + 1)[0]
+            except InputError:
+                problems.append(Problem(number, f"{spec.name} can't be decoded: its checksum does not hold"))
+        if len(maps) == len(schema.FRAME_ARRAYS):
+            found = frame_problems(maps, opened.region_table(k), parameters)
+            problems += [Problem(number, message) for message in found]
+    return problems
+
+
+def _schema_problems(opened: Store) -> Iterator[str]:
+    """Say in what the arrays are other than the schema has them, for the frames that the records name."""
+    shards = opened.attributes["shards"]
+    n, shard = shards[-1]["frames"][1], shards[0]["frames"][1]
+    try:
+        frame = (n, *opened.shape)
+        regions = opened.array("regions/label").shape
+        shapes: dict[str, tuple[int, ...]] = {"frame": (n,), "frame_bound": (n + 1,), "region": regions}
+        for name, spec in reader.ARRAYS.items():
+            shape = (*frame, 3)[: len(spec.axes)] if spec.per_frame else shapes[spec.axes[0]]
+            free = ("class_names",) if name == "semantic" else ("scene_names",) if name == "scene" else ()
+            problems = encoding_problems(
+                opened.array(name), spec, shape, shard=shard if spec.per_frame else None, free=free
+            )
+            yield from (f"array {name}: {problem}" for problem in problems)
+    except (
+        InputError,
+        ValueError,
+    ) as error:  # an array that is missing, can't be opened, or has another rank
+        yield str(error)
+
+
+def _unrecorded(opened: Store) -> Iterator[str]:
+    """Chunks of the arrays that are not sharded, which readers hold against their records alone."""
+    for name in sorted(reader.ARRAYS.keys() - reader.SPECS.keys()):
+        for file in (opened.path / name / "c").rglob("*"):
+            chunk = file.relative_to(opened.path).as_posix()
+            if file.is_file() and chunk not in opened.attributes["files"]:
+                yield chunk
+
+
+def _record_problems(opened: Store) -> tuple[list[str], bool]:
+    """Say what a store's own records find wrong, and whether its frames can be looked into all the same."""
+    if problem := reader.root_problem(opened.attributes):
+        return [problem], False
+    problems = [f"{file}: {problem}" for file, problem in opened.problems(whole=True)]
+    problems += [f"{file}: has no record in zarr.json" for file in _unrecorded(opened)]
+    try:
+        Parameters(**opened.attributes["parameters"])
+    except (TypeError, InputError) as error:
+        return [*problems, f"zarr.json: its parameters are none ({error})"], False
+    if off := [*_schema_problems(opened)]:
+        return problems + off, False
+    try:
+        if reader.content_hash_of(opened) != opened.identity:
+            problems.append(
+                "an index array, the regions' table or a record was altered: content hash differs"
+            )
+    except DamageError as error:
+        return problems or [str(error)], False
+    return problems, True
+
+
+def verify(
+    path: str | Path,
+    *,
+    source: Source | None = None,
+    sample: int = 16,
+    seed: int = 0,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Verification:
+    """Check a store: files and checksums, schema, the invariants on every frame, Algorithm 1 run again.
+
+    Parameters
+    ----------
+    path
+        The store.
+    source
+        Compare ``sample`` frames, drawn with ``seed``, with this source, value by value.
+    workers
+        Threads; default one per core.
+    progress
+        Called with (shards done, shards in all).
+
+    Returns
+    -------
+    Verification
+        Its ``problems`` are empty where the store is sound.
+
+    Raises
+    ------
+    InputError
+        Where there is no finished store.
+    """
+    try:
+        opened = reader.find_store(path)
+    except DamageError as error:
+        return Verification(0, 0, 0, 0, [Problem(None, str(error))])
+    found, readable = _record_problems(opened)
+    problems = [Problem(None, message) for message in found]
+    if not readable:
+        return Verification(0, 0, 0, 0, problems)
+    parameters = Parameters(**opened.attributes["parameters"])
+    shards = opened.attributes["shards"]
+    parts = [(opened, *shard["frames"], parameters) for shard in shards]
+    problems += [problem for part in map_threads(_check_part, parts, workers, progress) for problem in part]
+    compared = 0
+    if source is not None:
+        of_source, compared = _source_problems(opened, source, parameters, sample, seed)
+        problems += of_source
+    return Verification(len(opened), len(shards), int(opened.region_start[-1]), compared, problems)

@@ -1,0 +1,217 @@
+"""Algorithm 1 of the paper: one frame's depth and labels in, its region support out."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from rsgt.inputs import InputError, unit_doubt
+from rsgt.regions import kernels
+
+Variant = Literal["default", "published"]
+Unlabelled = Literal["cluster", "ignore"]
+Split = Literal["equal", "log", "natural"]
+
+DEFAULT_BINS = 10
+DEFAULT_MIN_SIZE = 32
+
+MOST_BINS = 10_000
+"""A millimetre each over NYU's ten metres; memory grows with the steps of every segment."""
+
+_LARGEST = 2**31 - 1
+
+FURTHEST_MEDIAN_M = 500.0
+"""No frame's median depth is above, indoors or out; a room's in millimetres is, from half a metre on."""
+
+
+@dataclass(frozen=True)
+class RegionSupport:
+    """The region support of one frame; every map is (y, x).
+
+    Attributes
+    ----------
+    region : int32 array
+        Label of each pixel's region, 1 to R; 0 = no region.
+    support : float32 array (float64 for the published variant)
+        Mean depth of the pixel's region in metres; 0 = no region.
+    segment : int32 array
+        What was split by depth, from 1: connected segments (default) or categories in descending order
+        of their id, the paper's instances (published); 0 = none.
+    """
+
+    region: npt.NDArray[np.int32]
+    support: npt.NDArray[Any]
+    segment: npt.NDArray[np.int32]
+
+
+def region_support(
+    depth_m: npt.ArrayLike,
+    semantic: npt.ArrayLike,
+    instance: npt.ArrayLike | None = None,
+    *,
+    variant: Variant = "default",
+    bins: int = DEFAULT_BINS,
+    min_size: int = DEFAULT_MIN_SIZE,
+    unlabelled: Unlabelled = "cluster",
+    split: Split = "equal",
+    groups: int | None = None,
+    unit_known: bool = False,
+) -> RegionSupport:
+    """Split a frame into regions of one category at nearly constant depth.
+
+    Parameters
+    ----------
+    depth_m
+        (y, x) float, depth in metres. Not finite, <= 0 or masked is invalid and belongs to no region; the
+        published variant knows no invalid depth and takes 0 for a depth. Integers, and a median above
+        500 m, are refused: they are millimetres.
+    semantic
+        (y, x) integer 0..65535, category; 0 or masked = unlabelled.
+    instance
+        (y, x) integer 0..65535, counter of the object within its category; 0 or masked = none. Segments
+        then end where category or instance change. Default variant only.
+    variant
+        ``"default"`` gives every valid pixel a region; ``"published"`` reproduces the paper's code.
+    bins
+        Number of equal depth steps over the frame's depth range, 1 to 10,000.
+    min_size
+        Regions of fewer pixels join a neighbour; up to 1 keeps all. Not used by ``"published"``.
+    unlabelled
+        ``"cluster"`` treats unlabelled pixels as a category, ``"ignore"`` leaves them without region, as
+        the published variant always does.
+    split
+        By depth in equal steps (the paper), in steps of equal ratio (``"log"``), or by ``"natural"`` breaks,
+        which leave the least squared error. ``"published"`` knows the first.
+    groups
+        How many groups natural breaks make of the frame, at least one a segment; None = as many as equal
+        steps make of it. Connected pieces of a group are regions of their own.
+    unit_known
+        These are metres for sure; else a frame of which half is above ``FURTHEST_MEDIAN_M`` is refused.
+
+    Returns
+    -------
+    RegionSupport
+
+    Raises
+    ------
+    InputError
+        Where shapes differ, values are out of range or no metres, or an option does not fit.
+
+    Notes
+    -----
+    Source: the paper, Algorithm 1; see ``docs/algorithm.md``. Labels are canonical, so that equality is
+    ``==``: in raster order of first appearance (default) or in descending order of support (published).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> depth = np.array([[1.0, 1.0, 4.0, 4.0]])
+    >>> region_support(depth, np.ones((1, 4), int), min_size=1).region
+    array([[1, 1, 2, 2]], dtype=int32)
+    """
+    check_options(variant, bins, min_size, unlabelled)
+    check_split(variant, split, groups)
+    depth = _depth(depth_m, unit_known)
+    category = _labels("semantic", semantic, depth.shape)
+    if variant == "published":
+        if instance is not None:
+            raise InputError("instance: the published variant knows categories only; omit it")
+        if not np.isfinite(depth).all():
+            raise InputError("depth_m: the published variant needs finite depth; use variant='default'")
+        return RegionSupport(*kernels.published_region_support(depth.astype(np.float64), category, bins))
+    key = _segment_key(category, instance)
+    frame = depth, key, unlabelled == "ignore", bins, min_size
+    if split == "natural":
+        return RegionSupport(*kernels.natural_region_support(*frame, groups or 0))
+    return RegionSupport(*kernels.default_region_support(*frame, split == "log"))
+
+
+def check_options(variant: str, bins: int, min_size: int, unlabelled: str) -> None:
+    """Raise an InputError where an option of ``region_support`` does not exist or is out of range."""
+    if variant not in get_args(Variant):
+        raise InputError(f"variant: got {variant!r}, expected 'default' or 'published'")
+    _check_number("bins", bins, 1, MOST_BINS)
+    _check_number("min_size", min_size, 0, _LARGEST)
+    if unlabelled not in get_args(Unlabelled):
+        raise InputError(f"unlabelled: got {unlabelled!r}, expected 'cluster' or 'ignore'")
+
+
+def _check_number(name: str, value: Any, least: int, most: int) -> None:
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or not least <= value <= most:
+        raise InputError(
+            f"{name}: got {value!r}, expected at least {least} and at most {most}, a whole number"
+        )
+
+
+def check_split(variant: str, split: str, groups: int | None) -> None:
+    """Raise an InputError where a split does not exist or does not fit the variant or the groups."""
+    if split not in get_args(Split):
+        raise InputError(f"split: got {split!r}, expected one of {', '.join(get_args(Split))}")
+    if variant == "published" and split != "equal":
+        raise InputError(f"split: got {split!r}, but the published variant has equal steps only")
+    if groups is not None and split != "natural":
+        raise InputError(f"groups: got {groups} with split {split!r}; only 'natural' takes a number")
+    if groups is not None:
+        _check_number("groups", groups, 1, _LARGEST)
+
+
+def _segment_key(category: npt.NDArray[np.uint16], instance: npt.ArrayLike | None) -> npt.NDArray[Any]:
+    """Number that is equal where category, and instance if there is one, are equal; 0 = unlabelled."""
+    if instance is None:
+        return category
+    key = category.astype(np.uint32) << 16 | _labels("instance", instance, category.shape)
+    key[category == 0] = 0  # what has no category has no instance either
+    return key
+
+
+def _array(name: str, values: npt.ArrayLike, masked: float) -> npt.NDArray[Any]:
+    """Make an array of what a caller has: NumPy's, xarray's, a tensor in main memory, nested lists.
+
+    A masked value becomes ``masked``, for NumPy alone would drop the mask and keep what lies under it.
+    """
+    try:
+        if isinstance(values, np.ma.MaskedArray):
+            # An integer has no NaN: what is no float is refused by its type later, mask or not.
+            fits = values.dtype.kind in "f" or masked == 0
+            return np.asarray(values.filled(masked if fits else 0))
+        return np.asarray(values)
+    except (ValueError, TypeError, RuntimeError) as error:  # ragged lists, a tensor on a GPU or with gradient
+        raise InputError(
+            f"{name}: can't be made a NumPy array ({' '.join(str(error).split())}); expected shape (y, x)"
+        ) from error
+
+
+def _depth(values: npt.ArrayLike, unit_known: bool) -> npt.NDArray[Any]:
+    """Check depth and return it as contiguous float32 or float64, NaN where it was masked."""
+    depth = _array("depth_m", values, np.nan)
+    if depth.ndim != 2 or depth.dtype.kind not in "fiu":
+        raise InputError(f"depth_m: got {depth.dtype} {depth.shape}, expected floats of shape (y, x)")
+    if not depth.size:
+        raise InputError(f"depth_m: got shape {depth.shape}, without a pixel; expected (y, x)")
+    if depth.dtype.kind in "iu":
+        raise InputError(
+            f"depth_m: got {depth.dtype} {_range(depth)}, expected floats in metres; millimetres? divide by "
+            "1000 (whole metres: .astype(float))"
+        )
+    depth = np.ascontiguousarray(depth, np.float32 if depth.dtype == np.float32 else np.float64)
+    if depth.dtype == np.float64 and ((depth > np.finfo(np.float32).max) & (depth < np.inf)).any():
+        raise InputError(f"depth_m: got values up to {np.nanmax(depth):.3g}, expected metres within float32")
+    if not unit_known and (doubt := unit_doubt(depth, FURTHEST_MEDIAN_M)):
+        raise InputError(f"depth_m: got {doubt}")
+    return depth
+
+
+def _labels(name: str, values: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray[np.uint16]:
+    array = _array(name, values, 0)
+    if array.shape != shape:
+        raise InputError(f"{name}: got shape {array.shape}, expected depth's {shape}")
+    if array.dtype.kind not in "iu" or array.min() < 0 or array.max() > 65535:
+        got = f" {_range(array)}" if array.dtype.kind in "iuf" else ""
+        raise InputError(f"{name}: got {array.dtype}{got}, expected integers from 0 to 65535")
+    return np.ascontiguousarray(array, np.uint16)
+
+
+def _range(array: npt.NDArray[Any]) -> str:
+    return f"from {array.min()} to {array.max()}"

@@ -1,0 +1,614 @@
+"""The Numba loops of the pipeline: pure, typed, without the interpreter lock.
+
+Regions are found on *runs* (stretches of one row that hold one key): an indoor frame has some
+ten thousand of them against 300,000 pixels, so everything after the first look at a pixel is cheap.
+Each function has a slow, obvious twin in ``tests/reference.py``.
+"""
+
+import heapq
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rsgt.regions import grouping
+from rsgt.regions.compilation import jit
+
+Array = npt.NDArray[Any]
+
+_jit = jit(error_model="numpy")
+
+TILE = 32
+"""Side of the square that a transposing loop moves at once: both sides of it stay in the first cache."""
+
+
+@_jit
+def transpose_rgb(source: Array, out: Array) -> None:
+    """Copy colour (frame, channel, x, y) to (frame, y, x, channel)."""
+    frames, channels, width, height = source.shape
+    for f in range(frames):
+        for x0 in range(0, width, TILE):
+            for y0 in range(0, height, TILE):
+                for y in range(y0, min(y0 + TILE, height)):
+                    for x in range(x0, min(x0 + TILE, width)):
+                        for c in range(channels):
+                            out[f, y, x, c] = source[f, c, x, y]
+
+
+@_jit
+def _find(parent: Array, i: int) -> int:
+    while parent[i] != i:
+        parent[i] = parent[parent[i]]
+        i = parent[i]
+    return i
+
+
+@_jit
+def _connect(starts: Array, ends: Array, row: Array, key: Array, n_runs: int) -> Array:
+    """Component of each run: runs of equal key that touch, diagonally too. 0.. in raster order."""
+    parent = np.arange(n_runs)
+    for y in range(1, row.size - 1):
+        above = row[y - 1]
+        for i in range(row[y], row[y + 1]):
+            while above < row[y] and ends[above] < starts[i]:
+                above += 1
+            j = above
+            while j < row[y] and starts[j] <= ends[i]:
+                if key[i] == key[j]:
+                    a, b = _find(parent, i), _find(parent, j)
+                    if a < b:
+                        parent[b] = a
+                    elif b < a:
+                        parent[a] = b
+                j += 1
+    component = np.empty(n_runs, np.int32)
+    n = 0
+    for i in range(n_runs):  # a root is the first run of its component
+        if parent[i] == i:
+            component[i] = n
+            n += 1
+        else:
+            component[i] = component[_find(parent, i)]
+    return component
+
+
+@_jit
+def _segment_runs(depth: Array, key: Array, skip_zero: bool) -> tuple[Any, ...]:
+    """Runs of valid pixels of one key, with depth's extremes and sum over each run and the whole frame."""
+    height, width = depth.shape
+    starts = np.empty(height * width, np.int32)
+    ends = np.empty(height * width, np.int32)
+    row = np.zeros(height + 1, np.int64)
+    value = np.empty(height * width, key.dtype)
+    low, high = np.empty(height * width), np.empty(height * width)
+    total = np.empty(height * width)
+    n = 0
+    frame_low, frame_high = np.inf, -np.inf
+    for y in range(height):
+        x = 0
+        while x < width:
+            d = np.float64(depth[y, x])
+            if not (d > 0 and d < np.inf):
+                x += 1
+                continue
+            k = key[y, x]
+            first = x
+            lo, hi, s = d, d, 0.0
+            while d > 0 and d < np.inf:
+                lo = min(lo, d)
+                hi = max(hi, d)
+                s += d
+                x += 1
+                if x == width or key[y, x] != k:
+                    break
+                d = np.float64(depth[y, x])
+            frame_low, frame_high = min(frame_low, lo), max(frame_high, hi)
+            if k == 0 and skip_zero:
+                continue
+            starts[n], ends[n], value[n], low[n], high[n], total[n] = first, x, k, lo, hi, s
+            n += 1
+        row[y + 1] = n
+    return starts[:n], ends[:n], row, value[:n], low[:n], high[:n], total[:n], frame_low, frame_high
+
+
+@_jit
+def count_pieces(label: Array) -> int:
+    """Count the 8-connected pieces of equal label of a map (y, x) of integers; 0 is no label."""
+    height, width = label.shape
+    starts = np.empty(height * width, np.int32)
+    ends = np.empty(height * width, np.int32)
+    key = np.empty(height * width, np.int32)
+    row = np.zeros(height + 1, np.int64)
+    n = 0
+    for y in range(height):
+        x = 0
+        while x < width:
+            first, here = x, label[y, x]
+            while x < width and label[y, x] == here:
+                x += 1
+            if here != 0:
+                starts[n], ends[n], key[n] = first, x, here
+                n += 1
+        row[y + 1] = n
+    component = _connect(starts[:n], ends[:n], row, key[:n], n)
+    return int(component.max()) + 1 if n else 0
+
+
+@_jit
+def _region_runs(
+    depth: Array, runs: tuple[Any, ...], segment: Array, split: tuple[Array, Array, Array]
+) -> tuple[Any, ...]:
+    """Cut each segment's runs where the depth group changes."""
+    offset, step, group = split
+    starts, ends, row, _, _, _, run_sum, _, _ = runs
+    height, width = depth.shape
+    new_starts = np.empty(height * width, np.int32)
+    new_ends = np.empty(height * width, np.int32)
+    new_row = np.zeros(height + 1, np.int64)
+    key = np.empty(height * width, np.int32)
+    owner = np.empty(height * width, np.int32)
+    total = np.empty(height * width)
+    n = 0
+    for y in range(height):
+        for i in range(row[y], row[y + 1]):
+            s = segment[i]
+            base = offset[s]
+            if offset[s + 1] - base == 1:
+                new_starts[n], new_ends[n], owner[n] = starts[i], ends[i], s
+                key[n], total[n] = group[base], run_sum[i]
+                n += 1
+                continue
+            x = starts[i]
+            g = group[base + step[y, x]]
+            while x < ends[i]:
+                new_starts[n], owner[n], key[n] = x, s, g
+                here, run_total = g, 0.0
+                while g == here:
+                    run_total += np.float64(depth[y, x])
+                    x += 1
+                    if x == ends[i]:
+                        break
+                    g = group[base + step[y, x]]
+                new_ends[n], total[n] = x, run_total
+                n += 1
+        new_row[y + 1] = n
+    return new_starts[:n], new_ends[:n], new_row, key[:n], owner[:n], total[:n]
+
+
+@_jit
+def _add_pair(pairs: Array, n: int, a: int, b: int, small: Array) -> int:
+    if a != b and (small[a] or small[b]):
+        pairs[n, 0], pairs[n, 1] = a, b
+        n += 1
+    return n
+
+
+@_jit
+def _touching_pairs(starts: Array, ends: Array, row: Array, region: Array, small: Array) -> Array:
+    """Pairs (a, b) of regions that touch, diagonally too, and of which one is small; they may repeat."""
+    # Two rows of m and n runs touch at most 2(m + n) times; each row also has n - 1 pairs side by side.
+    pairs = np.empty((5 * starts.size, 2), np.int32)
+    n = 0
+    for y in range(row.size - 1):
+        above = row[y - 1] if y else row[y]
+        for i in range(row[y], row[y + 1]):
+            if i > row[y] and ends[i - 1] == starts[i]:
+                n = _add_pair(pairs, n, region[i - 1], region[i], small)
+            while above < row[y] and ends[above] < starts[i]:
+                above += 1
+            j = above
+            while j < row[y] and starts[j] <= ends[i]:
+                n = _add_pair(pairs, n, region[j], region[i], small)
+                j += 1
+    return pairs[:n]
+
+
+@_jit
+def _small_neighbours(pairs: Array, small: Array) -> tuple[Array, Array, Array, Array]:
+    """Linked lists of the small regions' neighbours: ``(head, tail, follow, other)``, -1 = end."""
+    head = np.full(small.size, -1, np.int64)
+    tail = np.full(small.size, -1, np.int64)
+    follow = np.full(2 * len(pairs), -1, np.int64)
+    other = np.empty(2 * len(pairs), np.int32)
+    for n in range(2 * len(pairs)):
+        a, b = pairs[n // 2, n % 2], pairs[n // 2, 1 - n % 2]
+        other[n] = b
+        if small[a]:
+            if head[a] < 0:
+                head[a] = n
+            else:
+                follow[tail[a]] = n
+            tail[a] = n
+    return head, tail, follow, other
+
+
+@_jit
+def _merge_small(
+    links: tuple[Array, Array, Array, Array], area: Array, total: Array, owner: Array, min_size: int
+) -> Array:
+    """Merge regions below ``min_size``, smallest first; returns each region's survivor.
+
+    The order is (area, sum of depth, first pixel) and a neighbour's rank (another segment, difference
+    of mean depth, mean depth, first pixel): nothing but a true tie depends on where the frame begins.
+    """
+    head, tail, follow, other = links
+    parent = np.arange(area.size)
+    heap: Any = [(np.int64(0), 0.0, np.int64(-1))]
+    heap.clear()
+    for r in range(area.size):
+        if area[r] < min_size:
+            heap.append((np.int64(area[r]), total[r], np.int64(r)))
+    heapq.heapify(heap)
+    while len(heap) > 0:
+        size, _, r = heapq.heappop(heap)
+        if parent[r] != r or area[r] != size:
+            continue  # it was merged or has grown since
+        best: Any = -1
+        best_rank = (True, np.inf, np.inf, 0)
+        mean = total[r] / area[r]
+        link = head[r]
+        while link >= 0:
+            t = _find(parent, other[link])
+            if t != r:
+                t_mean = total[t] / area[t]
+                rank = (owner[t] != owner[r], abs(t_mean - mean), t_mean, t)
+                if best < 0 or rank < best_rank:
+                    best, best_rank = t, rank
+            link = follow[link]
+        if best < 0:
+            continue
+        parent[r] = best
+        area[best] += area[r]
+        total[best] += total[r]
+        if area[best] < min_size:
+            follow[tail[best]] = head[r]
+            tail[best] = tail[r]
+            heapq.heappush(heap, (np.int64(area[best]), total[best], best))
+    for r in range(area.size):
+        parent[r] = _find(parent, r)
+    return parent
+
+
+@_jit
+def _merged(runs: tuple[Any, ...], region: Array, min_size: int) -> tuple[Array, Array]:
+    """Survivor of each region after the small ones are merged, and every region's mean depth."""
+    starts, ends, row, _, run_owner, run_total = runs
+    n = region.max() + 1 if region.size else 0
+    area = np.zeros(n, np.int64)
+    total = np.zeros(n)
+    owner = np.empty(n, np.int32)
+    for i in range(region.size):
+        r = region[i]
+        area[r] += ends[i] - starts[i]
+        total[r] += run_total[i]
+        owner[r] = run_owner[i]
+    if min_size > 1:
+        small = area < min_size
+        links = _small_neighbours(_touching_pairs(starts, ends, row, region, small), small)
+        survivor = _merge_small(links, area, total, owner, min_size)
+    else:
+        survivor = np.arange(n)
+    return survivor, total / area
+
+
+@_jit
+def _label(
+    depth: Array, runs: tuple[Any, ...], component: Array, split: tuple[Array, Array, Array], min_size: int,
+    maps: tuple[Array, Array, Array],
+) -> None:  # fmt: skip
+    """Make regions of the groups of a split, merge the small ones, and write region, support and segment."""
+    region, support, segment = maps
+    starts, ends, row = runs[0], runs[1], runs[2]
+    cut = _region_runs(depth, runs, component, split)
+    piece = _connect(cut[0], cut[1], cut[2], cut[3], cut[0].size)
+    survivor, mean = _merged(cut, piece, min_size)
+    label = np.zeros(survivor.size, np.int32)
+    n = 0
+    for y in range(row.size - 1):
+        for i in range(row[y], row[y + 1]):
+            segment[y, starts[i] : ends[i]] = component[i] + 1
+        for i in range(cut[2][y], cut[2][y + 1]):
+            r = survivor[piece[i]]
+            if label[r] == 0:
+                n += 1
+                label[r] = n
+            region[y, cut[0][i] : cut[1][i]] = label[r]
+            support[y, cut[0][i] : cut[1][i]] = mean[r]
+
+
+@_jit
+def default_region_support(
+    depth: Array, key: Array, skip_zero: bool, bins: int, min_size: int, log: bool = False
+) -> tuple[Array, Array, Array]:
+    """Algorithm 1, default variant, on one frame.
+
+    Parameters
+    ----------
+    depth
+        (y, x) float32 or float64, metres; not finite or <= 0 is invalid.
+    key
+        (y, x) unsigned integer, equal where category (and instance) are equal; 0 = unlabelled.
+    skip_zero
+        Leave unlabelled pixels out instead of treating them as a category.
+    bins, min_size
+        Depth steps over the frame's range; smallest region that is kept.
+    log
+        Take steps of equal ratio: equal steps of the logarithm of depth.
+
+    Returns
+    -------
+    region (y, x) int32, support (y, x) float32 and segment (y, x) int32, each 0 where there is none.
+    """
+    region = np.zeros(depth.shape, np.int32)
+    maps = region, np.zeros(depth.shape, np.float32), np.zeros(depth.shape, np.int32)
+    runs = _segment_runs(depth, key, skip_zero)
+    if runs[0].size == 0:
+        return maps
+    component = _connect(runs[0], runs[1], runs[2], runs[3], runs[0].size)
+    # Until regions are numbered their array holds the depth steps: another would cost as much as its pages.
+    split = grouping.by_steps(depth, runs, component, bins, log, region)
+    _label(depth, runs, component, split, min_size, maps)
+    return maps
+
+
+@_jit
+def natural_region_support(
+    depth: Array, key: Array, skip_zero: bool, bins: int, min_size: int, groups: int
+) -> tuple[Array, Array, Array]:
+    """Algorithm 1, default variant, with natural breaks instead of equal steps.
+
+    ``groups`` is how many the frame gets in all, 0 = as many as ``bins`` equal steps would make of it;
+    parameters and result are those of ``default_region_support`` otherwise.
+    """
+    region = np.zeros(depth.shape, np.int32)
+    maps = region, np.zeros(depth.shape, np.float32), np.zeros(depth.shape, np.int32)
+    runs = _segment_runs(depth, key, skip_zero)
+    if runs[0].size == 0:
+        return maps
+    component = _connect(runs[0], runs[1], runs[2], runs[3], runs[0].size)
+    if groups == 0:
+        groups = grouping.by_steps(depth, runs, component, bins, False, region)[2][-1] + 1
+    split = grouping.by_breaks(depth, runs, component, groups, region)
+    _label(depth, runs, component, split, min_size, maps)
+    return maps
+
+
+@_jit
+def _published_groups(values: Array, delta: float, group: Array, means: Array, n_groups: int) -> int:
+    """Walk over one instance's depths; writes each value's group (-1 = none) and the groups' means.
+
+    The bounds are sums of ``delta`` as the published code forms them, and the comparisons strict.
+    """
+    n = values.size
+    low, high = values.min(), values.max()
+    if high - low < 2 * delta:
+        means[n_groups] = values.sum() / n
+        group[:] = n_groups
+        return n_groups + 1
+    group[:] = -1
+    average = n / ((high - low) / delta)
+    start, end = low, low + delta
+    while end < high:
+        last = not end + delta < high
+        stop = high if last else end
+        population = 0
+        total = 0.0
+        for i in range(n):
+            if start < values[i] < stop:
+                population += 1
+                total += values[i]
+        if last or population > average:
+            if population > 0:
+                for i in range(n):
+                    if start < values[i] < stop:
+                        group[i] = n_groups
+                means[n_groups] = total / population
+                n_groups += 1
+            if last:
+                break
+            start = end
+        end = end + delta
+    return n_groups
+
+
+@_jit
+def published_region_support(depth: Array, semantic: Array, bins: int) -> tuple[Array, Array, Array]:
+    """Algorithm 1, published variant, on one frame.
+
+    Parameters
+    ----------
+    depth
+        (y, x) float64, metres, finite; every value counts as depth, 0 too.
+    semantic
+        (y, x) uint16; 0 = unlabelled.
+    bins
+        Depth steps over the frame's range.
+
+    Returns
+    -------
+    region (y, x) int32, support (y, x) float64 and instance (y, x) int32, each 0 where there is none.
+    """
+    flat_depth, flat_semantic = depth.ravel(), semantic.ravel()
+    delta = (flat_depth.max() - flat_depth.min()) / bins
+    population = np.zeros(np.int64(flat_semantic.max()) + 1, np.int64)
+    for i in range(flat_semantic.size):
+        population[flat_semantic[i]] += 1
+    # Pixels sorted by category, so that each instance is one stretch.
+    begin = np.zeros(population.size + 1, np.int64)
+    for c in range(population.size):
+        begin[c + 1] = begin[c] + population[c]
+    order = np.empty(flat_semantic.size, np.int64)
+    fill = begin[:-1].copy()
+    for i in range(flat_semantic.size):
+        c = flat_semantic[i]
+        order[fill[c]] = i
+        fill[c] += 1
+    values = flat_depth[order]
+    group = np.full(flat_depth.size, -1, np.int64)
+    means = np.empty((bins + 2) * population.size)
+    instance = np.zeros(flat_depth.size, np.int32)
+    n_groups, n_instances = 0, 0
+    for c in range(population.size - 1, 0, -1):
+        if population[c] == 0:
+            continue
+        n_instances += 1
+        stretch = slice(begin[c], begin[c + 1])
+        n_groups = _published_groups(values[stretch], delta, group[stretch], means, n_groups)
+        instance[order[stretch]] = n_instances
+
+    distinct = np.unique(means[:n_groups])[::-1]
+    label = np.empty(n_groups, np.int32)
+    for g in range(n_groups):
+        label[g] = 0 if means[g] == 0 else distinct.size - np.searchsorted(distinct[::-1], means[g])
+    region = np.zeros(flat_depth.size, np.int32)
+    support = np.zeros(flat_depth.size)
+    for i in range(order.size):
+        if group[i] >= 0:
+            region[order[i]] = label[group[i]]
+            support[order[i]] = means[group[i]]
+    shape = depth.shape
+    return region.reshape(shape), support.reshape(shape), instance.reshape(shape)
+
+
+@_jit
+def _most_frequent(codes: Array, category: Array) -> None:
+    """Set each region's category to its most frequent one; ``codes`` are sorted (region << 16 | category)."""
+    best = np.zeros(category.size, np.int64)
+    i = 0
+    while i < codes.size:
+        j = i
+        while j < codes.size and codes[j] == codes[i]:
+            j += 1
+        r = codes[i] >> 16
+        if j - i > best[r]:
+            best[r] = j - i
+            category[r] = codes[i] & 0xFFFF
+        i = j
+
+
+@_jit
+def region_statistics(region: Array, depth: Array, semantic: Array, n: int) -> tuple[Array, ...]:
+    """Category, area and depth's mean, variance, minimum and maximum of the regions 1..n of one frame.
+
+    The category is the most frequent one of the region's pixels, the smallest id where several tie.
+
+    Returns
+    -------
+    semantic uint16, area int32, mean float64, variance float64, minimum float32, maximum float32,
+    each of length n.
+    """
+    area = np.zeros(n, np.int32)
+    mean = np.zeros(n)
+    variance = np.zeros(n)
+    low = np.full(n, np.inf, np.float32)
+    high = np.zeros(n, np.float32)
+    category = np.zeros(n, np.uint16)
+    mixed = np.zeros(n, np.bool_)
+    flat_region, flat_depth, flat_semantic = region.ravel(), depth.ravel(), semantic.ravel()
+    i = 0
+    while i < flat_region.size:  # along stretches of one region, so that the sums stay in registers
+        label, first = flat_region[i], i
+        total, lo, hi = 0.0, np.float32(np.inf), np.float32(0)
+        here, pure = flat_semantic[i], True
+        while i < flat_region.size and flat_region[i] == label:
+            d = flat_depth[i]
+            total += d
+            lo, hi = min(lo, d), max(hi, d)
+            pure &= flat_semantic[i] == here
+            i += 1
+        r = label - 1
+        if r >= 0:
+            if area[r] == 0:
+                category[r] = here
+            mixed[r] |= not pure or category[r] != here
+            area[r] += i - first
+            mean[r] += total
+            low[r] = min(low[r], lo)
+            high[r] = max(high[r], hi)
+    mean /= area
+    codes = np.empty(flat_region.size if mixed.any() else 0, np.int64)
+    m = 0
+    i = 0
+    while i < flat_region.size:
+        label, total = flat_region[i], 0.0
+        r = label - 1
+        centre = mean[r] if r >= 0 else 0.0
+        collect = r >= 0 and mixed[r]
+        while i < flat_region.size and flat_region[i] == label:
+            total += (flat_depth[i] - centre) ** 2
+            if collect:
+                codes[m] = (np.int64(r) << 16) | np.int64(flat_semantic[i])
+                m += 1
+            i += 1
+        if r >= 0:
+            variance[r] += total
+    variance /= area
+    _most_frequent(np.sort(codes[:m]), category)
+    return category, area, mean, variance, low, high
+
+
+@_jit
+def map_errors(estimate: Array, depth: Array) -> Array:
+    """Sums over the valid pixels (depth > 0) of one frame's errors of ``estimate`` against ``depth``.
+
+    Parameters
+    ----------
+    estimate, depth
+        (y, x) float32, metres; an estimate of 0 counts as an error like any other.
+
+    Returns
+    -------
+    (7,) float64: valid pixels, squared error, absolute relative error, squared relative error, and the
+    number of pixels whose ratio is below 1.25, 1.25² and 1.25³.
+    """
+    n = squares = absolute = relative = below1 = below2 = below3 = 0.0
+    flat_estimate, flat_depth = estimate.ravel(), depth.ravel()
+    for i in range(flat_depth.size):
+        q = np.float64(flat_depth[i])
+        if q > 0 and q < np.inf:
+            p = np.float64(flat_estimate[i])
+            square = (p - q) * (p - q)
+            n += 1
+            squares += square
+            absolute += abs(p - q) / q
+            relative += square / q
+            low, high = min(p, q), max(p, q)
+            below1 += high < 1.25 * low
+            below2 += high < 1.25**2 * low
+            below3 += high < 1.25**3 * low
+    return np.array([n, squares, absolute, relative, below1, below2, below3])
+
+
+@_jit
+def region_errors(estimate: Array, reference: Array, region: Array, depth: Array) -> tuple[Array, Array]:
+    """Error of ``estimate`` against ``reference`` in each region of one frame that has a valid pixel.
+
+    Parameters
+    ----------
+    estimate, reference
+        (y, x) float, metres.
+    region
+        (y, x) integer, labels from 1; 0 = no region.
+    depth
+        (y, x) float, metres; where it is not > 0, pixels count in no region.
+
+    Returns
+    -------
+    Root mean square (m) and variance (m²) of the error, float64, one a region in the order of labels.
+    """
+    n = region.max() + 1 if region.size else 0
+    count, total, squares = np.zeros(n, np.int64), np.zeros(n), np.zeros(n)
+    flat_estimate, flat_reference = estimate.ravel(), reference.ravel()
+    flat_region, flat_depth = region.ravel(), depth.ravel()
+    for i in range(flat_region.size):
+        r = flat_region[i]
+        if r > 0 and flat_depth[i] > 0:
+            error = np.float64(flat_estimate[i]) - np.float64(flat_reference[i])
+            count[r] += 1
+            total[r] += error
+            squares[r] += error * error
+    present = np.flatnonzero(count)
+    mean_square = squares[present] / count[present]
+    # Rounding may leave a variance of nothing a hair below it.
+    variance = np.maximum(mean_square - (total[present] / count[present]) ** 2, 0)
+    return np.sqrt(mean_square), variance

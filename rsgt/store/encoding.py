@@ -1,0 +1,98 @@
+"""How the arrays of a store are encoded: chunks, shards, codecs and what they say of themselves."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from zarr.codecs import BloscCodec, BloscShuffle, Crc32cCodec
+from zarr.storage import MemoryStore
+
+from rsgt.inputs import InputError
+from rsgt.store import schema
+from rsgt.store.schema import ArraySpec
+
+TABLE_CHUNK = 1 << 18
+
+if not (type(at_once := zarr.config.get("async.concurrency", 1)) is int and at_once > 0):
+    # With none at once, zarr-python waits for good.
+    raise InputError(f"ZARR_ASYNC__CONCURRENCY: got {at_once!r}, expected a number from 1; unset it")
+
+# LZ4 decodes in half the time of Zstandard at about 1.1 times the size, and training reads each
+# frame many times. Bit shuffle helps the noisy low bits of colour, byte shuffle the rest.
+_LEVEL = 5
+_SHUFFLE = {"rgb": BloscShuffle.bitshuffle}
+
+
+def _codecs(spec: ArraySpec) -> list[Any]:
+    return [
+        BloscCodec(
+            cname="lz4",
+            clevel=_LEVEL,
+            shuffle=_SHUFFLE.get(spec.name, BloscShuffle.shuffle),
+            typesize=np.dtype(spec.dtype).itemsize,
+        ),
+        Crc32cCodec(),
+    ]
+
+
+def _array_attributes(spec: ArraySpec) -> dict[str, Any]:
+    attributes: dict[str, Any] = {"description": spec.description}
+    if spec.unit:
+        attributes["units"] = spec.unit
+    if spec.name == "split":
+        attributes |= {"flag_values": list(schema.SPLITS.values()), "flag_meanings": " ".join(schema.SPLITS)}
+    return attributes
+
+
+def create_array(
+    path: Path | MemoryStore, spec: ArraySpec, shape: tuple[int, ...], *, shard: int | None = None,
+    attributes: Mapping[str, Any] | None = None,
+) -> zarr.Array[Any]:  # fmt: skip
+    """Create one array of the schema at ``path``: checksummed, one frame a chunk where it is sharded."""
+    row = shape[1:]
+    return zarr.create_array(
+        str(path) if isinstance(path, Path) else path,
+        shape=shape,
+        dtype=spec.dtype,
+        chunks=(1, *row) if shard else (max(1, min(shape[0], TABLE_CHUNK)), *row),
+        shards=(shard, *row) if shard else None,
+        compressors=_codecs(spec),
+        fill_value=0,
+        dimension_names=spec.axes,
+        attributes={**_array_attributes(spec), **(attributes or {})},
+        overwrite=True,
+        zarr_format=3,
+    )
+
+
+def shard_file(path: Path, spec: ArraySpec, k: int) -> Path:
+    """Path of the file that holds shard ``k`` of an array."""
+    return path.joinpath(spec.name, "c", str(k), *("0" for _ in spec.axes[1:]))
+
+
+def encoding_problems(
+    array: zarr.Array[Any], spec: ArraySpec, shape: tuple[int, ...], *, shard: int | None = None,
+    attributes: Mapping[str, Any] | None = None, free: tuple[str, ...] = (),
+) -> list[str]:  # fmt: skip
+    """Say in what an array is encoded, or describes itself, otherwise than ``create_array`` would have it.
+
+    Parameters
+    ----------
+    array
+        What was found.
+    spec, shape, shard, attributes
+        As ``create_array`` takes them.
+    free
+        Attributes that may have any value.
+    """
+    wanted = create_array(MemoryStore(), spec, shape, shard=shard, attributes=attributes)
+    found, expected = (one.metadata.to_dict() for one in (array, wanted))
+    own: Any = found["attributes"]
+    found["attributes"] = {name: value for name, value in own.items() if name not in free}
+    return [
+        f"{name} is {found.get(name)!r}, expected {expected.get(name)!r}"
+        for name in {**expected, **found}
+        if found.get(name) != expected.get(name)
+    ]

@@ -1,0 +1,58 @@
+"""Where a result comes from: the commit and the versions of what computed it."""
+
+import hashlib
+import os
+import platform
+import subprocess
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import rsgt
+from rsgt.store.manifest import sha256
+
+
+@cache
+def commit() -> str:
+    """Name the commit of the source tree that this runs from; "unknown" where it runs from none.
+
+    Where tracked files differ from it, or there are new ones of Python, ``+changes.`` and a hash of the
+    difference follow, so that two states of a tree that is worked on have two names.
+    """
+    root = Path(__file__).resolve().parents[2]
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(root), *arguments]
+        # Variables of git's own may point it elsewhere, or let other programs show differences.
+        plain = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+        done = subprocess.run(command, capture_output=True, check=True, env=plain)
+        return done.stdout.decode(errors="replace").strip()
+
+    try:
+        # An installed package may lie in somebody else's repository, whose commit says nothing of it.
+        if Path(git("rev-parse", "--show-toplevel")).resolve() != root:
+            return "unknown"
+        head, changes = git("rev-parse", "HEAD"), git("diff", "--no-ext-diff", "--no-textconv", "HEAD")
+        for name in git("ls-files", "--others", "--exclude-standard", "--", "*.py").splitlines():
+            changes += name + sha256(root / name)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return head + (f"+changes.{hashlib.sha256(changes.encode()).hexdigest()[:8]}" if changes else "")
+
+
+@cache
+def versions(*packages: str) -> dict[str, str]:
+    """Versions of rsgt (with its ``commit``), of Python, and of packages; "none" for one not installed."""
+
+    def of(name: str) -> str:
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            return "none"
+
+    return {
+        "rsgt": rsgt.__version__,
+        "commit": commit(),
+        "python": platform.python_version(),
+        **{name: of(name) for name in packages},
+    }

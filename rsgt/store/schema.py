@@ -1,0 +1,77 @@
+"""The contract of a region-support store, and the facts of NYU Depth v2, as data.
+
+Every array's name, axes, dtype, unit, meaning of 0 and chunking stands here once; ``store`` creates
+what this file lists and ``verify`` checks against it. ``docs/format.md`` is the prose beside it.
+"""
+
+from dataclasses import dataclass
+
+FORMAT = "region-support"
+FORMAT_VERSION = 2
+ATTRIBUTES = (
+    "format", "format_version", "parameters", "source", "split_origin", "intrinsics", "versions", "shards",
+    "content_sha256", "files", "seal",
+)  # fmt: skip
+"""What the root group of a store says of itself."""
+
+
+TRAIN, TEST = 0, 1
+SPLITS = {"train": TRAIN, "test": TEST}
+
+
+@dataclass(frozen=True)
+class ArraySpec:
+    """One array of the store.
+
+    ``axes`` are Zarr dimension names; the first one is always the one that is sharded. ``per_frame``
+    arrays are written shard by shard while building; the others are small and written at the end.
+    """
+
+    name: str
+    axes: tuple[str, ...]
+    dtype: str
+    unit: str | None
+    description: str
+    per_frame: bool = True
+
+
+FRAME_ARRAYS: tuple[ArraySpec, ...] = (
+    ArraySpec("rgb", ("frame", "y", "x", "channel"), "uint8", None, "colour, sRGB, channels red green blue"),
+    ArraySpec("depth", ("frame", "y", "x"), "float32", "m", "depth along the optical axis; 0 = no depth"),
+    ArraySpec("semantic", ("frame", "y", "x"), "uint16", None, "category; 0 = unlabelled"),
+    ArraySpec("instance", ("frame", "y", "x"), "uint16", None,
+              "counter of the object within its category; 0 = none"),
+    ArraySpec("region", ("frame", "y", "x"), "int32", None,
+              "region, dense from 1 in each frame; 0 = no region"),
+    ArraySpec("support", ("frame", "y", "x"), "float32", "m", "mean depth of the region; 0 = no region"),
+)  # fmt: skip
+
+INDEX_ARRAYS: tuple[ArraySpec, ...] = (
+    ArraySpec("frame_id", ("frame",), "int32", None, "1-based number of the frame in its source", False),
+    ArraySpec("split", ("frame",), "uint8", None, "0 = train, 1 = test", False),
+    ArraySpec("scene", ("frame",), "int32", None, "scene number; names in the attribute scene_names", False),
+)
+
+REGION_ARRAYS: tuple[ArraySpec, ...] = (
+    ArraySpec("label", ("region",), "int32", None, "the region's label in its frame", False),
+    ArraySpec("semantic", ("region",), "uint16", None,
+              "category of the segment that the region grew from", False),
+    ArraySpec("area", ("region",), "int32", "px", "number of pixels", False),
+    ArraySpec("depth_mean", ("region",), "float64", "m", "mean depth", False),
+    ArraySpec("depth_variance", ("region",), "float64", "m2", "population variance of depth", False),
+    ArraySpec("depth_minimum", ("region",), "float32", "m", "smallest depth", False),
+    ArraySpec("depth_maximum", ("region",), "float32", "m", "largest depth", False),
+)  # fmt: skip
+"""Columns of the ragged table in group ``regions``: one row a region, frames one after another."""
+
+REGION_START = ArraySpec("start", ("frame_bound",), "int64", None,
+                         "rows of frame i are start[i]:start[i + 1]", False)  # fmt: skip
+
+
+PREDICTIONS = {
+    spec.name: spec
+    for spec in (
+        ArraySpec("prediction", ("frame", "y", "x"), "float32", "m", "predicted depth or support"),
+        ArraySpec("region", ("frame", "y", "x"), "int32", "", "predicted region; 0 = none"),
+    )
+}

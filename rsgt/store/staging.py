@@ -1,0 +1,160 @@
+"""Where a store is built: its plan, the folder aside that it is built in, and the lock on that.
+
+What lies there is ``.rsgt-build`` in the store's own folder: ``plan.json``, the lock, and a folder a plan.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from rsgt.inputs import InputError
+from rsgt.store import schema
+from rsgt.store.manifest import SEAL, read_sealed, seal
+from rsgt.store.reader import STAGING, DamageError, root_attributes
+
+LOCK = "lock"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a store will hold and how it is cut into shards: everything that shapes its bytes.
+
+    ``frames`` are positions (from 0) in the source, ``frame_ids`` the numbers (from 1) they go by there.
+    """
+
+    parameters: dict[str, Any]
+    source: dict[str, Any]
+    shape: tuple[int, int]
+    frames: tuple[int, ...]
+    frame_ids: tuple[int, ...]
+    split: tuple[int, ...]
+    split_origin: str
+    scene: tuple[int, ...]
+    scene_names: tuple[str, ...]
+    class_names: tuple[str, ...]
+    intrinsics: dict[str, float]
+    shard_frames: int
+    versions: dict[str, str]
+
+    @property
+    def n_shards(self) -> int:
+        """Number of shards of every sharded array."""
+        return -(-len(self.frames) // self.shard_frames)
+
+    def shard(self, k: int) -> slice:
+        """Rows of the store that shard ``k`` holds."""
+        return slice(k * self.shard_frames, min((k + 1) * self.shard_frames, len(self.frames)))
+
+    def staging(self, path: Path) -> Path:
+        """Folder in which this plan is built, another for each plan.
+
+        A task of an abandoned build that still runs somewhere then writes where nobody looks.
+        """
+        return path / STAGING / plan_key(self.document())
+
+    def document(self) -> dict[str, Any]:
+        """Return the plan as plain JSON types."""
+        plain: dict[str, Any] = json.loads(
+            json.dumps({"format_version": schema.FORMAT_VERSION, **asdict(self)})
+        )
+        return plain
+
+
+def plan_key(document: Mapping[str, Any]) -> str:
+    """Name that is equal for plans of one and the same build, which a build may go on with.
+
+    A source may be renamed, and another Python or library go on: the store names all that had a part in it.
+    """
+    source = {name: value for name, value in document["source"].items() if name != "name"}
+    versions = {name: document["versions"].get(name) for name in ("rsgt", "commit")}
+    # Nor is it another build where the same split stands in a file of another name.
+    named = {**document, "source": source, "versions": versions, "split_origin": None}
+    return seal(named)[:16]
+
+
+def is_ours(path: Path) -> bool:
+    """Whether ``path`` is a region-support store or the beginning of one (so that it may be replaced)."""
+    if (path / STAGING).is_dir():
+        return True
+    try:
+        root_attributes(path)
+    except DamageError:
+        return True
+    except InputError:
+        return False
+    return True
+
+
+def unfinished_plan(path: Path) -> dict[str, Any] | None:
+    """Return the plan of a store that is being built at ``path``, or None where there is none.
+
+    Raises
+    ------
+    InputError
+        Where the plan is damaged.
+    """
+    try:
+        document = read_sealed(path / STAGING / "plan.json")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (ValueError, IsADirectoryError) as error:
+        raise InputError(
+            f"{path}: the build's plan is damaged ({error}); build again with --overwrite"
+        ) from error
+    del document[SEAL]
+    return document
+
+
+@contextmanager
+def sole_builder(path: Path) -> Iterator[None]:
+    """Keep other processes from building at a path; the lock ends with the process that holds it.
+
+    Raises
+    ------
+    InputError
+        Where another process builds there.
+    """
+    lock = FileLock(path / STAGING / LOCK, timeout=0)
+    for last in (False, False, True):
+        (path / STAGING).mkdir(parents=True, exist_ok=True)
+        if (path / STAGING).stat().st_dev != path.stat().st_dev:
+            raise InputError(
+                f"{path / STAGING}: lies on another disk than {path}, and a store can't be moved from there; "
+                "remove the link or mount"
+            )
+        try:
+            lock.acquire()
+            break
+        except FileNotFoundError:  # another build has just ended, and taken its folder away
+            if last:
+                raise
+        except Timeout as error:
+            raise InputError(
+                f"{path}: another process builds here; wait for its end, or choose another --out"
+            ) from error
+    try:
+        yield
+        _tidy(path / STAGING)
+    finally:
+        lock.release()
+
+
+def _tidy(staging: Path) -> None:
+    """Remove what a build leaves when all is done, or nothing was begun; a build that can go on stays."""
+    if (staging / "plan.json").exists() and any(staging.glob("*/store/*/zarr.json")):
+        return
+    # What can't be deleted takes space and spoils nothing; the next build here tries again. The lock goes
+    # last: who gets it next finds nothing that is still being deleted.
+    for entry in staging.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry, ignore_errors=True)
+    with suppress(OSError):
+        (staging / "plan.json").unlink(missing_ok=True)
+        (staging / LOCK).unlink(missing_ok=True)
+        staging.rmdir()

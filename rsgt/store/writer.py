@@ -1,0 +1,229 @@
+"""Writing a store: lay out, one whole shard at a time in any order by any process, finish, switch.
+
+Everything is built aside, in ``.rsgt-build`` in the store's own folder, and moved to its place when it is
+whole; a store that stands there stays until then. The root group is the very last move: until then no Zarr
+reader finds the new store.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import zarr
+
+from rsgt.files import remove, replacing, write_text
+from rsgt.inputs import InputError
+from rsgt.store import schema
+from rsgt.store.encoding import create_array, encoding_problems, shard_file
+from rsgt.store.manifest import file_problem, file_record, read_sealed, sealed, sha256
+from rsgt.store.reader import SPECS, STAGING, content_hash
+from rsgt.store.staging import Plan
+
+Array = npt.NDArray[Any]
+
+# A shard's chunks go through zarr's pipeline together: one by one, its bookkeeping costs more than the codec.
+zarr.config.set({"codec_pipeline.batch_size": 32})
+
+
+def create(path: Path, plan: Plan) -> None:
+    """Lay out an empty store for ``plan``; the plan itself lands last, so that half a layout is redone."""
+    staging = plan.staging(path)
+    (path / STAGING).mkdir(parents=True, exist_ok=True)
+    remove(path / STAGING / "plan.json")
+    for abandoned in (path / STAGING).iterdir():
+        if abandoned.is_dir():
+            shutil.rmtree(abandoned)
+    (staging / "shards").mkdir(parents=True)
+    for spec, shape, attributes in _layout(plan):
+        place = staging / "store" / spec.name
+        create_array(place, spec, shape, shard=plan.shard_frames, attributes=attributes)
+    write_text(path / STAGING / "plan.json", json.dumps(sealed(plan.document()), indent=1))
+
+
+def _layout(plan: Plan) -> Iterator[tuple[schema.ArraySpec, tuple[int, ...], dict[str, Any]]]:
+    """Every sharded array of a plan, its shape, and what it says of itself beside the schema."""
+    for spec in schema.FRAME_ARRAYS:
+        shape = (len(plan.frames), *plan.shape, 3)[: len(spec.axes)]
+        yield spec, shape, {"class_names": list(plan.class_names)} if spec.name == "semantic" else {}
+
+
+def is_begun(path: Path, plan: Plan) -> bool:
+    """Whether all arrays of ``plan`` are laid out aside, as ``create`` does it."""
+    new = plan.staging(path) / "store"
+    try:
+        return new.with_name("shards").is_dir() and not any(
+            encoding_problems(
+                zarr.open_array(str(new / spec.name), mode="r"), spec, shape, shard=plan.shard_frames,
+                attributes=attributes,
+            )
+            for spec, shape, attributes in _layout(plan)
+        )  # fmt: skip
+    except Exception:  # missing, or damaged in one of many ways
+        return False
+
+
+def write_shard(
+    path: Path, plan: Plan, k: int, arrays: Iterable[tuple[str, Array]], table: Iterator[dict[str, Array]],
+    versions: Mapping[str, str] | None = None,
+) -> None:  # fmt: skip
+    """Write one whole shard of every array, then the regions' table, then the record that makes it count.
+
+    Parameters
+    ----------
+    path, plan, k
+        The store, its plan and the shard's number.
+    arrays
+        ``(name, values)`` of every array of ``schema.FRAME_ARRAYS``, each with all frames of the shard;
+        they are asked for one by one, so that the caller need not hold them all.
+    table
+        Per frame the columns of ``schema.REGION_ARRAYS``; asked for after the arrays.
+    versions
+        What wrote this shard, where it may differ from the plan's: a resumed build, a cluster's worker.
+    """
+    rows = plan.shard(k)
+    files = {}
+    folder = plan.staging(path)
+    for name, values in arrays:
+        file = shard_file(folder / "store", SPECS[name], k)
+        remove(file)  # zarr would read what an interrupted build left, damaged or not
+        # Looking for empty chunks costs more than compressing them, and a shard is always written whole.
+        array = zarr.open_array(str(folder / "store" / name), mode="r+")
+        array.with_config({"write_empty_chunks": True})[rows] = values
+        files[name] = file_record(file)
+        del values
+    if set(files) != set(SPECS):
+        raise ValueError(f"a shard holds {sorted(SPECS)}, got {sorted(files)}")
+    columns = list(table)
+    staged = folder / "shards" / f"{k:05d}"
+    merged: dict[str, Any] = {
+        spec.name: np.concatenate([frame[spec.name] for frame in columns]) for spec in schema.REGION_ARRAYS
+    }
+    with replacing(staged.with_suffix(".npz")) as aside, aside.open("wb") as file_out:
+        np.savez(
+            file_out,
+            count=np.array([len(frame["label"]) for frame in columns], np.int64),
+            **merged,
+        )
+    record = {
+        "shard": k,
+        "frames": [rows.start, rows.stop],
+        "files": files,
+        "table": sha256(staged.with_suffix(".npz")),
+        "versions": dict(versions or plan.versions),
+    }
+    write_text(staged.with_suffix(".json"), json.dumps(sealed(record)))
+
+
+def read_record(path: Path, plan: Plan, k: int, *, whole: bool = False) -> dict[str, Any] | None:
+    """Return the record of a shard whose files are all there with their sizes, else None.
+
+    With ``whole`` they are read and held against their SHA-256: what another process left may be damaged.
+    """
+    folder = plan.staging(path)
+    staged = folder / "shards" / f"{k:05d}"
+    try:
+        record = read_sealed(staged.with_suffix(".json"))
+        sound = sha256(staged.with_suffix(".npz")) == record["table"]
+        for spec in schema.FRAME_ARRAYS:
+            file = shard_file(folder / "store", spec, k)
+            sound &= file_problem(file, record["files"][spec.name], whole=whole) is None
+    except (OSError, ValueError, KeyError):
+        return None
+    return record if sound else None
+
+
+def is_whole(path: Path, plan: Plan) -> bool:
+    """Whether the store of ``plan`` is whole and waits for ``switch`` alone."""
+    return (plan.staging(path) / "store" / "zarr.json").exists()
+
+
+def finish(path: Path, plan: Plan) -> None:
+    """Write the index arrays and the regions' table, last of all the root group, still aside.
+
+    Raises
+    ------
+    InputError
+        Where a shard is missing.
+    """
+    records = [read_record(path, plan, k) for k in range(plan.n_shards)]
+    missing = [k for k, record in enumerate(records) if record is None]
+    if missing:
+        raise InputError(f"{path}: shards {missing} of {plan.n_shards} are missing; run the same build again")
+    folder = plan.staging(path)
+    new = folder / "store"
+    for leftover in new.rglob("*.partial"):  # a killed writer leaves its temporary file
+        leftover.unlink()
+    index: dict[str, Any] = {"frame_id": plan.frame_ids, "split": plan.split, "scene": plan.scene}
+    for spec in schema.INDEX_ARRAYS:
+        extra = {"scene_names": list(plan.scene_names)} if spec.name == "scene" else None
+        index[spec.name] = _write_small(new / spec.name, spec, index[spec.name], extra)
+
+    parts = []
+    for k in range(plan.n_shards):
+        with np.load(folder / "shards" / f"{k:05d}.npz") as part:
+            parts.append(dict(part))
+    table = {spec.name: np.concatenate([part[spec.name] for part in parts]) for spec in schema.REGION_ARRAYS}
+    table["start"] = np.concatenate([[0], np.cumsum(np.concatenate([part["count"] for part in parts]))])
+    zarr.create_group(str(new / "regions"), overwrite=True, zarr_format=3)
+    for spec in (schema.REGION_START, *schema.REGION_ARRAYS):
+        table[spec.name] = _write_small(new / "regions" / spec.name, spec, table[spec.name])
+    shards = [{"frames": r["frames"], "files": r["files"]} for r in records if r]
+    document = plan.document()
+    attributes = {
+        "format": schema.FORMAT,
+        "format_version": schema.FORMAT_VERSION,
+        **{name: document[name] for name in ("parameters", "source", "split_origin", "intrinsics")},
+        "versions": _all_versions(document["versions"], [r["versions"] for r in records if r]),
+        "content_sha256": content_hash(shards, {**index, **table}),
+        "files": _small_files(new),
+        "shards": shards,
+    }
+    zarr.create_group(str(new), attributes=sealed(attributes), overwrite=False, zarr_format=3)
+
+
+def _write_small(
+    path: Path, spec: schema.ArraySpec, content: npt.ArrayLike, attributes: Mapping[str, Any] | None = None
+) -> Array:
+    """Write an array that is not sharded, and return it in its own type."""
+    values: Array = np.ascontiguousarray(content, spec.dtype)
+    array = create_array(path, spec, values.shape, attributes=attributes)
+    # Zeros, too, have their file: what is missing is never taken for zeros.
+    array.with_config({"write_empty_chunks": True})[:] = values
+    return values
+
+
+def _all_versions(planned: dict[str, str], written: list[dict[str, str]]) -> dict[str, str]:
+    """Name every version that had a part in the store; more than one where a build went on under others."""
+    parts = [planned, *written]
+    return {name: ", ".join(sorted({part[name] for part in parts if name in part})) for name in planned}
+
+
+def _small_files(new: Path) -> dict[str, Any]:
+    """Records of all files of a store that is not finished yet, but for its shards, which have theirs."""
+    shards = tuple(f"{name}/c/" for name in SPECS)
+    names = sorted(file.relative_to(new).as_posix() for file in new.rglob("*") if file.is_file())
+    return {name: file_record(new / name) for name in names if not name.startswith(shards)}
+
+
+def switch(path: Path, plan: Plan) -> None:
+    """Put a whole store in its place, and what stood there away; run again, it goes on where it was stopped.
+
+    Its arrays move within one file system, some dozen renames; other files in the folder stay.
+    """
+    new = plan.staging(path) / "store"
+    old = path / STAGING / f"replaced-{os.getpid()}-{os.urandom(4).hex()}"
+    old.mkdir()
+    if (path / "zarr.json").exists():  # first: what lacks its root is no store, so that none is half old
+        (path / "zarr.json").rename(old / "zarr.json")
+    for entry in sorted(new.iterdir()):
+        if entry.name != "zarr.json":
+            if (path / entry.name).exists():
+                (path / entry.name).rename(old / entry.name)
+            entry.rename(path / entry.name)
+    (new / "zarr.json").rename(path / "zarr.json")
+    (path / STAGING / "plan.json").unlink()

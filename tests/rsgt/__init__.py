@@ -1,0 +1,1 @@
+"""Tests of rsgt: one file a module."""

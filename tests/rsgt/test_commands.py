@@ -1,0 +1,180 @@
+"""The command line from outside: what a user types, exit codes, one-line errors, JSON."""
+
+import json
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from rsgt.cli.commands import main
+from tests.conftest import smooth_frames, write_nyu
+
+
+def rsgt(*arguments, check=None):
+    """Run the command in this process: what it prints and its exit code; an unforeseen error is raised."""
+    done = CliRunner(catch_exceptions=False).invoke(main, [*map(str, arguments)])
+    if check is not None:
+        assert done.exit_code == check, done.stderr
+    return done
+
+
+def one_line(done):
+    assert done.exit_code == 2, done.stdout
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("error: ")
+    return lines[0]
+
+
+@pytest.fixture
+def built(nyu_file, tmp_path):
+    rsgt("build", "--nyu", nyu_file[0], "--out", tmp_path / "s.zarr", "--json", check=0)
+    return tmp_path / "s.zarr"
+
+
+def test_build_info_stats_verify(nyu_file, tmp_path):
+    path, out = nyu_file[0], tmp_path / "s.zarr"
+    planned = json.loads(rsgt("build", "--dry-run", "--json", "--out", out, "--nyu", path, check=0).stdout)
+    assert not out.exists()
+    assert (planned["frames"], planned["test"], planned["split"]) == (10, 2, "by scene, 20% test, seed 0")
+    done = rsgt("build", "--workers", 1, "--shard-frames", 4, "--nyu", path, "--out", out, check=0)
+    assert "10 frames" in done.stdout
+    assert "shards: 3/3" in done.stderr
+    assert "nothing to do" in rsgt("build", "--nyu", path, "--out", out, "--shard-frames", 4, check=0).stdout
+
+    stats = json.loads(rsgt("stats", out, "--json", check=0).stdout)
+    assert stats["frames"] == 10
+    assert stats["coverage"] == 1.0
+    assert set(stats) >= {"regions", "pixel_rmse", "region_rmse", "region_variance", "instability"}
+    assert "pixel rmse" in rsgt("stats", out, "--split", "train", check=0).stdout
+
+    of_store = json.loads(rsgt("info", out, "--json", check=0).stdout)
+    assert of_store["arrays"]["depth"]["chunks"] == [1, 24, 32]
+    assert of_store["parameters"]["variant"] == "default"
+    of_file = json.loads(rsgt("info", path, "--json", check=0).stdout)
+    assert of_file["arrays"]["images"]["shape"] == [10, 3, 32, 24]
+    assert "depths" in rsgt("info", path, check=0).stdout
+    assert "sound" in rsgt("verify", out, "--source", path, check=0).stdout
+
+
+def test_verify_exits_with_1_and_names_the_frame(built):
+    file = built / "depth/c/0/0/0"
+    data = bytearray(file.read_bytes())
+    data[100] ^= 255
+    file.write_bytes(data)
+    done = rsgt("verify", built, check=1)
+    assert "frame 1: depth can't be decoded" in done.stdout
+    problems = json.loads(rsgt("verify", built, "--json", check=1).stdout)["problems"]
+    assert {"frame": 1, "message": "depth can't be decoded: its checksum does not hold"} in problems
+    assert "rsgt verify" in one_line(rsgt("stats", built))
+
+
+def test_mistakes_are_one_line(nyu_file, built, tmp_path):
+    path, new = nyu_file[0], tmp_path / "new.zarr"
+    page = tmp_path / "page.mat"
+    page.write_text("<html>not found</html>")
+    bad = smooth_frames(4)
+    bad["labels"][1, 0, 0] = 1000
+    bad = write_nyu(tmp_path / "bad.mat", bad)
+    (tmp_path / "file").write_text("x")
+    for arguments, message in [
+        (("build", "--nyu", tmp_path / "none.mat", "--out", new), "no such file"),
+        (("build", "--nyu", page, "--out", new), "HTML"),
+        (("build", "--nyu", path, "--out", tmp_path / "file"), "is no region-support store"),
+        (("build", "--nyu", path, "--out", tmp_path / "file" / "s.zarr"), "Not a directory"),
+        (("build", "--nyu", path, "--out", built, "--bins", 4), "bins is 10, asked 4"),
+        (("build", "--nyu", path, "--out", new, "--frames", "5-12"), "[11, 12]"),
+        (("build", "--nyu", path, "--out", new, "--frames", "9-5"), "'9-5'"),
+        (("build", "--nyu", path, "--out", new, "--bins", 0), "bins: got 0"),
+        (
+            ("build", "--nyu", path, "--out", new, "--variant", "published", "--min-size", 3),
+            "default variant",
+        ),
+        (("build", "--nyu", path, "--out", new, "--shard-frames", 0), "shard-frames: got 0"),
+        (("build", "--nyu", bad, "--out", new), "labels of frame 2 holds 1000"),
+        (("stats", new), "unfinished"),
+        (("info", tmp_path), "no region-support store"),
+        (("stats", tmp_path / "gone.zarr"), "no such store"),
+    ]:
+        assert message in one_line(rsgt(*arguments)), arguments
+
+
+@pytest.mark.parametrize(
+    "command", [("stats", "--csv"), ("stats", "--plot"), ("compare", "--csv"), ("report", "--out")]
+)
+def test_what_cannot_be_written_is_refused_before_the_work(tmp_path, command):
+    """The store is not even there: the path of the result is looked at first."""
+    for path, message in ((tmp_path / "no" / "x.png", "no folder"), (tmp_path, "is a folder")):
+        done = rsgt(command[0], tmp_path / "none.zarr", command[1], path, check=2)
+        assert message in done.stderr
+
+
+def test_interrupt_from_the_keyboard(tmp_path):
+    path = write_nyu(tmp_path / "a.mat", smooth_frames(60, shape=(240, 320)))
+    out = tmp_path / "s.zarr"
+    arguments = ["build", "--nyu", path, "--out", out, "--shard-frames", "2"]
+    command = [sys.executable, "-m", "rsgt", *map(str, arguments)]
+    # Where this runs deaf to interrupts, as a shell's background job does, the child would be too.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        signal.signal(signal.SIGINT, before)
+        stderr = process.stderr.readline()  # the first of thirty shards is there
+        process.send_signal(signal.SIGINT)
+        stderr += process.communicate(timeout=60)[1]
+    assert stderr.startswith("shards: 1/30")
+    assert process.returncode == 130, stderr
+    assert "run the same command to finish" in stderr
+    assert "Traceback" not in stderr
+    assert "unfinished" in one_line(rsgt("stats", out))
+    assert "60 frames" in rsgt(*arguments, check=0).stdout
+    assert rsgt("verify", out, check=0)
+
+
+@pytest.mark.parametrize(
+    ("interrupted", "status", "said"),
+    [
+        ("terminal.end_soon(130); sys.exit(130)", 130, ""),
+        ("click.command(cls=terminal.Script)(interrupt)([])", 130, "interrupted"),
+    ],
+)
+def test_an_interrupt_ends_a_program_whose_threads_do_not(interrupted, status, said):
+    code = f"""
+import sys, threading
+from concurrent.futures import ThreadPoolExecutor
+import click
+from rsgt import terminal
+
+def interrupt():
+    raise KeyboardInterrupt
+
+terminal.LAST_SECONDS = 0.5
+ThreadPoolExecutor().submit(threading.Event().wait)
+{interrupted}
+"""
+    done = subprocess.run([sys.executable, "-c", code], timeout=60, capture_output=True, text=True)
+    assert done.returncode == status
+    assert done.stderr.strip() == said
+
+
+def test_a_disk_that_is_full(tmp_path):
+    """A small RAM disk, where this user may mount one: the build stops with one line and no store."""
+    mount = tmp_path / "small"
+    mount.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", mount], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("needs the right to mount a small file system")
+    try:
+        frames = smooth_frames(12, shape=(240, 320))
+        frames["images"] = np.random.default_rng(0).integers(0, 256, frames["images"].shape, np.uint8)
+        path = write_nyu(tmp_path / "a.mat", frames)
+        done = rsgt("build", "--nyu", path, "--out", mount / "s.zarr", "--shard-frames", 2, "--json")
+        assert "No space left" in one_line(done)
+        assert one_line(rsgt("stats", mount / "s.zarr"))
+        subprocess.run(["mount", "-o", "remount,size=64m", mount], check=True)
+        rsgt("build", "--nyu", path, "--out", mount / "s.zarr", "--shard-frames", 2, "--json", check=0)
+        rsgt("verify", mount / "s.zarr", check=0)
+    finally:
+        subprocess.run(["umount", mount], check=True)
