@@ -64,9 +64,10 @@ EXTRA = {
     "rsn.dataset": {"rsgt.prediction"},
     "rsn.mean_shift": {"rsgt.jit"},
     "rsn.cli": {"rsgt.options", "rsgt.terminal"},
+    "rsn.__main__": {"rsgt.__main__"},
 }
 """A predicted map becomes regions by Algorithm 1 itself, and is kept for rsgt; both compile by the same door,
-and both programs report mistakes alike."""
+and both programs start, end and report mistakes alike."""
 
 
 def test_one_bridge_from_training_to_the_store():

@@ -104,18 +104,30 @@ def test_signals(number, status):
 @pytest.mark.parametrize("package", ["rsgt", "rsn"])
 def test_an_interrupt_while_a_program_loads(package):
     code = f"""
-import builtins
-whole = builtins.__import__
-def stopped(name, *rest):
-    if name == "{package}.cli":
-        raise KeyboardInterrupt
-    return whole(name, *rest)
-builtins.__import__ = stopped
+import sys
+class Stopping:
+    def find_spec(name, path=None, target=None):
+        if name == "{package}.cli":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Stopping)
 from {package}.__main__ import main
 main()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (130, "interrupted\n")
+
+
+@pytest.mark.parametrize("package", ["rsgt", "rsn"])
+def test_an_interrupt_when_a_program_is_over(package):
+    code = f"""
+import atexit, os, signal, sys
+atexit.register(lambda: os.kill(os.getpid(), signal.SIGINT))
+sys.argv = ["{package}", "--version"]
+from {package}.__main__ import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (130, "")
 
 
 def shell(command, **environment):

@@ -36,7 +36,7 @@ def made(tmp_path_factory):
 
 
 def command(path, out, min_size, *more):
-    return [sys.executable, "-m", "rsgt.cli", "build", "--nyu", str(path), "--out", str(out), "--min-size",
+    return [sys.executable, "-m", "rsgt", "build", "--nyu", str(path), "--out", str(out), "--min-size",
             str(min_size), "--shard-frames", "2", "--workers", "2", *more]  # fmt: skip
 
 
