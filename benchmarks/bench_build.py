@@ -28,7 +28,7 @@ def read_plainly(path, names=("images", "depths", "labels", "instances")):
 def build(path, out, workers=None):
     source = open_source(path)
     plan = builder.plan_build(source, builder.Parameters())
-    builder.build(source, out, plan, overwrite=True, workers=workers)
+    builder.build_plan(source, out, plan, overwrite=True, workers=workers)
 
 
 @pytest.mark.benchmark(group="all frames of a .mat")

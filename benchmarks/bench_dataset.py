@@ -21,7 +21,7 @@ opened = cache(open_store)
 @pytest.fixture(scope="module")
 def path(mat, tmp_path_factory):
     source, path = open_source(mat), tmp_path_factory.mktemp("store") / "store.zarr"
-    builder.build(source, path, builder.plan_build(source, builder.Parameters(), shard_frames=16))
+    builder.build_plan(source, path, builder.plan_build(source, builder.Parameters(), shard_frames=16))
     return path
 
 

@@ -27,7 +27,7 @@ TINY = {
 def build(source: Path, out: Path, variant: Variant) -> Path:
     """Build a store, or finish one, and return its path."""
     frames = open_source(source)
-    builder.build(frames, out, builder.plan_build(frames, builder.Parameters(variant=variant)))
+    builder.build_plan(frames, out, builder.plan_build(frames, builder.Parameters(variant=variant)))
     return out
 
 

@@ -3,9 +3,11 @@
 import platform
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from difflib import get_close_matches
 from functools import partial
+from os import PathLike
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,15 +20,15 @@ from rsgt.regions import kernels
 from rsgt.regions.algorithm import (
     DEFAULT_BINS,
     DEFAULT_MIN_SIZE,
+    Grouping,
     RegionSupport,
-    Split,
     Unlabelled,
     Variant,
+    check_grouping,
     check_options,
-    check_split,
     region_support,
 )
-from rsgt.sources import facts
+from rsgt.sources import facts, open_source
 from rsgt.sources.facts import LabelSet
 from rsgt.sources.source import DepthKind, Source
 from rsgt.sources.split_file import read_split_file
@@ -49,18 +51,31 @@ class Parameters:
     bins: int = DEFAULT_BINS
     min_size: int = DEFAULT_MIN_SIZE
     unlabelled: Unlabelled = "cluster"
-    split: Split = "equal"
+    grouping: Grouping = "equal"
     groups: int | None = None
     labels: LabelSet = "894"
     depth: DepthKind = "filled"
     instances: bool = False
 
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "Parameters":
+        """Make parameters of names and values; InputError where there is none of a name."""
+        known = [item.name for item in fields(cls)]
+        for name in values:
+            if name not in known:
+                near = get_close_matches(name, known, 1)
+                raise InputError(
+                    f"parameters: got {name!r}, expected some of {', '.join(known)}"
+                    + (f"; {near[0]}?" if near else "")
+                )
+        return cls(**values)
+
     def __post_init__(self) -> None:
         """Refuse what no algorithm has (the kernels' own checks would come after the layout)."""
         check_options(self.variant, self.bins, self.min_size, self.unlabelled)
         if self.variant == "published" and self.instances:
-            raise InputError("--instances: the published variant knows categories only; leave it out")
-        check_split(self.variant, self.split, self.groups)
+            raise InputError("--instances: the published variant knows categories only; omit it")
+        check_grouping(self.variant, self.grouping, self.groups)
         for name, choices in (("labels", get_args(LabelSet)), ("depth", get_args(DepthKind))):
             if getattr(self, name) not in choices:
                 raise InputError(f"{name}: got {getattr(self, name)!r}, expected one of {', '.join(choices)}")
@@ -79,7 +94,7 @@ def cluster(depth: Array, semantic: Array, instance: Array, parameters: Paramete
         bins=parameters.bins,
         min_size=parameters.min_size,
         unlabelled=parameters.unlabelled,
-        split=parameters.split,
+        grouping=parameters.grouping,
         groups=parameters.groups,
     )
 
@@ -140,7 +155,7 @@ def plan_build(
     if shard_frames < 1:
         raise InputError(f"shard-frames: got {shard_frames}, expected at least 1")
     if parameters.instances and not source.has_instances:
-        raise InputError(f"{source.path}: has no instances; leave out --instances")
+        raise InputError(f"{source.path}: has no instances; omit --instances")
     frames = [known[number] for number in wanted]
     split, origin = _split(source, frames, split_file)
     scenes = [source.scenes[f] for f in frames]
@@ -315,7 +330,7 @@ def _refuse_other(path: Path, found: dict[str, Any], plan: staging.Plan) -> None
 
 @dataclass(frozen=True, kw_only=True)
 class BuildResult:
-    """What ``build`` did: shards in all, shards it had to build, frames, and the store's identity."""
+    """What ``build_plan`` did: shards in all, shards it had to build, frames, and the store's identity."""
 
     path: Path
     frames: int
@@ -324,7 +339,97 @@ class BuildResult:
     identity: str
 
 
+def plan(
+    source: str | PathLike[str] | Source,
+    *,
+    frames: Sequence[int] | None = None,
+    shard_frames: int = DEFAULT_SHARD_FRAMES,
+    split_file: str | PathLike[str] | None = None,
+    **parameters: Any,
+) -> dict[str, Any]:
+    """Say what ``build`` would build of a source, as plain JSON types; its arguments are ``build``'s.
+
+    Raises
+    ------
+    InputError
+        As ``build`` does.
+    """
+    return summary(_plan(as_source(source), frames, shard_frames, split_file, parameters))
+
+
+def _plan(
+    source: Source,
+    frames: Sequence[int] | None,
+    shard_frames: int,
+    split_file: str | PathLike[str] | None,
+    parameters: Mapping[str, Any],
+) -> staging.Plan:
+    return plan_build(
+        source,
+        Parameters.of(parameters),
+        frame_ids=frames,
+        shard_frames=shard_frames,
+        split_file=None if split_file is None else local_path(split_file),
+    )
+
+
 def build(
+    source: str | PathLike[str] | Source,
+    out: str | PathLike[str],
+    *,
+    frames: Sequence[int] | None = None,
+    shard_frames: int = DEFAULT_SHARD_FRAMES,
+    split_file: str | PathLike[str] | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    **parameters: Any,
+) -> reader.Store:
+    """Build the region support of a source's frames, or finish building it, and open the store.
+
+    Parameters
+    ----------
+    source
+        A file of labelled NYU frames, or any object that keeps the protocol ``Source``.
+    out
+        The store's folder: new, or begun with the same arguments. A finished one is left as it is.
+    frames
+        Numbers of the frames, from 1, as the source has them; None = all.
+    shard_frames
+        Frames in one shard file.
+    split_file
+        ``splits.mat``, or JSON ``{"train": [...], "test": [...]}``; None = the official split where there is
+        one, else a fifth of the frames for testing, drawn by scene.
+    workers, scheduler
+        Threads (None = one a core), or the address of a ``dask.distributed`` scheduler.
+    overwrite
+        Replace a store of other arguments.
+    progress
+        Called with (shards done, shards in all).
+    **parameters
+        What shapes the regions: the fields of ``Parameters``, such as ``grouping="natural"``.
+
+    Raises
+    ------
+    InputError
+        Where an argument is unknown or out of range, ``out`` is something else, or the source is damaged.
+    """
+    opened = as_source(source)
+    planned = _plan(opened, frames, shard_frames, split_file, parameters)
+    made = build_plan(
+        opened, local_path(out), planned, workers=workers, scheduler=scheduler, overwrite=overwrite,
+        progress=progress,
+    )  # fmt: skip
+    return reader.open_store(made.path)
+
+
+def as_source(source: str | PathLike[str] | Source) -> Source:
+    """Open a source by its path; what keeps the protocol is one already."""
+    return open_source(source) if isinstance(source, str | PathLike) else source
+
+
+def build_plan(
     source: Source,
     path: Path,
     plan: staging.Plan,

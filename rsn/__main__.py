@@ -1,17 +1,11 @@
-"""``rsn`` as a program: an interrupt while it still loads ends it as quietly as one later does."""
+"""``rsn`` as a program."""
 
-import sys
+from rsgt.__main__ import run
 
 
 def main() -> None:
     """Run ``rsn``."""
-    try:
-        from rsn.cli import main as program
-
-        program()
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        sys.exit(130)
+    run("rsn.cli")
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def pytest_sessionstart(session):
         for parameters in (
             Parameters(),
             Parameters(instances=True),
-            Parameters(split="natural"),
+            Parameters(grouping="natural"),
             Parameters(variant="published"),
         ):
             compile_kernels(parameters)

@@ -64,6 +64,7 @@ EXTRA = {
     "rsn.dataset": {"rsgt.store.predictions"},
     "rsn.mean_shift": {"rsgt.regions.compilation"},
     "rsn.cli": {"rsgt.cli.options", "rsgt.cli.terminal"},
+    "rsn.__main__": {"rsgt.__main__"},
 }
 """A predicted map becomes regions by Algorithm 1 itself, and is kept for rsgt; both compile by the same door,
 and both programs report mistakes alike."""

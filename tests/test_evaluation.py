@@ -297,7 +297,7 @@ def test_a_record_holds_all_that_shaped_it(store_path, tmp_path):
     assert record["commit"]
 
     predictions = zarr.open_group(str(save), mode="r")
-    assert np.array_equal(predictions["frame_id"][:], store.frame_id[4:])
+    assert np.array_equal(predictions["frame"][:], store.frame_id[4:])
     maps = predictions["prediction"][:]
     rmse = []
     for frame, prediction in zip(range(4, 9), maps, strict=True):

@@ -18,7 +18,7 @@ from tests.rooms import write_rooms
 
 PROGRAM = """
 import click
-from rsgt import terminal
+from rsgt.cli import terminal
 @click.command(cls=terminal.Script)
 def program():
     {}
@@ -100,21 +100,33 @@ def test_signals(number, status):
     assert done.stderr.strip() == {130: "interrupted", 143: "terminated"}[status]
 
 
-@pytest.mark.parametrize("package", ["rsgt", "rsn"])
-def test_an_interrupt_while_a_program_loads(package):
+@pytest.mark.parametrize(("package", "commands"), [("rsgt", "rsgt.cli.commands"), ("rsn", "rsn.cli")])
+def test_an_interrupt_while_a_program_loads(package, commands):
     code = f"""
-import builtins
-whole = builtins.__import__
-def stopped(name, *rest):
-    if name == "{package}.cli":
-        raise KeyboardInterrupt
-    return whole(name, *rest)
-builtins.__import__ = stopped
+import sys
+class Stopping:
+    def find_spec(name, path=None, target=None):
+        if name == "{commands}":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Stopping)
 from {package}.__main__ import main
 main()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (130, "interrupted\n")
+
+
+@pytest.mark.parametrize("package", ["rsgt", "rsn"])
+def test_an_interrupt_when_a_program_is_over(package):
+    code = f"""
+import atexit, os, signal, sys
+atexit.register(lambda: os.kill(os.getpid(), signal.SIGINT))
+sys.argv = ["{package}", "--version"]
+from {package}.__main__ import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (130, "")
 
 
 def shell(command, **environment):
@@ -210,14 +222,14 @@ def test_a_stream_is_no_file_of_the_user(monkeypatch):
 )  # fmt: skip
 def test_what_is_no_path_here(path, tmp_path, monkeypatch):
     from rsgt import builder
-    from rsgt.sources import source
+    from rsgt.sources import open_source
     from rsgt.store import predictions
     from rsgt.store.reader import open_store
 
     monkeypatch.chdir(tmp_path)
     doors = (
-        local_path, open_store, source.open_source, predictions.read_prediction,
-        lambda path: builder.build(None, path, None),
+        local_path, open_store, open_source, predictions.read_prediction,
+        lambda path: builder.build_plan(None, path, None),
         lambda path: predictions.write_prediction(path, [], [], (1, 1)),
     )  # fmt: skip
     for door in doors:

@@ -11,15 +11,15 @@ from typing import Any
 
 import click
 
-from rsgt import __version__
+import rsgt
 from rsgt.cli.options import COUNT, FRAMES, INPUT, NUMBER, OR_NONE, OUTPUT, PICTURE, STORE, WORKERS, Whole
-from rsgt.cli.terminal import Program, cell, print_json, print_pairs, print_table, progress_bar
-from rsgt.files import write_csv, write_text
+from rsgt.cli.terminal import Program, Progress, cell, print_json, print_pairs, print_table, progress_bar
+from rsgt.files import write_csv
 from rsgt.inputs import InputError
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="rsgt")
+@click.version_option(rsgt.__version__, prog_name="rsgt")
 def main() -> None:
     """Region-support ground truth: from NYU Depth v2 to a verified, sharded Zarr store."""
 
@@ -38,7 +38,7 @@ def main() -> None:
 )
 @click.option("--bins", type=NUMBER, default=10, show_default=True, help="Depth steps over a frame's range.")
 @click.option(
-    "--split",
+    "--grouping",
     type=click.Choice(["equal", "log", "natural"]),
     default="equal",
     show_default=True,
@@ -75,7 +75,7 @@ def main() -> None:
 @click.option("--dry-run", is_flag=True, help="Say what would be built, and write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and no progress.")
 def build(
-    source_path: Path, out: Path, variant: Any, bins: int, split: Any, groups: int | None,
+    source_path: Path, out: Path, variant: Any, bins: int, grouping: Any, groups: int | None,
     min_size: int | None, unlabelled: Any, labels: Any, depth: Any, instances: bool,
     frames: list[int] | None, split_file: Path | None, shard_frames: int, workers: int | None,
     scheduler: str | None, overwrite: bool, dry_run: bool, as_json: bool,
@@ -84,54 +84,58 @@ def build(
 
     Run again after an interruption, the same command builds what is missing.
     """
-    from rsgt import builder
-    from rsgt.sources import open_source
-
     if scheduler is not None and not scheduler.strip():
         raise InputError("--scheduler: got an empty one, expected an address such as tcp://host:8786")
     if variant == "published" and (min_size is not None or unlabelled is not None):
-        raise InputError("--min-size and --unlabelled belong to the default variant; leave them out")
-    chosen = {"min_size": min_size, "unlabelled": unlabelled}
-    parameters = builder.Parameters(
-        variant=variant, bins=bins, split=split, groups=groups,
-        labels=labels, depth=depth, instances=instances,
-        **{name: value for name, value in chosen.items() if value is not None},
-    )  # fmt: skip
-    source = open_source(source_path)
-    plan = builder.plan_build(
-        source, parameters, frame_ids=frames,
-        shard_frames=shard_frames, split_file=split_file,
-    )  # fmt: skip
+        raise InputError("--min-size and --unlabelled belong to the default variant; omit them")
+    given = {
+        "variant": variant, "bins": bins, "grouping": grouping, "groups": groups, "min_size": min_size,
+        "unlabelled": unlabelled, "labels": labels, "depth": depth, "instances": instances,
+    }  # fmt: skip
+    options = {
+        "frames": frames, "shard_frames": shard_frames, "split_file": split_file,
+        **{name: value for name, value in given.items() if value is not None},
+    }  # fmt: skip
+    source = rsgt.open_source(source_path)
+    summary = rsgt.plan(source, **options)
     if dry_run:
-        summary = builder.summary(plan)
         print_json(summary) if as_json else print_pairs(
             [(name, str(value)) for name, value in summary.items()]
         )
         return
     started = time.monotonic()
     with progress_bar("shards", quiet=as_json) as progress:
+        built = _Built(progress)
         try:
-            result = builder.build(
-                source,
-                out,
-                plan,
-                workers=workers,
-                scheduler=scheduler,
-                overwrite=overwrite,
-                progress=progress,
-            )
+            store = rsgt.build(
+                source, out, workers=workers, scheduler=scheduler, overwrite=overwrite, progress=built,
+                **options,
+            )  # fmt: skip
         except KeyboardInterrupt as stop:
             raise type(stop)(f"run the same command to finish {out}") from None
     seconds = time.monotonic() - started
     if as_json:
-        print_json({**builder.summary(plan), "built_shards": result.built, "identity": result.identity,
+        print_json({**summary, "built_shards": built.made, "identity": store.identity,
                   "seconds": round(seconds, 2)})  # fmt: skip
-    elif result.built:
-        click.echo(
-            f"{out}: {result.frames} frames in {seconds:.1f} s ({result.built} of {result.shards} shards)"
-        )
+    elif built.made:
+        shards = summary["shards"]
+        click.echo(f"{out}: {len(store)} frames in {seconds:.1f} s ({built.made} of {shards} shards)")
     else:
-        click.echo(f"{out}: {result.frames} frames, finished before; nothing to do")
+        click.echo(f"{out}: {len(store)} frames, finished before; nothing to do")
+
+
+class _Built:
+    """Count the shards that a build had to make, and pass on how far it is."""
+
+    def __init__(self, shown: Progress | None) -> None:
+        self.shown, self.made = shown, 0
+        self.first: int | None = None
+
+    def __call__(self, done: int, total: int) -> None:
+        self.first = done if self.first is None else self.first
+        self.made = done - self.first
+        if self.shown:
+            self.shown(done, total)
 
 
 @main.command()
@@ -139,10 +143,7 @@ def build(
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def info(path: Path, as_json: bool) -> None:
     """Show what a .mat file or a store holds."""
-    from rsgt.sources import open_source
-    from rsgt.store import reader
-
-    found = reader.open_store(path).describe() if path.is_dir() else open_source(path).describe()
+    found = (rsgt.open(path) if path.is_dir() else rsgt.open_source(path)).describe()
     if as_json:
         print_json(found)
         return
@@ -174,12 +175,8 @@ def info(path: Path, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON, and no progress.")
 def verify(path: Path, source_path: Path | None, sample: int, workers: int | None, as_json: bool) -> None:
     """Re-read a store: checksums, schema, invariants, Algorithm 1 again. Exit code 1 if something is off."""
-    from rsgt.quality import verification as checks
-    from rsgt.sources import open_source
-
-    source = open_source(source_path) if source_path else None
     with progress_bar("shards", quiet=as_json) as progress:
-        found = checks.verify(path, source=source, sample=sample, workers=workers, progress=progress)
+        found = rsgt.verify(path, source=source_path, sample=sample, workers=workers, progress=progress)
     if as_json:
         print_json({
             "frames": found.frames, "shards": found.shards, "regions": found.regions,
@@ -190,7 +187,7 @@ def verify(path: Path, source_path: Path | None, sample: int, workers: int | Non
         for problem in found.problems:
             click.echo(f"{path}: {problem}")
         if not found.problems:
-            compared = f", {found.compared_with_source} compared with the source" if source else ""
+            compared = f", {found.compared_with_source} compared with the source" if source_path else ""
             click.echo(f"{path}: sound: {found.frames} frames, {found.regions} regions{compared}")
     if found.problems:
         sys.exit(1)
@@ -214,16 +211,12 @@ def stats(
     plot_path: Path | None, workers: int | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Measure how well the regions, or predicted maps, stand for the depth."""
-    from rsgt.quality import statistics as figures
-    from rsgt.store.reader import open_store
-
-    store = open_store(path)
-    found = figures.statistics(store, split, workers, prediction)
+    found = rsgt.statistics(path, split, workers, prediction)
     rows = found.categories() if by == "category" else found.frames()
     if csv_path:
         write_csv(csv_path, rows)
     if plot_path:
-        figures.plot(found, plot_path)
+        found.plot(plot_path)
     document = found.document()
     if as_json:
         print_json({**document, "rows": rows} if by else document)
@@ -275,10 +268,8 @@ def _figures(values: dict[str, Any]) -> None:
 @click.option("--workers", type=WORKERS, help="Threads.  [default: one per core]")
 def synth(out: Path, frames: int, seed: int, layout: Any, workers: int | None) -> None:
     """Render rooms into a .mat of NYU's layout, for trying things without the data set."""
-    from rsgt.sources.synthetic import write_rooms
-
     with progress_bar("frames", quiet=False) as progress:
-        write_rooms(out, frames=frames, seed=seed, layout=layout, workers=workers, progress=progress)
+        rsgt.write_rooms(out, frames=frames, seed=seed, layout=layout, workers=workers, progress=progress)
     click.echo(f"{out}: {frames} frames, seed {seed}, {out.stat().st_size / 1e6:.1f} MB")
 
 
@@ -288,14 +279,10 @@ def synth(out: Path, frames: int, seed: int, layout: Any, workers: int | None) -
 @click.option("--out", type=PICTURE, help="PNG, PDF or SVG.  [default: STORE's name-frames.png, here]")
 def show(path: Path, frames: tuple[int, ...], out: Path | None) -> None:
     """Draw frames, by their numbers in the source, with their region support and its error."""
-    from rsgt.page import pictures
-    from rsgt.store.reader import open_store
-
     if out is None:
         out = Path(f"{path.absolute().stem}-{'-'.join(map(str, frames[:4]))}.png")
         PICTURE.check(out)
-    pictures.save(pictures.panel(open_store(path), frames), out)
-    click.echo(out)
+    click.echo(rsgt.show(path, frames, out))
 
 
 @main.command()
@@ -316,29 +303,18 @@ def compare(
     only: tuple[str, ...], workers: int | None, csv_path: Path | None, plot_path: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Compare region support with labels, superpixels and a grid by how well region means explain depth."""
-    import numpy as np
-
-    from rsgt.quality import comparison as measures
-    from rsgt.store.predictions import open_prediction
-    from rsgt.store.reader import open_store
-
     if frames is not None and sample is not None:
-        raise InputError("--frames and --sample exclude each other; leave one out")
-    store = open_store(path)
-    available, predicted = np.arange(len(store)), None
-    if prediction:
-        available, predicted = open_prediction(prediction, store, available, "region")
-    if frames is not None:
-        chosen = measures.named_frames(store, frames, available)
-    else:
-        size = measures.DEFAULT_SAMPLE if sample is None else sample
-        chosen = measures.sample_frames(available, size, seed)
+        raise InputError("--frames and --sample exclude each other; omit one")
+    drawn = {} if sample is None else {"sample": sample}
     with progress_bar("frames", quiet=as_json) as progress:
-        found = measures.compare(store, chosen, workers, progress, predicted, only)
+        found = rsgt.compare(
+            path, frames=frames, seed=seed, prediction=prediction, only=only, workers=workers,
+            progress=progress, **drawn,
+        )  # fmt: skip
     if csv_path:
         write_csv(csv_path, found.rows())
     if plot_path:
-        measures.plot(found, plot_path)
+        found.plot(plot_path)
     document = found.document()
     if as_json:
         print_json(document)
@@ -361,16 +337,5 @@ def report(
     path: Path, out: Path, frames: list[int] | None, comparison: Path | None, workers: int | None,
 ) -> None:  # fmt: skip
     """Write one HTML page about a store: figures, distributions, frames to look into."""
-    from rsgt.page import report as pages
-    from rsgt.store.reader import open_store
-
-    text = pages.page(
-        open_store(path), comparison=pages.read_comparison(comparison) if comparison else None,
-        frame_ids=frames, workers=workers,
-    )  # fmt: skip
-    write_text(out, text)
+    rsgt.report(path, out, comparison=comparison, frames=frames, workers=workers)
     click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,7 @@
 """Pictures of a store's frames: colour, depth, labels, region support, support and its error."""
 
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from rsgt.files import write_figure
-from rsgt.inputs import InputError
+from rsgt.inputs import InputError, local_path
 from rsgt.page.colours import NEUTRAL, category_colours, paint_categories, paint_regions
 from rsgt.regions import kernels
 from rsgt.store import schema
-from rsgt.store.reader import Store
+from rsgt.store.reader import Store, as_store
 
 Array = npt.NDArray[Any]
 
@@ -196,6 +197,29 @@ def check_suffix(path: Path) -> None:
     """
     if path.suffix.lower().lstrip(".") not in FigureCanvasBase.get_supported_filetypes():
         raise InputError(f"{path}: got suffix {path.suffix!r}, expected .png, .pdf or .svg")
+
+
+def show(store: Store | str | PathLike[str], frames: Sequence[int], out: str | PathLike[str]) -> Path:
+    """Draw frames with their region support and its error into a picture file.
+
+    Parameters
+    ----------
+    store
+        A finished store, or its path.
+    frames
+        Their numbers, from 1, as in the source; 24 at most.
+    out
+        PNG, PDF or SVG, as its suffix says.
+
+    Raises
+    ------
+    InputError
+        Where the store lacks a frame, or the suffix is none of a picture.
+    """
+    path = local_path(out)
+    check_suffix(path)
+    save(panel(as_store(store), frames), path)
+    return path
 
 
 def save(figure: Figure, path: Path) -> None:

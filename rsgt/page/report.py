@@ -6,13 +6,16 @@ import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from rsgt.inputs import InputError
+from rsgt.files import write_text
+from rsgt.inputs import InputError, local_path
 from rsgt.page import browser, charts
 from rsgt.page.charts import number
 from rsgt.page.colours import paint_regions
@@ -20,9 +23,9 @@ from rsgt.page.comparison_file import COMPARED, checked, read_comparison
 from rsgt.page.pictures import read_frame
 from rsgt.quality.statistics import statistics
 from rsgt.store import schema
-from rsgt.store.reader import Store
+from rsgt.store.reader import Store, as_store
 
-__all__ = ["DEFAULT_COUNT", "MAX_BYTES", "MAX_COUNT", "page", "read_comparison"]
+__all__ = ["DEFAULT_COUNT", "MAX_BYTES", "MAX_COUNT", "page", "read_comparison", "report"]
 
 Array = npt.NDArray[Any]
 
@@ -49,6 +52,42 @@ class _Figures:
         self.split = [splits[int(part)] for part in store.split]
         ranked = np.argsort(self.rmse, kind="stable")
         self.ranked = ranked[np.isfinite(self.rmse[ranked])]
+
+
+def report(
+    store: Store | str | PathLike[str],
+    out: str | PathLike[str],
+    *,
+    comparison: str | PathLike[str] | Mapping[str, Any] | None = None,
+    frames: Sequence[int] | None = None,
+    workers: int | None = None,
+) -> Path:
+    """Write one HTML page about a store: figures, distributions, frames to look into.
+
+    Parameters
+    ----------
+    store
+        A finished store, or its path.
+    out
+        The page's file; it needs no other and no network. One that stands there is replaced.
+    comparison
+        What ``rsgt compare --json`` wrote, or ``Comparison.document()``; None = no such section.
+    frames
+        Numbers of the frames to look into, 60 at most; None = twelve, by their error.
+    workers
+        Threads that measure; None = one a core.
+
+    Raises
+    ------
+    InputError
+        Where the store lacks a frame or is damaged, or the comparison is none.
+    """
+    known = comparison if comparison is None or isinstance(comparison, Mapping) else (
+        read_comparison(local_path(comparison))
+    )  # fmt: skip
+    text = page(as_store(store), comparison=known, frame_ids=frames, workers=workers)
+    write_text(local_path(out), text)
+    return local_path(out)
 
 
 def page(

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from rsgt.files import write_figure
-from rsgt.inputs import InputError
+from rsgt.inputs import InputError, local_path
 from rsgt.parallel import Progress, map_threads
-from rsgt.quality.families import Frame, Partition, partitions
+from rsgt.quality.families import FrameMaps, Partition, partitions
 from rsgt.quality.partitions import EDGE_RATIO, MEASURES, measure, target
-from rsgt.store.predictions import MapError
-from rsgt.store.reader import Store
+from rsgt.store.predictions import MapError, open_prediction
+from rsgt.store.reader import Store, as_store
 
 Array = npt.NDArray[Any]
 
@@ -55,6 +56,10 @@ class Comparison:
         for row in self.rows():
             families.setdefault(row["name"], []).append(row)
         return {name: sorted(rows, key=lambda row: row["regions"] or 0) for name, rows in families.items()}
+
+    def plot(self, path: str | PathLike[str]) -> None:
+        """Draw them into a picture file: PNG, PDF or SVG, as its suffix says."""
+        plot(self, local_path(path))
 
     def at_count(self, count: float) -> list[dict[str, Any]]:
         """Read each family's curve at ``count`` regions a frame; families that do not reach it are left out.
@@ -140,6 +145,53 @@ def named_frames(store: Store, numbers: Sequence[int], available: Array) -> Arra
 
 
 def compare(
+    store: Store | str | PathLike[str],
+    *,
+    frames: Sequence[int] | None = None,
+    sample: int | None = DEFAULT_SAMPLE,
+    seed: int = 0,
+    prediction: str | PathLike[str] | None = None,
+    only: Collection[str] = (),
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Compare region support with labels, superpixels and a grid by how well region means explain depth.
+
+    Parameters
+    ----------
+    store
+        A finished store, or its path.
+    frames
+        Numbers of the frames to compare on, from 1, as in their source; None = draw some.
+    sample, seed
+        How many frames to draw, and the draw's seed; None = all frames.
+    prediction
+        Predicted regions to compare as well, as ``open_prediction`` takes them; frames without are left out.
+    only
+        Names of the families to measure; empty = all.
+    workers
+        Threads; None = one a core. Each works on one frame at a time.
+    progress
+        Called with (frames done, frames in all).
+
+    Raises
+    ------
+    InputError
+        Where scikit-image is missing, there is no such frame or family, or not one frame's predicted map is
+        one.
+    """
+    store, predicted = as_store(store), None
+    chosen: Array = np.arange(len(store))
+    if prediction is not None:
+        chosen, predicted = open_prediction(local_path(prediction), store, chosen, "region")
+    if frames is not None:
+        chosen = named_frames(store, frames, chosen)
+    elif sample is not None:
+        chosen = sample_frames(chosen, sample, seed)
+    return compare_frames(store, chosen, workers, progress, predicted, only)
+
+
+def compare_frames(
     store: Store,
     frames: Array,
     workers: int | None = None,
@@ -185,7 +237,7 @@ def compare(
             found_by = None if predicted is None else predicted(k)
         except MapError as error:
             return str(error)
-        frame, goal = Frame(rgb, depth, semantic, instance, region, found_by), target(depth, region)
+        frame, goal = FrameMaps(rgb, depth, semantic, instance, region, found_by), target(depth, region)
         return [[*measure(p.regions(frame), goal).values()] for p in chosen]
 
     found = map_threads(work, [(k,) for k in frames.tolist()], workers, progress)

@@ -1,7 +1,7 @@
 """The partitions that region support is held against: labels, superpixels, a grid.
 
 Every function takes (y, x) maps of one frame and returns a (y, x) int32 map of region labels, from 1; 0 = no
-region. Superpixels are scikit-image's (``pip install 'rsgt[compare]'``).
+region. Superpixels are scikit-image's (``pip install 'region-support[compare]'``).
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rsgt.inputs import InputError
-from rsgt.regions.algorithm import Split, region_support
+from rsgt.regions.algorithm import Grouping, region_support
 from rsgt.sources import facts
 
 Array = npt.NDArray[Any]
@@ -23,7 +23,7 @@ FELZENSZWALB_MIN_SIZE = 32
 
 
 @dataclass(frozen=True)
-class Frame:
+class FrameMaps:
     """Maps of one frame, (y, x): colour (and channel), depth in metres (0 = none), labels and its regions.
 
     ``predicted`` are a network's regions, where they are compared too.
@@ -46,7 +46,7 @@ class Partition:
 
     name: str
     parameter: str
-    regions: Callable[[Frame], Labels]
+    regions: Callable[[FrameMaps], Labels]
 
 
 def category_regions(category: Array) -> Labels:
@@ -122,24 +122,26 @@ def _semantic_maps(class_names: list[str]) -> dict[str, Array | None]:
 
 
 def _family(
-    name: str, setting: str, values: Sequence[int], regions: Callable[[Frame, int], Labels]
+    name: str, setting: str, values: Sequence[int], regions: Callable[[FrameMaps, int], Labels]
 ) -> list[Partition]:
     return [Partition(name, f"{setting}={v}", lambda frame, v=v: regions(frame, v)) for v in values]  # type: ignore[misc]
 
 
-def _by_depth(split: Split) -> Callable[[Frame, int], Labels]:
-    return lambda frame, bins: region_support(frame.depth, frame.semantic, split=split, bins=bins).region
+def _by_depth(grouping: Grouping) -> Callable[[FrameMaps, int], Labels]:
+    return lambda frame, bins: (
+        region_support(frame.depth, frame.semantic, grouping=grouping, bins=bins).region
+    )
 
 
-def _published(frame: Frame, bins: int) -> Labels:
+def _published(frame: FrameMaps, bins: int) -> Labels:
     return region_support(frame.depth, frame.semantic, variant="published", bins=bins).region
 
 
-def _by_category(table: Array | None) -> Callable[[Frame], Labels]:
+def _by_category(table: Array | None) -> Callable[[FrameMaps], Labels]:
     return lambda frame: category_regions(frame.semantic if table is None else table[frame.semantic])
 
 
-def _predicted(frame: Frame) -> Labels:
+def _predicted(frame: FrameMaps) -> Labels:
     return np.asarray(frame.predicted, np.int32)
 
 

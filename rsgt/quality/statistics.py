@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from rsgt.files import write_figure
-from rsgt.inputs import InputError
+from rsgt.inputs import InputError, local_path
 from rsgt.parallel import map_threads
 from rsgt.regions import kernels
 from rsgt.store import schema
 from rsgt.store.predictions import MapError, open_prediction
-from rsgt.store.reader import Store
+from rsgt.store.reader import Store, as_store
 
 Array = npt.NDArray[Any]
 Row = dict[str, Any]
@@ -155,6 +156,10 @@ class Statistics(MapErrors):
             for row in zip(*(column.tolist() for column in columns.values()), strict=True)
         ]
 
+    def plot(self, path: str | PathLike[str]) -> None:
+        """Draw them into a picture file: PNG, PDF or SVG, as its suffix says."""
+        plot(self, local_path(path))
+
     def categories(self) -> list[Row]:
         """One row a category that has regions, by id; from the regions' table alone.
 
@@ -271,14 +276,17 @@ def _region_rows(store: Store, frames: Array) -> dict[str, Array]:
 
 
 def statistics(
-    store: Store, split: str | None = None, workers: int | None = None, prediction: Path | None = None
+    store: Store | str | PathLike[str],
+    split: str | None = None,
+    workers: int | None = None,
+    prediction: str | PathLike[str] | None = None,
 ) -> Statistics:
     """Compare the support of a store with its depth, part of a shard by part of a shard.
 
     Parameters
     ----------
     store
-        A finished store.
+        A finished store, or its path.
     split
         ``"train"``, ``"test"`` or None for all frames.
     workers
@@ -292,9 +300,10 @@ def statistics(
     InputError
         Where ``open_prediction`` does, or not one of its maps can be judged.
     """
-    frames, predicted = select_frames(store, split), None
+    store, predicted = as_store(store), None
+    frames = select_frames(store, split)
     if prediction is not None:
-        frames, predicted = open_prediction(prediction, store, frames)
+        frames, predicted = open_prediction(local_path(prediction), store, frames)
     part = min(store.shard_frames, _PART)
     cuts = np.flatnonzero(np.diff(frames // part)) + 1
     parts = [(store, some, predicted) for some in np.split(frames, cuts)]

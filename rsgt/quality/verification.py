@@ -2,19 +2,20 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from os import PathLike
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from rsgt.builder import Parameters, cluster, region_table
+from rsgt.builder import Parameters, as_source, cluster, region_table
 from rsgt.inputs import InputError
 from rsgt.parallel import map_threads
 from rsgt.regions import kernels
 from rsgt.sources.source import Source
 from rsgt.store import reader, schema
 from rsgt.store.encoding import encoding_problems
+from rsgt.store.manifest import root_problem
 from rsgt.store.reader import DamageError, Store
 
 Array = npt.NDArray[Any]
@@ -153,7 +154,7 @@ def _schema_problems(opened: Store) -> Iterator[str]:
         frame = (n, *opened.shape)
         regions = opened.array("regions/label").shape
         shapes: dict[str, tuple[int, ...]] = {"frame": (n,), "frame_bound": (n + 1,), "region": regions}
-        for name, spec in reader.ARRAYS.items():
+        for name, spec in schema.ARRAYS.items():
             shape = (*frame, 3)[: len(spec.axes)] if spec.per_frame else shapes[spec.axes[0]]
             free = ("class_names",) if name == "semantic" else ("scene_names",) if name == "scene" else ()
             problems = encoding_problems(
@@ -169,7 +170,7 @@ def _schema_problems(opened: Store) -> Iterator[str]:
 
 def _unrecorded(opened: Store) -> Iterator[str]:
     """Chunks of the arrays that are not sharded, which readers hold against their records alone."""
-    for name in sorted(reader.ARRAYS.keys() - reader.SPECS.keys()):
+    for name in sorted(schema.ARRAYS.keys() - schema.FRAME_SPECS.keys()):
         for file in (opened.path / name / "c").rglob("*"):
             chunk = file.relative_to(opened.path).as_posix()
             if file.is_file() and chunk not in opened.attributes["files"]:
@@ -178,7 +179,7 @@ def _unrecorded(opened: Store) -> Iterator[str]:
 
 def _record_problems(opened: Store) -> tuple[list[str], bool]:
     """Say what a store's own records find wrong, and whether its frames can be looked into all the same."""
-    if problem := reader.root_problem(opened.attributes):
+    if problem := root_problem(opened.attributes):
         return [problem], False
     problems = [f"{file}: {problem}" for file, problem in opened.problems(whole=True)]
     problems += [f"{file}: has no record in zarr.json" for file in _unrecorded(opened)]
@@ -199,9 +200,9 @@ def _record_problems(opened: Store) -> tuple[list[str], bool]:
 
 
 def verify(
-    path: str | Path,
+    store: Store | str | PathLike[str],
     *,
-    source: Source | None = None,
+    source: Source | str | PathLike[str] | None = None,
     sample: int = 16,
     seed: int = 0,
     workers: int | None = None,
@@ -211,10 +212,11 @@ def verify(
 
     Parameters
     ----------
-    path
-        The store.
+    store
+        The store, or its path.
     source
-        Compare ``sample`` frames, drawn with ``seed``, with this source, value by value.
+        Compare ``sample`` frames, drawn with ``seed``, with this source (or the file at this path), value by
+        value.
     workers
         Threads; default one per core.
     progress
@@ -231,7 +233,8 @@ def verify(
         Where there is no finished store.
     """
     try:
-        opened = reader.find_store(path)
+        # Anew, whatever an open one has read before.
+        opened = reader.find_store(store.path if isinstance(store, Store) else store)
     except DamageError as error:
         return Verification(0, 0, 0, 0, [Problem(None, str(error))])
     found, readable = _record_problems(opened)
@@ -244,6 +247,6 @@ def verify(
     problems += [problem for part in map_threads(_check_part, parts, workers, progress) for problem in part]
     compared = 0
     if source is not None:
-        of_source, compared = _source_problems(opened, source, parameters, sample, seed)
+        of_source, compared = _source_problems(opened, as_source(source), parameters, sample, seed)
         problems += of_source
     return Verification(len(opened), len(shards), int(opened.region_start[-1]), compared, problems)

@@ -11,7 +11,7 @@ from rsgt.regions import kernels
 
 Variant = Literal["default", "published"]
 Unlabelled = Literal["cluster", "ignore"]
-Split = Literal["equal", "log", "natural"]
+Grouping = Literal["equal", "log", "natural"]
 
 DEFAULT_BINS = 10
 DEFAULT_MIN_SIZE = 32
@@ -20,6 +20,7 @@ MOST_BINS = 10_000
 """A millimetre each over NYU's ten metres; memory grows with the steps of every segment."""
 
 _LARGEST = 2**31 - 1
+_MOST_LABELS = 2**16 - 1
 
 FURTHEST_MEDIAN_M = 500.0
 """No frame's median depth is above, indoors or out; a room's in millimetres is, from half a metre on."""
@@ -47,14 +48,14 @@ class RegionSupport:
 
 def region_support(
     depth_m: npt.ArrayLike,
-    semantic: npt.ArrayLike,
+    semantic: npt.ArrayLike | None = None,
     instance: npt.ArrayLike | None = None,
     *,
     variant: Variant = "default",
     bins: int = DEFAULT_BINS,
     min_size: int = DEFAULT_MIN_SIZE,
     unlabelled: Unlabelled = "cluster",
-    split: Split = "equal",
+    grouping: Grouping = "equal",
     groups: int | None = None,
     unit_known: bool = False,
 ) -> RegionSupport:
@@ -67,9 +68,10 @@ def region_support(
         published variant knows no invalid depth and takes 0 for a depth. Integers, and a median above
         500 m, are refused: they are millimetres.
     semantic
-        (y, x) integer 0..65535, category; 0 or masked = unlabelled.
+        (y, x) integer from 0 to 2³¹ - 1, category, at most 65,535 different ones in a frame; 0 or masked =
+        unlabelled. None = one category everywhere.
     instance
-        (y, x) integer 0..65535, counter of the object within its category; 0 or masked = none. Segments
+        (y, x) integer like ``semantic``, object within its category; 0 or masked = none. Segments
         then end where category or instance change. Default variant only.
     variant
         ``"default"`` gives every valid pixel a region; ``"published"`` reproduces the paper's code.
@@ -80,7 +82,7 @@ def region_support(
     unlabelled
         ``"cluster"`` treats unlabelled pixels as a category, ``"ignore"`` leaves them without region, as
         the published variant always does.
-    split
+    grouping
         By depth in equal steps (the paper), in steps of equal ratio (``"log"``), or by ``"natural"`` breaks,
         which leave the least squared error. ``"published"`` knows the first.
     groups
@@ -111,9 +113,11 @@ def region_support(
     array([[1, 1, 2, 2]], dtype=int32)
     """
     check_options(variant, bins, min_size, unlabelled)
-    check_split(variant, split, groups)
+    check_grouping(variant, grouping, groups)
     depth = _depth(depth_m, unit_known)
-    category = _labels("semantic", semantic, depth.shape)
+    category = np.ones(depth.shape, np.uint16)
+    if semantic is not None:
+        category = _labels("semantic", semantic, depth.shape)
     if variant == "published":
         if instance is not None:
             raise InputError("instance: the published variant knows categories only; omit it")
@@ -122,9 +126,9 @@ def region_support(
         return RegionSupport(*kernels.published_region_support(depth.astype(np.float64), category, bins))
     key = _segment_key(category, instance)
     frame = depth, key, unlabelled == "ignore", bins, min_size
-    if split == "natural":
+    if grouping == "natural":
         return RegionSupport(*kernels.natural_region_support(*frame, groups or 0))
-    return RegionSupport(*kernels.default_region_support(*frame, split == "log"))
+    return RegionSupport(*kernels.default_region_support(*frame, grouping == "log"))
 
 
 def check_options(variant: str, bins: int, min_size: int, unlabelled: str) -> None:
@@ -145,14 +149,14 @@ def _check_number(name: str, value: Any, least: int, most: int) -> None:
         )
 
 
-def check_split(variant: str, split: str, groups: int | None) -> None:
-    """Raise an InputError where a split does not exist or does not fit the variant or the groups."""
-    if split not in get_args(Split):
-        raise InputError(f"split: got {split!r}, expected one of {', '.join(get_args(Split))}")
-    if variant == "published" and split != "equal":
-        raise InputError(f"split: got {split!r}, but the published variant has equal steps only")
-    if groups is not None and split != "natural":
-        raise InputError(f"groups: got {groups} with split {split!r}; only 'natural' takes a number")
+def check_grouping(variant: str, grouping: str, groups: int | None) -> None:
+    """Raise an InputError where a grouping does not exist or does not fit the variant or the groups."""
+    if grouping not in get_args(Grouping):
+        raise InputError(f"grouping: got {grouping!r}, expected one of {', '.join(get_args(Grouping))}")
+    if variant == "published" and grouping != "equal":
+        raise InputError(f"grouping: got {grouping!r}, but the published variant has equal steps only")
+    if groups is not None and grouping != "natural":
+        raise InputError(f"groups: got {groups} with grouping {grouping!r}; only 'natural' takes a number")
     if groups is not None:
         _check_number("groups", groups, 1, _LARGEST)
 
@@ -204,12 +208,18 @@ def _depth(values: npt.ArrayLike, unit_known: bool) -> npt.NDArray[Any]:
 
 
 def _labels(name: str, values: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray[np.uint16]:
+    """Check labels and return them as uint16; larger ones are numbered anew, in their order."""
     array = _array(name, values, 0)
     if array.shape != shape:
         raise InputError(f"{name}: got shape {array.shape}, expected depth's {shape}")
-    if array.dtype.kind not in "iu" or array.min() < 0 or array.max() > 65535:
+    if array.dtype.kind not in "iu" or array.min() < 0 or array.max() > _LARGEST:
         got = f" {_range(array)}" if array.dtype.kind in "iuf" else ""
-        raise InputError(f"{name}: got {array.dtype}{got}, expected integers from 0 to 65535")
+        raise InputError(f"{name}: got {array.dtype}{got}, expected integers from 0 to {_LARGEST:,}")
+    if array.max() > _MOST_LABELS:
+        ids, places = np.unique(array, return_inverse=True)
+        array = places.reshape(shape) + (ids[0] > 0)  # 0 stays what is unlabelled
+        if array.max() > _MOST_LABELS:
+            raise InputError(f"{name}: got {ids.size:,} different labels, expected at most {_MOST_LABELS:,}")
     return np.ascontiguousarray(array, np.uint16)
 
 

@@ -13,6 +13,7 @@ import stat
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,10 @@ class _Cache(FunctionCache):
         self._cache_file = _SealedFile(
             cache_path=self._cache_path,
             filename_base=self._impl.filename_base,
-            source_stamp=(self._impl.locator.get_source_stamp(), _neighbours(function)),
+            source_stamp=(
+                self._impl.locator.get_source_stamp(),
+                _neighbours(Path(function.__code__.co_filename).parent),
+            ),
         )
 
     def save_overload(self, signature: Any, result: Any) -> None:
@@ -80,14 +84,16 @@ class _Cache(FunctionCache):
             self.disable()
 
 
-def _neighbours(function: Callable[..., Any]) -> list[tuple[str, int, int]]:
-    """Names, times and sizes of the modules beside a function's own, whose functions it may have inside.
+@cache
+def _neighbours(folder: Path) -> str:
+    """Hash of the modules in a function's folder, whose functions it may have inside.
 
     Numba looks at the function's own file alone, and would run what was compiled from another's old text.
     """
-    folder = Path(function.__code__.co_filename).parent
-    found = [(file.name, file.stat()) for file in sorted(folder.glob("*.py"))]
-    return [(name, state.st_mtime_ns, state.st_size) for name, state in found]
+    digest = hashlib.sha256()
+    for file in sorted(folder.glob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def _unsealed(sealed: bytes) -> bytes:

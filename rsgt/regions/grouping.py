@@ -7,7 +7,8 @@ convex in ``k``: Aggarwal, Schieber and Tokuyama, 1994). So handing out a frame'
 to the segment that gains most, gives the best hand-out of all.
 
 Counts and bin numbers are integers: nothing here depends on the order in which pixels were met.
-``rsgt.regions.kernels`` compiles this into its own functions. Slow, obvious twins are in ``tests/reference_grouping.py``.
+``rsgt.regions.kernels`` compiles this into its own functions. Slow, obvious twins are in
+``tests/reference_grouping.py``.
 """
 
 import heapq

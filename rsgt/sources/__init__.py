@@ -1,12 +1,12 @@
 """Where frames with depth and labels come from: each format behind one protocol, and one door to them all."""
 
-from pathlib import Path
+from os import PathLike
 
 from rsgt.inputs import local_path
 from rsgt.sources.source import Source
 
 
-def open_source(path: str | Path) -> Source:
+def open_source(path: str | PathLike[str]) -> Source:
     """Open a labelled NYU file (v2 or v1, real or synthetic).
 
     Raises

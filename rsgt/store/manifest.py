@@ -6,11 +6,19 @@ over all else that it says: a flipped bit or a changed word is found wherever it
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from rsgt.inputs import shortened
+from rsgt.store import schema
+
 SEAL = "seal"
+
+_KINDS = {
+    "parameters": dict, "source": dict, "split_origin": str, "intrinsics": dict, "versions": dict,
+    "shards": list, "content_sha256": str, "files": dict,
+}  # fmt: skip
 
 
 def sha256(path: Path) -> str:
@@ -128,3 +136,37 @@ def _check_consolidated(path: Path, consolidated: Any) -> None:
         said = entry if isinstance(entry, dict) else {}
         if {key: value for key, value in said.items() if key != "consolidated_metadata"} != own:
             raise ValueError(f"its consolidated metadata of {name} is not the array's own")
+
+
+def root_problem(attributes: Mapping[str, Any]) -> str | None:
+    """Say what is wrong with the attributes of a root group of this version; None = nothing."""
+    return next((f"zarr.json: {problem}" for problem in _root_problems(attributes)), None)
+
+
+def _root_problems(attributes: Mapping[str, Any]) -> Iterator[str]:
+    if lacking := [name for name in schema.ATTRIBUTES if name not in attributes]:
+        yield f"the root group lacks {', '.join(lacking)}"
+    if attributes[SEAL] != seal(attributes):
+        yield "its seal does not hold: an attribute of the root group is not as it was written"
+    for name, kind in _KINDS.items():
+        if type(attributes[name]) is not kind:
+            yield f"{name} is {shortened(attributes[name])}, expected a {kind.__name__}"
+    files, shards = attributes["files"], attributes["shards"]
+    if lacking := [name for name in schema.ARRAYS if f"{name}/zarr.json" not in files]:
+        yield f"has no record of the array {', '.join(lacking)}"
+    if wrong := [name for name, record in files.items() if not is_record(record)]:
+        yield f"its record of {wrong[0]} is {shortened(files[wrong[0]])}"
+    stop = 0
+    for k, shard in enumerate(shards):
+        frames: Any = shard.get("frames") if isinstance(shard, dict) else None
+        numbers = isinstance(frames, list) and [*map(type, frames)] == [int, int]
+        if not numbers or not stop == frames[0] < frames[1]:
+            yield f"its shard {k} holds frames {shortened(frames)} after {stop}"
+        records = shard.get("files")
+        if not isinstance(records, dict) or {*records} != {*schema.FRAME_SPECS}:
+            yield f"its shard {k} is not of the arrays {', '.join(schema.FRAME_SPECS)}"
+        if not all(map(is_record, records.values())):
+            yield f"its shard {k} has records {shortened(records)}"
+        stop = frames[1]
+    if not stop:
+        yield "it has no shards"

@@ -40,7 +40,7 @@ def write_prediction(
     path: Path, predictions: Iterable[Mapping[str, Array]], frame_id: Array, shape: tuple[int, int],
     attributes: Mapping[str, Any] | None = None,
 ) -> None:  # fmt: skip
-    """Write predicted maps as a small Zarr v3 store: arrays (frame, y, x) and ``frame_id``.
+    """Write predicted maps as a small Zarr v3 store: arrays (frame, y, x) and ``frame``, their numbers.
 
     It is written beside, under its name with ``.unfinished``, and takes its name when it is whole.
 
@@ -92,7 +92,7 @@ def write_prediction(
                     # Zeros, too, have their file: what is missing is never taken for zeros.
                     arrays[name] = array.with_config({"write_empty_chunks": True})
                 arrays[name][first : first + len(block)] = block
-        create_array(aside / "frame_id", schema.INDEX_ARRAYS[0], frame_id.shape)[:] = frame_id
+        create_array(aside / "frame", schema.INDEX_ARRAYS[0], frame_id.shape)[:] = frame_id
         files = sorted(file for file in aside.rglob("*") if file.is_file())
         records = {file.relative_to(aside).as_posix(): file_record(file) for file in files}
         zarr.create_group(
@@ -143,7 +143,7 @@ def read_prediction(path: Path, name: str = "prediction") -> tuple[zarr.Array[An
     """
     path = local_path(path)
     lacking = InputError(
-        f"{path}: got no array {name!r}, expected {name!r} and 'frame_id', as `rsn evaluate --save` writes "
+        f"{path}: got no array {name!r}, expected {name!r} and 'frame', as `rsn evaluate --save` writes "
         "them of a model that predicts both"
     )
     if not path.is_dir():
@@ -153,7 +153,7 @@ def read_prediction(path: Path, name: str = "prediction") -> tuple[zarr.Array[An
         if "files" not in attributes or attributes.get(SEAL) != seal(attributes):
             raise ValueError("its records are missing or altered")
     except (OSError, ValueError) as error:
-        if not (path / name).exists() and not (path / "frame_id").exists():
+        if not (path / name).exists() and not (path / "frame").exists():
             raise lacking from error
         raise InputError(
             f"{path}: unfinished, damaged, or of an earlier version: no record of its files holds; "
@@ -163,13 +163,13 @@ def read_prediction(path: Path, name: str = "prediction") -> tuple[zarr.Array[An
     for file, record in known.items():
         if problem := file_problem(path / file, record, whole=Path(file).name == "zarr.json"):
             raise InputError(f"{path}: {file}: {problem}; run `rsn evaluate --save` again, to another path")
-    if f"{name}/zarr.json" not in known or "frame_id/zarr.json" not in known:
+    if f"{name}/zarr.json" not in known or "frame/zarr.json" not in known:
         raise lacking
     try:
         array: zarr.Array[Any] = zarr.open_array(str(path / name), mode="r")
-        numbers = np.asarray(zarr.open_array(str(path / "frame_id"), mode="r")[:])
+        numbers = np.asarray(zarr.open_array(str(path / "frame"), mode="r")[:])
         if array.ndim != 3 or numbers.shape != array.shape[:1]:
-            raise ValueError(f"{name} is {array.shape}, frame_id {numbers.shape}")
+            raise ValueError(f"{name} is {array.shape}, frame {numbers.shape}")
     except Exception as error:  # Zarr has many for metadata that are none
         raise InputError(
             f"{path}: {name} can't be read ({error}); run `rsn evaluate --save` again"

@@ -6,7 +6,9 @@ Only this module, ``encoding``, ``writer``, which fills a store, and ``predictio
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +16,15 @@ import numpy as np
 import numpy.typing as npt
 import zarr
 
-from rsgt import inputs
 from rsgt.inputs import InputError, local_path
 from rsgt.store import schema
 from rsgt.store.encoding import shard_file
-from rsgt.store.manifest import SEAL, file_problem, group_attributes, is_record, seal
+from rsgt.store.manifest import file_problem, group_attributes, root_problem
 
 Array = npt.NDArray[Any]
 
 STAGING = ".rsgt-build"
 REMEDY = "run `rsgt verify`, then build again with --overwrite"
-SPECS = {spec.name: spec for spec in schema.FRAME_ARRAYS}
-ARRAYS: dict[str, schema.ArraySpec] = {
-    **{spec.name: spec for spec in (*schema.FRAME_ARRAYS, *schema.INDEX_ARRAYS)},
-    **{f"regions/{spec.name}": spec for spec in (schema.REGION_START, *schema.REGION_ARRAYS)},
-}
-"""Every array of a store by its path in it."""
-
-_KINDS = {
-    "parameters": dict, "source": dict, "split_origin": str, "intrinsics": dict, "versions": dict,
-    "shards": list, "content_sha256": str, "files": dict,
-}  # fmt: skip
 
 
 def content_hash(shards: list[dict[str, Any]], small: Mapping[str, Array]) -> str:
@@ -51,7 +41,7 @@ class DamageError(InputError):
 
 def _no_store(path: Path, found: str) -> InputError:
     """Say that a store is damaged where all but its root group is there, else that there is none."""
-    if all((path / name).is_dir() for name in SPECS):
+    if all((path / name).is_dir() for name in schema.FRAME_SPECS):
         return DamageError(f"{path / 'zarr.json'}: {found}; {REMEDY}")
     return InputError(f"{path}: no region-support store here ({found}); make one with `rsgt build`")
 
@@ -77,42 +67,51 @@ def root_attributes(path: Path) -> dict[str, Any]:
     return attributes
 
 
-def root_problem(attributes: Mapping[str, Any]) -> str | None:
-    """Say what is wrong with the attributes of a root group of this version; None = nothing."""
-    return next((f"zarr.json: {problem}" for problem in _root_problems(attributes)), None)
+@dataclass(frozen=True)
+class Frame:
+    """One frame of a store; every map is (y, x).
 
+    Attributes
+    ----------
+    number : int
+        Its number (from 1) in the source.
+    split, scene : str
+        ``"train"`` or ``"test"``, and the scene's name.
+    rgb : uint8 array, (y, x, channel)
+        Colour, sRGB.
+    depth : float32 array
+        Metres along the optical axis; 0 = no depth.
+    semantic, instance : uint16 array
+        Category, and counter of the object within it; 0 = none.
+    region : int32 array
+        Region, dense from 1; 0 = none.
+    support : float32 array
+        Mean depth of the region in metres; 0 = no region.
+    regions : dict of arrays
+        A row a region, in the order of its labels: columns of ``docs/format.md``, "Regions".
+    """
 
-def _root_problems(attributes: Mapping[str, Any]) -> Iterator[str]:
-    if lacking := [name for name in schema.ATTRIBUTES if name not in attributes]:
-        yield f"the root group lacks {', '.join(lacking)}"
-    if attributes[SEAL] != seal(attributes):
-        yield "its seal does not hold: an attribute of the root group is not as it was written"
-    for name, kind in _KINDS.items():
-        if type(attributes[name]) is not kind:
-            yield f"{name} is {inputs.shortened(attributes[name])}, expected a {kind.__name__}"
-    files, shards = attributes["files"], attributes["shards"]
-    if lacking := [name for name in ARRAYS if f"{name}/zarr.json" not in files]:
-        yield f"has no record of the array {', '.join(lacking)}"
-    if wrong := [name for name, record in files.items() if not is_record(record)]:
-        yield f"its record of {wrong[0]} is {inputs.shortened(files[wrong[0]])}"
-    stop = 0
-    for k, shard in enumerate(shards):
-        frames: Any = shard.get("frames") if isinstance(shard, dict) else None
-        numbers = isinstance(frames, list) and [*map(type, frames)] == [int, int]
-        if not numbers or not stop == frames[0] < frames[1]:
-            yield f"its shard {k} holds frames {inputs.shortened(frames)} after {stop}"
-        records = shard.get("files")
-        if not isinstance(records, dict) or {*records} != {*SPECS}:
-            yield f"its shard {k} is not of the arrays {', '.join(SPECS)}"
-        if not all(map(is_record, records.values())):
-            yield f"its shard {k} has records {inputs.shortened(records)}"
-        stop = frames[1]
-    if not stop:
-        yield "it has no shards"
+    number: int
+    split: str
+    scene: str
+    rgb: Array
+    depth: Array
+    semantic: Array
+    instance: Array
+    region: Array
+    support: Array
+    regions: dict[str, Array]
+
+    def __repr__(self) -> str:
+        height, width = self.depth.shape
+        count = self.regions["label"].size
+        return f"<Frame {self.number}: {height}x{width}, {count} regions, {self.split}, scene {self.scene}>"
 
 
 class Store:
-    """A finished store, read only. Opens its arrays on first use and pickles as its path.
+    """A finished store, read only: a sequence of frames that opens its arrays on first use.
+
+    It pickles as its path. ``open_store`` opens one and sees that all of it is there.
 
     Attributes
     ----------
@@ -142,8 +141,60 @@ class Store:
     def _arrays(self) -> dict[str, zarr.Array[Any]]:
         return {}
 
+    def __repr__(self) -> str:
+        height, width = self.shape
+        test = int(np.count_nonzero(self.split == schema.TEST))
+        return (
+            f"<Store {self.path}: {len(self)} frames of {height}x{width}, {len(self) - test} train, {test} "
+            f"test, {int(self.region_start[-1]):,} regions>"
+        )
+
+    def frame(self, number: int) -> Frame:
+        """Return the frame that goes by this number in the source: 433 is NYU's 433rd.
+
+        Raises
+        ------
+        InputError
+            Where the store has none of that number.
+        DamageError
+            Where it can't be read.
+        """
+        return self._frame(self.positions([number])[0])
+
+    def __iter__(self) -> Iterator[Frame]:
+        return (self._frame(position) for position in range(len(self)))
+
+    def _frame(self, k: int) -> Frame:
+        return Frame(
+            number=int(self.frame_id[k]),
+            split=next(name for name, value in schema.SPLITS.items() if value == self.split[k]),
+            scene=self.scene_names[self.scene[k]],
+            regions=self.region_table(k),
+            **{name: self.read(name, k, k + 1)[0] for name in schema.FRAME_SPECS},
+        )
+
+    def to_xarray(self) -> Any:
+        """Return the maps as an ``xarray.Dataset`` that reads on demand; ``frame`` are the frames' numbers.
+
+        Raises
+        ------
+        InputError
+            Where xarray is missing.
+        DamageError
+            Where a file is missing or of another size: Zarr alone would read it as zeros.
+        """
+        try:
+            import xarray
+        except ImportError as error:
+            raise InputError("to_xarray needs xarray: pip install xarray") from error
+        open_store(self.path)
+        return xarray.open_zarr(self.path, consolidated=False, chunks=None)
+
     def array(self, name: str) -> zarr.Array[Any]:
-        """Return the Zarr array ``name``, for example ``depth`` or ``regions/area``."""
+        """Return the Zarr array ``name``, for example ``depth`` or ``regions/area``, as it is.
+
+        Zarr reads missing files as zeros; ``read`` and ``column`` refuse them.
+        """
         if name not in self._arrays:
             try:
                 self._arrays[name] = zarr.open_array(str(self.path / name), mode="r")
@@ -173,7 +224,7 @@ class Store:
     @cached_property
     def frame_id(self) -> Array:
         """Number (from 1) of each frame in its source, (frame,) int32."""
-        return self.column("frame_id")
+        return self.column("frame")
 
     def positions(self, frame_ids: Sequence[int]) -> list[int]:
         """Positions of frames by their numbers in the source; ``InputError`` where the store lacks one."""
@@ -234,7 +285,7 @@ class Store:
     def describe(self) -> dict[str, Any]:
         """Return what the store holds, as plain JSON types; ``arrays`` has one entry an array."""
         arrays = {}
-        for name in ARRAYS:
+        for name in schema.ARRAYS:
             array = self.array(name)
             arrays[name] = {
                 "shape": list(array.shape),
@@ -266,8 +317,10 @@ class Store:
             Where a shard's file is missing or has another size, which Zarr would read as zeros, or a chunk
             is damaged: its checksum does not hold.
         """
-        if name not in SPECS:
-            raise InputError(f"read: got {name!r}, expected one of {', '.join(SPECS)}; others are columns")
+        if name not in schema.FRAME_SPECS:
+            raise InputError(
+                f"read: got {name!r}, expected one of {', '.join(schema.FRAME_SPECS)}; others are columns"
+            )
         if not 0 <= start < stop <= len(self):
             raise InputError(f"read: got frames {start} to {stop}, expected some within 0 to {len(self)}")
         array = self.array(name)
@@ -295,7 +348,7 @@ class Store:
     def _shard_problem(self, name: str, k: int, *, whole: bool = False) -> tuple[Path, str | None]:
         """File of a shard, from the store's folder, and what is wrong with it."""
         shard = self.attributes["shards"][k]
-        file = shard_file(Path(), SPECS[name], k)
+        file = shard_file(Path(), schema.FRAME_SPECS[name], k)
         problem = file_problem(self.path / file, shard["files"][name], whole=whole)
         if problem:
             first, stop = shard["frames"]
@@ -317,13 +370,13 @@ class Store:
             if problem := file_problem(self.path / file, record, whole=whole or file.name == "zarr.json"):
                 yield file, problem
         for k in range(len(self.attributes["shards"])):
-            for name in SPECS:
+            for name in schema.FRAME_SPECS:
                 file, found = self._shard_problem(name, k, whole=whole)
                 if found:
                     yield file, found
 
 
-def find_store(path: str | Path) -> Store:
+def find_store(path: str | PathLike[str]) -> Store:
     """Find a finished store of this version, without a look at its files.
 
     Raises
@@ -348,7 +401,7 @@ def find_store(path: str | Path) -> Store:
     return Store(path)
 
 
-def open_store(path: str | Path) -> Store:
+def open_store(path: str | PathLike[str]) -> Store:
     """Open a finished store, and see that all of it is there.
 
     Raises
@@ -365,6 +418,11 @@ def open_store(path: str | Path) -> Store:
     for file, problem in opened.problems():
         raise DamageError(f"{opened.path / file}: {problem}; {REMEDY}")
     return opened
+
+
+def as_store(store: Store | str | PathLike[str]) -> Store:
+    """Open a store by its path; one that is open is one already."""
+    return store if isinstance(store, Store) else open_store(store)
 
 
 def content_hash_of(opened: Store) -> str:

@@ -47,7 +47,7 @@ FRAME_ARRAYS: tuple[ArraySpec, ...] = (
 )  # fmt: skip
 
 INDEX_ARRAYS: tuple[ArraySpec, ...] = (
-    ArraySpec("frame_id", ("frame",), "int32", None, "1-based number of the frame in its source", False),
+    ArraySpec("frame", ("frame",), "int32", None, "1-based number of the frame in its source", False),
     ArraySpec("split", ("frame",), "uint8", None, "0 = train, 1 = test", False),
     ArraySpec("scene", ("frame",), "int32", None, "scene number; names in the attribute scene_names", False),
 )
@@ -66,6 +66,14 @@ REGION_ARRAYS: tuple[ArraySpec, ...] = (
 
 REGION_START = ArraySpec("start", ("frame_bound",), "int64", None,
                          "rows of frame i are start[i]:start[i + 1]", False)  # fmt: skip
+
+
+FRAME_SPECS = {spec.name: spec for spec in FRAME_ARRAYS}
+ARRAYS: dict[str, ArraySpec] = {
+    **{spec.name: spec for spec in (*FRAME_ARRAYS, *INDEX_ARRAYS)},
+    **{f"regions/{spec.name}": spec for spec in (REGION_START, *REGION_ARRAYS)},
+}
+"""Every array of a store by its path in it."""
 
 
 PREDICTIONS = {

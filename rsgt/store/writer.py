@@ -21,7 +21,7 @@ from rsgt.inputs import InputError
 from rsgt.store import schema
 from rsgt.store.encoding import create_array, encoding_problems, shard_file
 from rsgt.store.manifest import file_problem, file_record, read_sealed, sealed, sha256
-from rsgt.store.reader import SPECS, STAGING, content_hash
+from rsgt.store.reader import STAGING, content_hash
 from rsgt.store.staging import Plan
 
 Array = npt.NDArray[Any]
@@ -89,15 +89,15 @@ def write_shard(
     files = {}
     folder = plan.staging(path)
     for name, values in arrays:
-        file = shard_file(folder / "store", SPECS[name], k)
+        file = shard_file(folder / "store", schema.FRAME_SPECS[name], k)
         remove(file)  # zarr would read what an interrupted build left, damaged or not
         # Looking for empty chunks costs more than compressing them, and a shard is always written whole.
         array = zarr.open_array(str(folder / "store" / name), mode="r+")
         array.with_config({"write_empty_chunks": True})[rows] = values
         files[name] = file_record(file)
         del values
-    if set(files) != set(SPECS):
-        raise ValueError(f"a shard holds {sorted(SPECS)}, got {sorted(files)}")
+    if set(files) != set(schema.FRAME_SPECS):
+        raise ValueError(f"a shard holds {sorted(schema.FRAME_SPECS)}, got {sorted(files)}")
     columns = list(table)
     staged = folder / "shards" / f"{k:05d}"
     merged: dict[str, Any] = {
@@ -158,7 +158,7 @@ def finish(path: Path, plan: Plan) -> None:
     new = folder / "store"
     for leftover in new.rglob("*.partial"):  # a killed writer leaves its temporary file
         leftover.unlink()
-    index: dict[str, Any] = {"frame_id": plan.frame_ids, "split": plan.split, "scene": plan.scene}
+    index: dict[str, Any] = {"frame": plan.frame_ids, "split": plan.split, "scene": plan.scene}
     for spec in schema.INDEX_ARRAYS:
         extra = {"scene_names": list(plan.scene_names)} if spec.name == "scene" else None
         index[spec.name] = _write_small(new / spec.name, spec, index[spec.name], extra)
@@ -205,7 +205,7 @@ def _all_versions(planned: dict[str, str], written: list[dict[str, str]]) -> dic
 
 def _small_files(new: Path) -> dict[str, Any]:
     """Records of all files of a store that is not finished yet, but for its shards, which have theirs."""
-    shards = tuple(f"{name}/c/" for name in SPECS)
+    shards = tuple(f"{name}/c/" for name in schema.FRAME_SPECS)
     names = sorted(file.relative_to(new).as_posix() for file in new.rglob("*") if file.is_file())
     return {name: file_record(new / name) for name in names if not name.startswith(shards)}
 

@@ -229,8 +229,8 @@ def test_real_frames_equal_the_twin(real_mat, variant):
         ({"bins": 2.5}, "a whole number"),
         ({"bins": True}, "a whole number"),
         ({"min_size": 10**30}, "min_size: got 1"),
-        ({"split": "natural", "groups": 10**30}, "groups: got 1"),
-        ({"split": "natural", "groups": "3"}, "groups: got '3'"),
+        ({"grouping": "natural", "groups": 10**30}, "groups: got 1"),
+        ({"grouping": "natural", "groups": "3"}, "groups: got '3'"),
     ],
 )
 def test_what_is_no_depth_in_metres_no_label_and_no_number_is_refused(arguments, message):

@@ -37,7 +37,7 @@ def build(path, out, parameters=PARAMETERS, *, frame_ids=None, shard_frames=3, s
     plan = builder.plan_build(
         source, parameters, frame_ids=frame_ids, shard_frames=shard_frames, split_file=split_file
     )
-    return builder.build(source, out, plan, **options)
+    return builder.build_plan(source, out, plan, **options)
 
 
 def array_files(path):
@@ -432,7 +432,7 @@ def test_each_state_of_the_source_tree_has_a_name_of_its_own(tmp_path):
         ).stdout
 
     def named():
-        code = "from rsgt import provenance; print(provenance.commit())"
+        code = "from rsgt.store import provenance; print(provenance.commit())"
         command = [sys.executable, "-B", "-c", code]
         done = subprocess.run(
             command, cwd=tmp_path / "tree", check=True, capture_output=True, text=True,

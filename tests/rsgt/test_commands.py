@@ -145,7 +145,7 @@ def test_an_interrupt_ends_a_program_whose_threads_do_not(interrupted, status, s
 import sys, threading
 from concurrent.futures import ThreadPoolExecutor
 import click
-from rsgt import terminal
+from rsgt.cli import terminal
 
 def interrupt():
     raise KeyboardInterrupt

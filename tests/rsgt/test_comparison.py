@@ -165,14 +165,14 @@ def room_store(tmp_path_factory):
     arrays["images"] = ndimage.uniform_filter(arrays["images"], (0, 9, 9, 0))
     source = open_source(write_nyu(folder / "rooms.mat", arrays))
     path = folder / "rooms.zarr"
-    builder.build(source, path, builder.plan_build(source, builder.Parameters(min_size=8)))
+    builder.build_plan(source, path, builder.plan_build(source, builder.Parameters(min_size=8)))
     return path
 
 
 @pytest.fixture(scope="module")
 def compared(room_store):
     opened = reader.open_store(room_store)
-    return comparison.compare(opened, np.arange(6), workers=1)
+    return comparison.compare_frames(opened, np.arange(6), workers=1)
 
 
 def test_comparison_rows_are_means_of_the_measures(room_store, compared):
@@ -201,7 +201,7 @@ def test_comparison_rows_are_means_of_the_measures(room_store, compared):
 
 
 def test_two_threads_measure_what_one_does(room_store, compared):
-    again = comparison.compare(reader.open_store(room_store), np.arange(6), workers=2)
+    again = comparison.compare_frames(reader.open_store(room_store), np.arange(6), workers=2)
     assert np.array_equal(again.values, compared.values, equal_nan=True)
 
 
@@ -299,7 +299,7 @@ def test_regions_that_are_none_are_skipped_and_named(room_store, tmp_path):
     every = np.arange(len(opened))
     frames, predicted = predictions.open_prediction(tmp_path / "p.npy", opened, every, "region")
     with pytest.raises(InputError, match="none of its .* frames can be compared"):
-        comparison.compare(opened, frames, predicted=predicted)
+        comparison.compare_frames(opened, frames, predicted=predicted)
 
 
 def test_mistakes_are_named(room_store, monkeypatch):

@@ -38,7 +38,7 @@ def natural_groups(counts, width, groups):
 @settings(max_examples=100, deadline=None)
 def test_log_equals_its_twin(frame, bins, min_size):
     depth, semantic = frame
-    result = region_support(depth, semantic, split="log", bins=bins, min_size=min_size)
+    result = region_support(depth, semantic, grouping="log", bins=bins, min_size=min_size)
     region, segment = reference_grouping.region_support(depth, semantic, "log", bins, None, min_size)
     assert np.array_equal(result.region, region)
     assert np.array_equal(result.segment, segment)
@@ -48,7 +48,7 @@ def test_log_equals_its_twin(frame, bins, min_size):
 @settings(max_examples=60, deadline=None)
 def test_natural_equals_its_twin(frame, bins, groups, min_size):
     depth, semantic = frame
-    result = region_support(depth, semantic, split="natural", bins=bins, groups=groups, min_size=min_size)
+    result = region_support(depth, semantic, grouping="natural", bins=bins, groups=groups, min_size=min_size)
     region, segment = reference_grouping.region_support(depth, semantic, "natural", bins, groups, min_size)
     assert np.array_equal(result.region, region)
     assert np.array_equal(result.segment, segment)
@@ -125,12 +125,12 @@ def noisy_frame(seed):
     return depth.astype(np.float32), semantic
 
 
-@pytest.mark.parametrize("split", ["log", "natural"])
+@pytest.mark.parametrize("grouping", ["log", "natural"])
 @pytest.mark.parametrize("min_size", [0, 20])
-def test_invariants(split, min_size):
+def test_invariants(grouping, min_size):
     for seed in range(4):
         depth, semantic = noisy_frame(seed)
-        result = region_support(depth, semantic, split=split, min_size=min_size)
+        result = region_support(depth, semantic, grouping=grouping, min_size=min_size)
         region, valid = result.region, depth > 0
         assert np.array_equal(region > 0, valid)
         assert np.array_equal(reference.raster_order(region), region)
@@ -139,17 +139,17 @@ def test_invariants(split, min_size):
         mean = np.bincount(region[valid], depth[valid].astype(float))[1:] / n[1:]
         np.testing.assert_allclose(result.support[valid], mean[region[valid] - 1], rtol=1e-6)
         assert (n[1:] >= min_size).all()
-        flipped = region_support(depth[:, ::-1], semantic[:, ::-1], split=split, min_size=min_size)
+        flipped = region_support(depth[:, ::-1], semantic[:, ::-1], grouping=grouping, min_size=min_size)
         assert np.array_equal(reference.raster_order(flipped.region[:, ::-1]), region)
-        twice = region_support(2 * depth, semantic, split=split, min_size=min_size)
+        twice = region_support(2 * depth, semantic, grouping=grouping, min_size=min_size)
         assert np.array_equal(twice.region, region)
         np.testing.assert_allclose(twice.support, 2 * result.support, rtol=1e-6)
 
 
 def test_natural_breaks_do_not_move_with_the_depth():
     depth, semantic = noisy_frame(9)
-    plain = region_support(depth, semantic, split="natural")
-    further = region_support(np.where(depth > 0, depth + 4, 0), semantic, split="natural")
+    plain = region_support(depth, semantic, grouping="natural")
+    further = region_support(np.where(depth > 0, depth + 4, 0), semantic, grouping="natural")
     assert np.array_equal(further.region, plain.region)
 
 
@@ -157,15 +157,15 @@ def test_hand_computed_breaks():
     # Five steps of 0.8 m put 2 m and 2.4 m of the wall together with 1 m or 5 m; natural breaks do not.
     depth = np.array([[1.0, 1.0, 2.0, 2.4, 5.0, 5.0]], np.float32)
     wall = np.ones((1, 6), int)
-    result = region_support(depth, wall, split="natural", groups=3, min_size=0)
+    result = region_support(depth, wall, grouping="natural", groups=3, min_size=0)
     assert result.region.tolist() == [[1, 1, 2, 2, 3, 3]]
     # One group more goes to the wall's 2 m and 2.4 m, not to the lamp, whose depths differ by less.
     lamp = np.array([[1, 1, 1, 1, 1, 1, 2, 2]])
     depth = np.array([[1.0, 1.0, 2.0, 2.4, 5.0, 5.0, 3.0, 3.1]], np.float32)
-    assert region_support(depth, lamp, split="natural", groups=4, min_size=0).region.tolist() == [
+    assert region_support(depth, lamp, grouping="natural", groups=4, min_size=0).region.tolist() == [
         [1, 1, 2, 2, 3, 3, 4, 4]
     ]
-    assert region_support(depth, lamp, split="natural", groups=5, min_size=0).region.tolist() == [
+    assert region_support(depth, lamp, grouping="natural", groups=5, min_size=0).region.tolist() == [
         [1, 1, 2, 3, 4, 4, 5, 5]
     ]
 
@@ -174,7 +174,7 @@ def test_more_groups_never_hurt_and_the_default_is_as_many_as_equal_steps():
     depth, semantic = noisy_frame(2)
     errors = []
     for groups in (1, 10, 40, 100, 400):
-        support = region_support(depth, semantic, split="natural", groups=groups, min_size=0).support
+        support = region_support(depth, semantic, grouping="natural", groups=groups, min_size=0).support
         errors.append(float(np.square(support - depth).sum()))
     assert errors == sorted(errors, reverse=True)
     valid = depth > 0
@@ -184,9 +184,9 @@ def test_more_groups_never_hurt_and_the_default_is_as_many_as_equal_steps():
         len(np.unique(reference.half_open_groups(depth[segment == s].astype(float), delta)))
         for s in range(1, segment.max() + 1)
     )
-    default = region_support(depth, semantic, split="natural")
+    default = region_support(depth, semantic, grouping="natural")
     assert np.array_equal(
-        default.region, region_support(depth, semantic, split="natural", groups=equal).region
+        default.region, region_support(depth, semantic, grouping="natural", groups=equal).region
     )
 
 
@@ -200,34 +200,34 @@ def test_one_depth_one_region(split):
 
 def build(source_path, out, parameters, **options):
     source = open_source(source_path)
-    return builder.build(source, out, builder.plan_build(source, parameters, shard_frames=4), **options)
+    return builder.build_plan(source, out, builder.plan_build(source, parameters, shard_frames=4), **options)
 
 
 def test_a_store_of_natural_breaks_verifies_and_refuses_another_split(nyu_file, tmp_path):
-    parameters = builder.Parameters(split="natural", groups=30, min_size=4)
+    parameters = builder.Parameters(grouping="natural", groups=30, min_size=4)
     path = build(nyu_file[0], tmp_path / "s.zarr", parameters).path
     opened = reader.open_store(path)
     assert opened.attributes["parameters"]["split"] == "natural"
     assert opened.attributes["parameters"]["groups"] == 30
     depth, semantic = (opened.read(name, 3, 4)[0] for name in ("depth", "semantic"))
-    expected = region_support(depth, semantic, split="natural", groups=30, min_size=4)
+    expected = region_support(depth, semantic, grouping="natural", groups=30, min_size=4)
     assert np.array_equal(opened.read("region", 3, 4)[0], expected.region)
     assert verify(path).problems == []
     with pytest.raises(InputError, match="split is 'natural', asked 'log'; groups is 30, asked None"):
-        build(nyu_file[0], path, builder.Parameters(split="log", min_size=4))
+        build(nyu_file[0], path, builder.Parameters(grouping="log", min_size=4))
 
 
 def test_build_takes_split_and_groups(nyu_file, tmp_path):
     common = ["build", "--nyu", str(nyu_file[0]), "--out", str(tmp_path / "s.zarr"), "--dry-run", "--json"]
-    result = CliRunner().invoke(main, [*common, "--split", "natural", "--groups", "50"])
+    result = CliRunner().invoke(main, [*common, "--grouping", "natural", "--groups", "50"])
     assert result.exit_code == 0
     parameters = json.loads(result.stdout)["parameters"]
     assert (parameters["split"], parameters["groups"]) == ("natural", 50)
     assert json.loads(CliRunner().invoke(main, common).stdout)["parameters"]["split"] == "equal"
     for options, message in (
         (["--groups", "50"], "groups: got 50 with split 'equal'"),
-        (["--split", "log", "--variant", "published"], "the published variant has equal steps only"),
-        (["--split", "natural", "--groups", "0"], "groups: got 0, expected at least 1"),
+        (["--grouping", "log", "--variant", "published"], "the published variant has equal steps only"),
+        (["--grouping", "natural", "--groups", "0"], "groups: got 0, expected at least 1"),
     ):
         result = CliRunner().invoke(main, [*common, *options])
         assert result.exit_code == 2

@@ -338,7 +338,9 @@ def test_a_filter_that_is_not_installed_is_named(tmp_path, monkeypatch):
 
 def test_hdf5plugin_is_loaded_where_a_file_needs_it(tmp_path):
     path = write_nyu(tmp_path / "a.mat", smooth_frames(2), options=dict(hdf5plugin.Zstd()))
-    code = "import sys; from rsgt.source import open_source; print(open_source(sys.argv[1]).depth([0]).max())"
+    code = (
+        "import sys; from rsgt.sources import open_source; print(open_source(sys.argv[1]).depth([0]).max())"
+    )
     done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
 

@@ -33,7 +33,7 @@ def test_workers_fit_into_half_of_the_memory(monkeypatch, bytes_each, expected):
 def test_workers_are_as_many_as_the_process_may_use():
     code = (
         "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
-        "from rsgt.threads import default_workers; print(default_workers())"
+        "from rsgt.parallel import default_workers; print(default_workers())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "1"

@@ -18,7 +18,9 @@ from tests.strategies import frames
 @pytest.fixture
 def opened(nyu_file, tmp_path):
     source = open_source(nyu_file[0])
-    builder.build(source, tmp_path / "s.zarr", builder.plan_build(source, builder.Parameters(min_size=4)))
+    builder.build_plan(
+        source, tmp_path / "s.zarr", builder.plan_build(source, builder.Parameters(min_size=4))
+    )
     return reader.open_store(tmp_path / "s.zarr")
 
 
@@ -68,7 +70,7 @@ def test_panel_is_written_and_titled(opened, tmp_path):
 @pytest.mark.parametrize("shape", [(1, 40), (40, 1)])
 def test_frames_that_are_all_width_or_height(tmp_path, shape):
     source = open_source(write_nyu(tmp_path / "a.mat", smooth_frames(2, shape=shape)))
-    builder.build(source, tmp_path / "s.zarr", builder.plan_build(source, builder.Parameters()))
+    builder.build_plan(source, tmp_path / "s.zarr", builder.plan_build(source, builder.Parameters()))
     pictures.save(pictures.panel(reader.open_store(tmp_path / "s.zarr"), [1, 2]), tmp_path / "p.png")
     with Image.open(tmp_path / "p.png") as image:
         assert image.size[0] == pictures.WIDTH_IN * pictures.DPI

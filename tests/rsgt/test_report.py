@@ -36,7 +36,7 @@ def opened(tmp_path_factory):
     assert names.index(NASTY) + 1 in arrays["labels"]
     source = open_source(write_nyu(folder / "small.mat", arrays, names=names))
     plan = builder.plan_build(source, builder.Parameters(min_size=4))
-    builder.build(source, folder / "s.zarr", plan, workers=1)
+    builder.build_plan(source, folder / "s.zarr", plan, workers=1)
     return open_store(folder / "s.zarr")
 
 

@@ -36,7 +36,7 @@ def built(request, nyu_file, tmp_path):
         "raw": builder.Parameters(min_size=4, depth="raw", unlabelled="ignore"),
     }[request.param]
     source = open_source(nyu_file[0])
-    builder.build(source, tmp_path / "s.zarr", builder.plan_build(source, parameters, shard_frames=3))
+    builder.build_plan(source, tmp_path / "s.zarr", builder.plan_build(source, parameters, shard_frames=3))
     return reader.open_store(tmp_path / "s.zarr")
 
 
@@ -76,7 +76,7 @@ def test_equal_to_pandas(built):
 
 def test_split_selects_frames(nyu_file, tmp_path):
     source = open_source(nyu_file[0])
-    builder.build(
+    builder.build_plan(
         source, tmp_path / "s.zarr", builder.plan_build(source, builder.Parameters(), shard_frames=3)
     )
     opened = reader.open_store(tmp_path / "s.zarr")
@@ -92,7 +92,7 @@ def test_split_selects_frames(nyu_file, tmp_path):
 def test_coverage_is_one_by_default(nyu_file, tmp_path):
     source = open_source(nyu_file[0])
     parameters = builder.Parameters(depth="raw")
-    builder.build(source, tmp_path / "s.zarr", builder.plan_build(source, parameters))
+    builder.build_plan(source, tmp_path / "s.zarr", builder.plan_build(source, parameters))
     assert statistics(reader.open_store(tmp_path / "s.zarr")).summary()["coverage"] == 1.0
 
 
@@ -102,7 +102,7 @@ def test_frames_without_depth_do_not_spoil_the_means(tmp_path):
     arrays = smooth_frames(4)
     arrays["depths"][2] = 0
     source = open_source(write_nyu(tmp_path / "a.mat", arrays))
-    builder.build(source, tmp_path / "s.zarr", builder.plan_build(source, builder.Parameters()))
+    builder.build_plan(source, tmp_path / "s.zarr", builder.plan_build(source, builder.Parameters()))
     found = statistics(reader.open_store(tmp_path / "s.zarr"))
     assert found.regions[2] == 0
     assert np.isfinite(list(found.summary().values())).all()
@@ -115,7 +115,7 @@ def opened(request, nyu_file, tmp_path):
         "published": builder.Parameters(variant="published"),
     }[request.param]
     source = open_source(nyu_file[0])
-    builder.build(source, tmp_path / "s.zarr", builder.plan_build(source, parameters, shard_frames=3))
+    builder.build_plan(source, tmp_path / "s.zarr", builder.plan_build(source, parameters, shard_frames=3))
     return reader.open_store(tmp_path / "s.zarr")
 
 
@@ -281,7 +281,7 @@ def test_hand_computed_region_errors():
 def test_command(nyu_file, tmp_path):
     source = open_source(nyu_file[0])
     path = tmp_path / "s.zarr"
-    builder.build(source, path, builder.plan_build(source, builder.Parameters(min_size=4)))
+    builder.build_plan(source, path, builder.plan_build(source, builder.Parameters(min_size=4)))
     opened = reader.open_store(path)
     np.save(tmp_path / "p.npy", made_maps(opened))
 
@@ -360,7 +360,7 @@ def test_a_frame_without_depth_has_no_figures(tmp_path):
     arrays = smooth_frames(4)
     arrays["depths"][2] = 0
     source = open_source(write_nyu(tmp_path / "a.mat", arrays))
-    builder.build(source, tmp_path / "s.zarr", builder.plan_build(source, builder.Parameters()))
+    builder.build_plan(source, tmp_path / "s.zarr", builder.plan_build(source, builder.Parameters()))
     opened = reader.open_store(tmp_path / "s.zarr")
     np.save(tmp_path / "p.npy", np.ones((4, *opened.shape), np.float32))
     found = statistics(opened, prediction=tmp_path / "p.npy")

@@ -22,7 +22,7 @@ def built(nyu_file, tmp_path):
     source = open_source(nyu_file[0])
     plan = builder.plan_build(source, builder.Parameters(min_size=4), shard_frames=4)
     out = tmp_path / "s.zarr"
-    builder.build(source, out, plan)
+    builder.build_plan(source, out, plan)
     return source, out
 
 
@@ -40,7 +40,7 @@ def messages(path, **options):
 )
 def test_sound_stores_pass(nyu_file, tmp_path, parameters):
     source = open_source(nyu_file[0])
-    builder.build(source, tmp_path / "s.zarr", builder.plan_build(source, parameters))
+    builder.build_plan(source, tmp_path / "s.zarr", builder.plan_build(source, parameters))
     found = verify(tmp_path / "s.zarr", source=source, sample=10)
     assert found.problems == []
     assert (found.frames, found.compared_with_source) == (10, 10)
@@ -154,7 +154,7 @@ def test_a_root_that_is_no_file(built):
     assert "it is no file" in found
 
 
-@pytest.mark.parametrize("name", ["rgb", "region", "frame_id", "split", "scene", "regions"])
+@pytest.mark.parametrize("name", ["rgb", "region", "frame", "split", "scene", "regions"])
 def test_a_lost_array_is_named(built, name):
     _, out = built
     shutil.rmtree(out / name)
@@ -251,5 +251,5 @@ def test_a_lost_root_is_damage_and_can_be_built_anew(built, kind):
         (out / "zarr.json").mkdir()
     assert messages(out)
     plan = builder.plan_build(source, builder.Parameters(min_size=4), shard_frames=4)
-    builder.build(source, out, plan, overwrite=True)
+    builder.build_plan(source, out, plan, overwrite=True)
     assert messages(out) == []

@@ -105,7 +105,7 @@ def test_stopped_at_every_step_of_the_switch(made, tmp_path, monkeypatch):
     }
     out, steps = tmp_path / "s.zarr", 0
     while True:
-        builder.build(source, out, plans[4], overwrite=True)
+        builder.build_plan(source, out, plans[4], overwrite=True)
         rename, calls = Path.rename, []
 
         def stop(self, target, rename=rename, calls=calls, steps=steps):
@@ -116,12 +116,12 @@ def test_stopped_at_every_step_of_the_switch(made, tmp_path, monkeypatch):
 
         monkeypatch.setattr(Path, "rename", stop)
         try:
-            builder.build(source, out, plans[40], overwrite=True)
+            builder.build_plan(source, out, plans[40], overwrite=True)
             break
         except KeyboardInterrupt:
             monkeypatch.undo()
         assert state(out) in ("unfinished", identities[4])
-        builder.build(source, out, plans[40], overwrite=bool(steps % 2) or state(out) == identities[4])
+        builder.build_plan(source, out, plans[40], overwrite=bool(steps % 2) or state(out) == identities[4])
         assert state(out) == identities[40]
         assert not (out / reader.STAGING).exists()
         steps += 1
@@ -151,7 +151,7 @@ def test_what_an_unfinished_build_left_is_damaged(made, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(writer, "finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            builder.build(source, tmp_path / "begun.zarr", plan)
+            builder.build_plan(source, tmp_path / "begun.zarr", plan)
     rng, told = random.Random(4), {}
     for turn in range(often(10, 80)):
         out = shutil.copytree(tmp_path / "begun.zarr", tmp_path / f"{turn}.zarr")
@@ -161,10 +161,10 @@ def test_what_an_unfinished_build_left_is_damaged(made, tmp_path, monkeypatch):
         kind = damage(file, rng)
         end = "finished"
         try:
-            builder.build(source, out, plan)
+            builder.build_plan(source, out, plan)
         except InputError as error:
             end = "finished with --overwrite" if "--overwrite" in str(error) else str(error)
-            builder.build(source, out, plan, overwrite=True)
+            builder.build_plan(source, out, plan, overwrite=True)
         assert state(out) == identities[40], (file, kind)
         told[end] = told.get(end, 0) + 1
         shutil.rmtree(out)
@@ -228,7 +228,9 @@ def test_what_cannot_be_replaced_stays(made, tmp_path):
 def test_a_deletion_that_fails(made, tmp_path, monkeypatch):
     path, identities = made
     source, out = open_source(path), tmp_path / "s.zarr"
-    builder.build(source, out, builder.plan_build(source, builder.Parameters(min_size=4), shard_frames=2))
+    builder.build_plan(
+        source, out, builder.plan_build(source, builder.Parameters(min_size=4), shard_frames=2)
+    )
     plan = builder.plan_build(source, builder.Parameters(min_size=40), shard_frames=2)
 
     remove = shutil.rmtree
@@ -238,9 +240,9 @@ def test_a_deletion_that_fails(made, tmp_path, monkeypatch):
             remove(place, **options)
 
     monkeypatch.setattr(writer.shutil, "rmtree", refuse)
-    builder.build(source, out, plan, overwrite=True)
+    builder.build_plan(source, out, plan, overwrite=True)
     assert state(out) == identities[40]
     monkeypatch.undo()
-    assert builder.build(source, out, plan).built == 0
+    assert builder.build_plan(source, out, plan).built == 0
     assert not (out / reader.STAGING).exists()
     assert state(out) == identities[40]

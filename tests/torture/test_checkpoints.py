@@ -181,7 +181,8 @@ def test_altered_entries(place, capsys):
             continue  # this value cannot be changed so
         line = refused(place, damaged, use)
         counts["refused" if line else "used"] += 1
-        assert line or HARMLESS.search(where), f"{where} {name} was used by {use}"
+        unread = use == "predict" and where == "store"
+        assert line or unread or HARMLESS.search(where), f"{where} {name} was used by {use}"
     with capsys.disabled():
         print(f"\ncheckpoints: {counts.total()} entries altered, {counts['refused']} refused in one line, "
               f"{counts['used']} of no consequence, 0 unforeseen")  # fmt: skip

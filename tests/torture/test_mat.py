@@ -375,7 +375,7 @@ def read(path, out):
     if "rawDepths" in told["arrays"]:
         found["rawDepths"] = source.depth(frames, "raw")
     plan = builder.plan_build(source, builder.Parameters(min_size=2))
-    builder.build(source, out, plan, workers=0)
+    builder.build_plan(source, out, plan, workers=0)
     return {**found, "names": source.class_names("894"), "scenes": list(source.scenes)}
 
 

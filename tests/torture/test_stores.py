@@ -24,7 +24,7 @@ def sound(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sound")
     source = open_source(write_nyu(folder / "a.mat", smooth_frames(5, shape=(12, 16))))
     plan = builder.plan_build(source, builder.Parameters(min_size=4), shard_frames=2)
-    out = builder.build(source, folder / "s.zarr", plan).path
+    out = builder.build_plan(source, folder / "s.zarr", plan).path
     return out, sorted(file for file in out.rglob("*") if file.is_file())
 
 

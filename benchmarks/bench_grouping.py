@@ -1,6 +1,6 @@
 """What the splits cost and bring: one pass over the frames, with the error of the support beside the time.
 
-``python -m benchmarks.bench_splits STORE`` prints the errors over all frames of a store: of the groups
+``python -m benchmarks.bench_grouping STORE`` prints the errors over all frames of a store: of the groups
 themselves, at equal numbers, and of the regions that their connected pieces are.
 """
 
@@ -18,7 +18,7 @@ from rsgt.regions import grouping, kernels
 from rsgt.regions.algorithm import DEFAULT_BINS, region_support
 from rsgt.store.reader import open_store
 
-SPLITS = ("equal", "log", "natural")
+GROUPINGS = ("equal", "log", "natural")
 ERRORS = ("count", "rmse", "rmse_log", "abs_rel")
 
 
@@ -30,20 +30,20 @@ def figures(frames, results):
 
 @pytest.mark.benchmark(group="splits of the frames")
 @pytest.mark.parametrize("min_size", [0, 32])
-@pytest.mark.parametrize("split", SPLITS)
-def test_split(benchmark, frames, split, min_size):
+@pytest.mark.parametrize("grouping", GROUPINGS)
+def test_grouping(benchmark, frames, grouping, min_size):
     def method(depth, semantic, rgb):
-        return region_support(depth, semantic, split=split, min_size=min_size)
+        return region_support(depth, semantic, grouping=grouping, min_size=min_size)
 
     over(method, frames[:1])
     found = figures(frames, benchmark.pedantic(over, (method, frames), rounds=10, iterations=1))
     equal = figures(frames, [region_support(d, s, min_size=min_size) for d, s, _ in frames])
     benchmark.extra_info.update({**found, "rmse_to_equal": found["rmse"] / equal["rmse"]})
     print(
-        f"\n{split}, min-size {min_size}: "
+        f"\n{grouping}, min-size {min_size}: "
         + ", ".join(f"{k} {v:.4f}" for k, v in benchmark.extra_info.items())
     )
-    if split == "natural":
+    if grouping == "natural":
         assert found["rmse"] < equal["rmse"]
 
 
@@ -70,14 +70,14 @@ def test_breaks(benchmark, peer):
 
 
 @numba.njit
-def group_map(depth, semantic, split):
-    """Group of each pixel, before groups fall into pieces: split 0 = equal, 1 = log, 2 = natural."""
+def group_map(depth, semantic, kind):
+    """Group of each pixel, before groups fall into pieces: kind 0 = equal, 1 = log, 2 = natural."""
     runs = kernels._segment_runs(depth, semantic, False)
     starts, ends, row = runs[0], runs[1], runs[2]
     segment = kernels._connect(starts, ends, row, runs[3], starts.size)
     step = np.zeros(depth.shape, np.int32)
-    offset, step, group = grouping.by_steps(depth, runs, segment, DEFAULT_BINS, split == 1, step)
-    if split == 2:
+    offset, step, group = grouping.by_steps(depth, runs, segment, DEFAULT_BINS, kind == 1, step)
+    if kind == 2:
         offset, step, group = grouping.by_breaks(depth, runs, segment, group[-1] + 1, step)
     found = np.full(depth.shape, -1, np.int32)
     for y in range(row.size - 1):
@@ -108,17 +108,17 @@ def main(path):
         for depth, semantic in zip(
             store.read("depth", first, last), store.read("semantic", first, last), strict=True
         ):
-            for k, split in enumerate(SPLITS):
-                rows.setdefault(("groups", split), []).append(errors(group_map(depth, semantic, k), depth))
+            for k, kind in enumerate(GROUPINGS):
+                rows.setdefault(("groups", kind), []).append(errors(group_map(depth, semantic, k), depth))
                 for size in (0, 32):
-                    region = region_support(depth, semantic, split=split, min_size=size).region
-                    rows.setdefault((f"regions, min-size {size}", split), []).append(errors(region, depth))
-    for (what, split), values in rows.items():
+                    region = region_support(depth, semantic, grouping=kind, min_size=size).region
+                    rows.setdefault((f"regions, min-size {size}", kind), []).append(errors(region, depth))
+    for (what, kind), values in rows.items():
         mean, equal = np.mean(values, axis=0), np.mean(rows[what, "equal"], axis=0)
         figures = dict(zip(ERRORS, mean.round(5).tolist(), strict=True))
         to_equal = {f"{name}_to_equal": round(float(m / e), 4) for name, m, e in
                     zip(ERRORS[:3], mean, equal, strict=False)}  # fmt: skip
-        print(json.dumps({"of": what, "split": split, "frames": len(values), **figures, **to_equal}))
+        print(json.dumps({"of": what, "grouping": kind, "frames": len(values), **figures, **to_equal}))
 
 
 if __name__ == "__main__":
