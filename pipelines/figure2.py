@@ -3,12 +3,10 @@
 from pathlib import Path
 
 import click
-import numpy as np
 from rows import HERE, write_record
 
+import rsgt
 from rsgt.cli.terminal import INPUT, Script, progress_bar
-from rsgt.quality.comparison import compare, plot
-from rsgt.store.reader import open_store
 from rsn.provenance import commit, versions
 
 
@@ -17,11 +15,12 @@ def make(store_path: Path, out: Path, workers: int | None = None, frames: int | 
     path = out / "results" / "figure2" / "comparison.json"
     if path.exists():
         return
-    store = open_store(store_path)
+    store = rsgt.open(store_path)
     with progress_bar("frames", quiet=False) as progress:
-        found = compare(store, np.arange(frames or len(store)), workers, progress)
+        numbers = store.frame_id[:frames].tolist()
+        found = rsgt.compare(store, frames=numbers, workers=workers, progress=progress)
     path.parent.mkdir(parents=True, exist_ok=True)
-    plot(found, path.with_suffix(".png"))
+    found.plot(path.with_suffix(".png"))
     write_record(path, {"row": "comparison", "commit": commit(), "versions": versions(),
                         "store": store.identity, **found.document()})  # fmt: skip
 

@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 from rows import HERE, PUBLISHED, Place, protocols, trained, write_record
 
+import rsgt
 from rsgt.cli.terminal import INPUT, Script, progress_bar
-from rsgt.quality.comparison import Comparison, compare
+from rsgt.quality.comparison import Comparison
 from rsgt.quality.partitions import MEASURES
-from rsgt.store.predictions import open_prediction
-from rsgt.store.reader import open_store
 from rsn import experiment
 from rsn.metrics import bootstrap_interval
 
@@ -32,12 +30,13 @@ def make(place: Place, names: Sequence[str], seed: int) -> None:
 def judge(place: Place, name: str, seed: int) -> dict[str, Any]:
     """Judge a row's regions on its held-out frames, beside superpixels and squares of the same number."""
     weights = trained(place, name, seed)
-    store = open_store(place.store)
     with tempfile.TemporaryDirectory() as folder, progress_bar("frames", quiet=False) as progress:
         save = Path(folder) / "regions.zarr"
         record = experiment.evaluate(weights, place.store, protocols(False), split="validation", save=save)
-        frames, predicted = open_prediction(save, store, np.arange(len(store)), "region")
-        found = compare(store, frames, None, progress, predicted, ("prediction", "this store", *PEERS))
+        found = rsgt.compare(
+            place.store, sample=None, prediction=save, only=("prediction", "this store", *PEERS),
+            progress=progress,
+        )  # fmt: skip
     own = next(row for row in found.rows() if row["name"] == "prediction")
     return {
         "row": name,

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from rsgt.sources import open_source
     from rsgt.sources.source import Source
     from rsgt.sources.synthetic import write_rooms
+    from rsgt.store.frame import Frame
     from rsgt.store.predictions import open_prediction, write_prediction
-    from rsgt.store.reader import Frame, Store
+    from rsgt.store.reader import Store
     from rsgt.store.reader import open_store as open
 
 __all__ = [
@@ -44,7 +45,8 @@ _HOMES = {
     "rsgt.sources.source": ("Source",),
     "rsgt.sources.synthetic": ("write_rooms",),
     "rsgt.store.predictions": ("open_prediction", "write_prediction"),
-    "rsgt.store.reader": ("Frame", "Store", "open"),
+    "rsgt.store.frame": ("Frame",),
+    "rsgt.store.reader": ("Store", "open"),
 }
 _NAMES_THERE = {"open": "open_store"}
 

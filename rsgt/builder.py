@@ -2,7 +2,6 @@
 
 import platform
 import threading
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from difflib import get_close_matches
@@ -28,10 +27,10 @@ from rsgt.regions.algorithm import (
     check_options,
     region_support,
 )
-from rsgt.sources import facts, open_source
+from rsgt.sources import open_source
 from rsgt.sources.facts import LabelSet
 from rsgt.sources.source import DepthKind, Source
-from rsgt.sources.split_file import read_split_file
+from rsgt.sources.train_test import draw_split
 from rsgt.store import provenance, reader, schema, staging, writer
 
 Array = npt.NDArray[Any]
@@ -39,8 +38,6 @@ Array = npt.NDArray[Any]
 DEFAULT_SHARD_FRAMES = 32
 PACKAGES = ("numpy", "numba", "zarr", "numcodecs", "h5py")
 """Libraries whose versions a store names: they shape its bytes, or could."""
-TEST_SHARE = 0.2
-SPLIT_SEED = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,35 +96,6 @@ def cluster(depth: Array, semantic: Array, instance: Array, parameters: Paramete
     )
 
 
-def scene_split(scenes: Sequence[str], share: float = TEST_SHARE, seed: int = SPLIT_SEED) -> list[int]:
-    """Draw whole scenes for testing until they hold ``share`` of the frames; 0 = train, 1 = test a frame.
-
-    A single scene is all training. The draw depends on the scenes' names and the seed, not on their order.
-    """
-    names = sorted(set(scenes))
-    counts = Counter(scenes)
-    test: set[str] = set()
-    held = 0
-    for k in np.random.default_rng(seed).permutation(len(names)):
-        if held >= share * len(scenes) or len(test) == len(names) - 1:
-            break
-        test.add(names[k])
-        held += counts[names[k]]
-    return [schema.TEST if scene in test else schema.TRAIN for scene in scenes]
-
-
-def _split(source: Source, frames: Sequence[int], split_file: Path | None) -> tuple[list[int], str]:
-    ids = [source.frame_ids[f] for f in frames]
-    if split_file is not None:
-        return read_split_file(split_file, ids), f"file {split_file.name}"
-    if source.is_official:
-        train = facts.official_train_frames()
-        return [schema.TRAIN if i in train else schema.TEST for i in ids], "official"
-    # Drawn over the whole source, so that a frame's part does not depend on the selection.
-    whole = scene_split(source.scenes)
-    return [whole[f] for f in frames], f"by scene, {TEST_SHARE:.0%} test, seed {SPLIT_SEED}"
-
-
 def plan_build(
     source: Source,
     parameters: Parameters,
@@ -157,7 +125,7 @@ def plan_build(
     if parameters.instances and not source.has_instances:
         raise InputError(f"{source.path}: has no instances; omit --instances")
     frames = [known[number] for number in wanted]
-    split, origin = _split(source, frames, split_file)
+    split, origin = draw_split(source, frames, split_file)
     scenes = [source.scenes[f] for f in frames]
     names = sorted(set(scenes))
     number_of = {name: k for k, name in enumerate(names)}

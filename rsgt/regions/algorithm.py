@@ -68,8 +68,7 @@ def region_support(
         published variant knows no invalid depth and takes 0 for a depth. Integers, and a median above
         500 m, are refused: they are millimetres.
     semantic
-        (y, x) integer from 0 to 2³¹ - 1, category, at most 65,535 different ones in a frame; 0 or masked =
-        unlabelled. None = one category everywhere.
+        (y, x) integer from 0 to 2³¹ - 1, category, of 65,535 at most; 0 or masked = unlabelled. None = one.
     instance
         (y, x) integer like ``semantic``, object within its category; 0 or masked = none. Segments
         then end where category or instance change. Default variant only.
@@ -115,9 +114,8 @@ def region_support(
     check_options(variant, bins, min_size, unlabelled)
     check_grouping(variant, grouping, groups)
     depth = _depth(depth_m, unit_known)
-    category = np.ones(depth.shape, np.uint16)
-    if semantic is not None:
-        category = _labels("semantic", semantic, depth.shape)
+    one = np.ones(depth.shape, np.uint16)
+    category = one if semantic is None else _labels("semantic", semantic, depth.shape)
     if variant == "published":
         if instance is not None:
             raise InputError("instance: the published variant knows categories only; omit it")

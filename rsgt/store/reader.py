@@ -6,7 +6,6 @@ Only this module, ``encoding``, ``writer``, which fills a store, and ``predictio
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -19,6 +18,7 @@ import zarr
 from rsgt.inputs import InputError, local_path
 from rsgt.store import schema
 from rsgt.store.encoding import shard_file
+from rsgt.store.frame import Frame
 from rsgt.store.manifest import file_problem, group_attributes, root_problem
 
 Array = npt.NDArray[Any]
@@ -65,47 +65,6 @@ def root_attributes(path: Path) -> dict[str, Any]:
     if attributes.get("format") != schema.FORMAT:
         raise _no_store(path, f"got format {attributes.get('format')!r}, expected {schema.FORMAT!r}")
     return attributes
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One frame of a store; every map is (y, x).
-
-    Attributes
-    ----------
-    number : int
-        Its number (from 1) in the source.
-    split, scene : str
-        ``"train"`` or ``"test"``, and the scene's name.
-    rgb : uint8 array, (y, x, channel)
-        Colour, sRGB.
-    depth : float32 array
-        Metres along the optical axis; 0 = no depth.
-    semantic, instance : uint16 array
-        Category, and counter of the object within it; 0 = none.
-    region : int32 array
-        Region, dense from 1; 0 = none.
-    support : float32 array
-        Mean depth of the region in metres; 0 = no region.
-    regions : dict of arrays
-        A row a region, in the order of its labels: columns of ``docs/format.md``, "Regions".
-    """
-
-    number: int
-    split: str
-    scene: str
-    rgb: Array
-    depth: Array
-    semantic: Array
-    instance: Array
-    region: Array
-    support: Array
-    regions: dict[str, Array]
-
-    def __repr__(self) -> str:
-        height, width = self.depth.shape
-        count = self.regions["label"].size
-        return f"<Frame {self.number}: {height}x{width}, {count} regions, {self.split}, scene {self.scene}>"
 
 
 class Store:

@@ -138,7 +138,7 @@ def test_invalid_depth_and_empty_frames():
     [
         ({"semantic": np.ones((2, 3), int)}, "semantic: got shape"),
         ({"semantic": np.full((2, 2), -1)}, "from -1 to -1"),
-        ({"semantic": np.full((2, 2), 70000)}, "0 to 65535"),
+        ({"semantic": np.full((2, 2), 2**31)}, "0 to 2,147,483,647"),
         ({"semantic": np.ones((2, 2))}, "expected integers"),
         ({"bins": 0}, "bins: got 0"),
         ({"min_size": -1}, "min_size: got -1"),
@@ -219,7 +219,7 @@ def test_real_frames_equal_the_twin(real_mat, variant):
         ({"depth_m": 1.0, "semantic": 1}, "shape (y, x)"),
         ({"semantic": np.ones((2, 2), bool)}, "got bool"),
         ({"semantic": np.full((2, 2), "wall")}, "expected integers"),
-        ({"semantic": np.full((2, 2), 2**63, np.uint64)}, "from 0 to 65535"),
+        ({"semantic": np.full((2, 2), 2**63, np.uint64)}, "from 0 to 2,147,483,647"),
         ({"instance": np.full((2, 2), -1)}, "instance: got int64 from -1"),
         (
             {"variant": "published", "depth_m": np.ma.masked_equal([[1.0, 2], [3, 4]], 3)},
@@ -265,3 +265,36 @@ def test_arrays_of_other_libraries():
     assert np.array_equal(region_support(depth[:, ::-1], semantic[:, ::-1], min_size=0).region, expected)
     with pytest.raises(InputError, match="depth_m: can't be made a NumPy array"):
         region_support(torch.tensor(depth, requires_grad=True), semantic)
+
+
+def test_no_labels_are_one_category():
+    depth = np.random.default_rng(0).uniform(1, 5, (12, 16)).astype(np.float32)
+    one = region_support(depth, np.ones((12, 16), int))
+    equal(region_support(depth), (one.region, one.support, one.segment))
+    instance = np.repeat([[1, 2]], 12, 0).repeat(8, 1)
+    apart = region_support(depth, instance=instance, min_size=0)
+    equal(region_support(depth, instance, min_size=0), (apart.region, apart.support, apart.segment))
+
+
+@pytest.mark.parametrize("variant", ["default", "published"])
+def test_ids_of_other_data_sets_are_only_names(variant):
+    """Ids up to 2³¹ - 1, in whatever order: the same regions as of small ones in that order."""
+    rng = np.random.default_rng(1)
+    depth, small = rng.uniform(1, 5, (12, 16)).astype(np.float32), rng.integers(0, 4, (12, 16))
+    large = np.array([0, 7, 70_000, 2**31 - 1])[small]
+    expected = region_support(depth, small, variant=variant, unlabelled="ignore")
+    found = region_support(depth, large, variant=variant, unlabelled="ignore")
+    equal(found, (expected.region, expected.support, expected.segment))
+    if variant == "default":
+        key = region_support(depth, np.ones_like(small), np.where(small, large, 0), min_size=0)
+        equal(region_support(depth, small + 1, min_size=0), (key.region, key.support, key.segment))
+
+
+def test_more_labels_than_the_kernels_tell_apart():
+    labels = np.arange(2**16).reshape(256, 256)
+    depth = np.ones((256, 256), np.float32)
+    assert region_support(depth, labels, min_size=0, bins=1).region.max() == 2**16
+    with pytest.raises(InputError, match="65,536 different labels, expected at most 65,535"):
+        region_support(depth, labels + 1)
+    labels = np.minimum(labels, 2**16 - 2) + 2**20
+    assert region_support(depth, labels, bins=1, min_size=0).region.max() == 2**16 - 1

@@ -23,7 +23,7 @@ from rsgt import builder, inputs
 from rsgt.cli.commands import main
 from rsgt.inputs import InputError
 from rsgt.regions.algorithm import region_support
-from rsgt.sources import facts, open_source
+from rsgt.sources import facts, open_source, train_test
 from rsgt.store import predictions, reader, schema, writer
 from tests.conftest import smooth_frames, write_nyu
 
@@ -232,12 +232,12 @@ def test_open_refuses_what_is_no_store(tmp_path):
 
 def test_scene_split_is_whole_scenes_and_seeded():
     scenes = [f"s{i // 3}" for i in range(90)]
-    split = builder.scene_split(scenes)
+    split = train_test.scene_split(scenes)
     assert 18 <= sum(split) <= 20
     assert all(len({split[i] for i in range(90) if scenes[i] == s}) == 1 for s in set(scenes))
-    assert split == builder.scene_split(scenes)
-    assert split != builder.scene_split(scenes, seed=1)
-    assert builder.scene_split(["a", "a"]) == [0, 0]
+    assert split == train_test.scene_split(scenes)
+    assert split != train_test.scene_split(scenes, seed=1)
+    assert train_test.scene_split(["a", "a"]) == [0, 0]
 
 
 def test_split_files(nyu_file, tmp_path):

@@ -152,7 +152,7 @@ def test_label_sets_of_the_semantic_partitions():
     assert names(facts.class_names("13")) == ["semantic 13"]
     assert names(["floor", "wall"]) == ["semantic"]
     raw = np.arange(895, dtype=np.uint16)[None]
-    frame = families.Frame(raw, raw, facts.class_map("40")[raw], raw, raw)
+    frame = families.FrameMaps(raw, raw, facts.class_map("40")[raw], raw, raw)
     (of_40,) = [p for p in families.partitions(facts.class_names("40")) if p.name == "semantic 13"]
     assert np.array_equal(of_40.regions(frame)[0], facts.class_map("13") + 1)
 

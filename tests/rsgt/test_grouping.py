@@ -1,4 +1,4 @@
-"""The splits by steps of equal ratio and by natural breaks: equal to their twins, optimal, invariant."""
+"""Groupings by steps of equal ratio and by natural breaks: equal to their twins, optimal, invariant."""
 
 import itertools
 import json
@@ -190,11 +190,11 @@ def test_more_groups_never_hurt_and_the_default_is_as_many_as_equal_steps():
     )
 
 
-@pytest.mark.parametrize("split", ["log", "natural"])
-def test_one_depth_one_region(split):
-    result = region_support(np.full((3, 4), 2, np.float32), np.ones((3, 4), int), split=split)
+@pytest.mark.parametrize("grouping", ["log", "natural"])
+def test_one_depth_one_region(grouping):
+    result = region_support(np.full((3, 4), 2, np.float32), np.ones((3, 4), int), grouping=grouping)
     assert result.region.tolist() == [[1] * 4] * 3
-    empty = region_support(np.zeros((3, 4), np.float32), np.ones((3, 4), int), split=split)
+    empty = region_support(np.zeros((3, 4), np.float32), np.ones((3, 4), int), grouping=grouping)
     assert not empty.region.any()
 
 
@@ -203,29 +203,29 @@ def build(source_path, out, parameters, **options):
     return builder.build_plan(source, out, builder.plan_build(source, parameters, shard_frames=4), **options)
 
 
-def test_a_store_of_natural_breaks_verifies_and_refuses_another_split(nyu_file, tmp_path):
+def test_a_store_of_natural_breaks_verifies_and_refuses_another_grouping(nyu_file, tmp_path):
     parameters = builder.Parameters(grouping="natural", groups=30, min_size=4)
     path = build(nyu_file[0], tmp_path / "s.zarr", parameters).path
     opened = reader.open_store(path)
-    assert opened.attributes["parameters"]["split"] == "natural"
+    assert opened.attributes["parameters"]["grouping"] == "natural"
     assert opened.attributes["parameters"]["groups"] == 30
     depth, semantic = (opened.read(name, 3, 4)[0] for name in ("depth", "semantic"))
     expected = region_support(depth, semantic, grouping="natural", groups=30, min_size=4)
     assert np.array_equal(opened.read("region", 3, 4)[0], expected.region)
     assert verify(path).problems == []
-    with pytest.raises(InputError, match="split is 'natural', asked 'log'; groups is 30, asked None"):
+    with pytest.raises(InputError, match="grouping is 'natural', asked 'log'; groups is 30, asked None"):
         build(nyu_file[0], path, builder.Parameters(grouping="log", min_size=4))
 
 
-def test_build_takes_split_and_groups(nyu_file, tmp_path):
+def test_build_takes_grouping_and_groups(nyu_file, tmp_path):
     common = ["build", "--nyu", str(nyu_file[0]), "--out", str(tmp_path / "s.zarr"), "--dry-run", "--json"]
     result = CliRunner().invoke(main, [*common, "--grouping", "natural", "--groups", "50"])
     assert result.exit_code == 0
     parameters = json.loads(result.stdout)["parameters"]
-    assert (parameters["split"], parameters["groups"]) == ("natural", 50)
-    assert json.loads(CliRunner().invoke(main, common).stdout)["parameters"]["split"] == "equal"
+    assert (parameters["grouping"], parameters["groups"]) == ("natural", 50)
+    assert json.loads(CliRunner().invoke(main, common).stdout)["parameters"]["grouping"] == "equal"
     for options, message in (
-        (["--groups", "50"], "groups: got 50 with split 'equal'"),
+        (["--groups", "50"], "groups: got 50 with grouping 'equal'"),
         (["--grouping", "log", "--variant", "published"], "the published variant has equal steps only"),
         (["--grouping", "natural", "--groups", "0"], "groups: got 0, expected at least 1"),
     ):
@@ -234,6 +234,6 @@ def test_build_takes_split_and_groups(nyu_file, tmp_path):
         assert message in result.stderr
 
 
-def test_an_unknown_split_is_named():
-    with pytest.raises(InputError, match="split: got 'quantile', expected one of equal, log, natural"):
-        region_support(np.ones((2, 2)), np.ones((2, 2), int), split="quantile")
+def test_an_unknown_grouping_is_named():
+    with pytest.raises(InputError, match="grouping: got 'quantile', expected one of equal, log, natural"):
+        region_support(np.ones((2, 2)), np.ones((2, 2), int), grouping="quantile")
