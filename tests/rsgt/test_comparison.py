@@ -313,5 +313,5 @@ def test_mistakes_are_named(room_store, monkeypatch):
         assert result.exit_code == 2
         assert message in result.stderr
     monkeypatch.setitem(__import__("sys").modules, "skimage", None)
-    with pytest.raises(InputError, match=r"pip install 'rsgt\[compare\]'"):
+    with pytest.raises(InputError, match=r"pip install 'region-support\[compare\]'"):
         families.slic_regions(np.zeros((4, 4, 3), np.uint8), 2)

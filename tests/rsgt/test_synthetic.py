@@ -334,7 +334,7 @@ def test_an_interrupted_run_leaves_the_old_file(tmp_path):
 
 def test_without_embreex_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "embreex.rtcore_scene", None)
-    with pytest.raises(InputError, match=r"pip install 'rsgt\[synth\]'"):
+    with pytest.raises(InputError, match=r"pip install 'region-support\[synth\]'"):
         render_room(1, 0, SHAPE)
 
 

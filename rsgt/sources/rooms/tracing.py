@@ -86,7 +86,7 @@ class Tracer:
             from embreex.rtcore_scene import EmbreeScene
         except ImportError as missing:
             raise InputError(
-                "rendering needs embreex, which is not here: pip install 'rsgt[synth]'"
+                "rendering needs embreex, which is not here: pip install 'region-support[synth]'"
             ) from missing
         self._scene = EmbreeScene(robust=True)
         TriangleMesh(self._scene, mesh.corners)
