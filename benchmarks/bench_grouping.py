@@ -72,9 +72,9 @@ def test_breaks(benchmark, peer):
 @numba.njit
 def group_map(depth, semantic, kind):
     """Group of each pixel, before groups fall into pieces: kind 0 = equal, 1 = log, 2 = natural."""
-    runs = kernels._segment_runs(depth, semantic, False)
-    starts, ends, row = runs[0], runs[1], runs[2]
-    segment = kernels._connect(starts, ends, row, runs[3], starts.size)
+    runs = kernels.segment_runs(depth, semantic, False)
+    starts, ends, row = runs.starts, runs.ends, runs.row
+    segment = kernels.connect(starts, ends, row, runs.key, starts.size)
     step = np.zeros(depth.shape, np.int32)
     offset, step, group = grouping.by_steps(depth, runs, segment, DEFAULT_BINS, kind == 1, step)
     if kind == 2:

@@ -95,7 +95,9 @@ def run_on_cluster(
         from distributed import CancelledError, Client, KilledWorker, as_completed
         from distributed.comm import CommClosedError
     except ImportError as error:
-        raise InputError("--scheduler needs dask.distributed: pip install 'region-support[distributed]'") from error
+        raise InputError(
+            "--scheduler needs dask.distributed: pip install 'region-support[distributed]'"
+        ) from error
     try:
         client = Client(address, timeout=10)
     except (OSError, ValueError, TypeError) as error:

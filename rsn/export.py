@@ -50,7 +50,9 @@ def export_onnx(network: nn.Module, path: Path, *, outputs: Sequence[str] = ("de
     try:
         runtime, _ = import_module("onnxruntime"), import_module("onnxscript")
     except ImportError as error:
-        raise InputError("export needs the packages of an extra: pip install 'region-support[onnx]'") from error
+        raise InputError(
+            "export needs the packages of an extra: pip install 'region-support[onnx]'"
+        ) from error
     check_file(path)
     with TemporaryDirectory(prefix=".rsn-export-", dir=path.parent) as folder:
         aside = Path(folder) / path.name

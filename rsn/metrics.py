@@ -235,7 +235,9 @@ def region_quality(predicted: Partition, truth: Partition) -> dict[str, float]:
     try:
         from sklearn.metrics import adjusted_rand_score, v_measure_score
     except ModuleNotFoundError as error:
-        raise InputError("region quality needs scikit-learn: pip install 'region-support[compare]'") from error
+        raise InputError(
+            "region quality needs scikit-learn: pip install 'region-support[compare]'"
+        ) from error
     counted = truth > 0
     if not counted.any():
         raise InputError("region quality: got a truth without regions, expected at least one")

@@ -248,7 +248,7 @@ def _end_with(skipped: list[str]) -> None:
 
 
 def _figures(values: dict[str, Any]) -> None:
-    units = {"pixel_rmse": " m", "region_rmse": " m", "region_variance": " m²", "sq_rel": " m"}
+    units = {"rmse": " m", "region_rmse": " m", "region_variance": " m²", "sq_rel": " m"}
     print_pairs(
         [(name.replace("_", " "), cell(value) + units.get(name, "")) for name, value in values.items()]
     )

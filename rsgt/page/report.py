@@ -177,7 +177,7 @@ def _lead(store: Store, figures: _Figures) -> str:
     return (
         f"{s['frames']:,} frames of {name} in {s['regions']:,} regions. "
         "Each holds one category at nearly constant depth, so that its mean depth stands for its "
-        f"pixels&rsquo; to <b>{s['pixel_rmse']:.3f} m</b> (RMSE, mean over frames)."
+        f"pixels&rsquo; to <b>{s['rmse']:.3f} m</b> (RMSE, mean over frames)."
     )
 
 
@@ -188,7 +188,7 @@ def _tiles(figures: _Figures) -> str:
         ("Frames", f"{s['frames']:,}", f"{s['frames'] - test:,} train, {test:,} test"),
         ("Regions per frame", f"{s['regions_per_frame']:,.0f}", "median"),
         ("Coverage", f"{100 * s['coverage']:.1f} %", "of the pixels with depth have a region"),
-        ("RMSE", f"{s['pixel_rmse']:.3f} m", "support against depth, mean over frames"),
+        ("RMSE", f"{s['rmse']:.3f} m", "support against depth, mean over frames"),
         ("AbsRel", f"{s['abs_rel']:.3f}", "mean of |support &minus; depth| / depth"),
         ("δ<sub>1</sub>", f"{100 * s['delta1']:.1f} %", "of the pixels within a factor of 1.25"),
         ("RMSE per region", f"{s['region_rmse']:.3f} m", "mean over regions, then frames"),

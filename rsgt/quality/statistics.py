@@ -58,7 +58,7 @@ class MapErrors:
         """Means over the frames that have the figure."""
         rmse, variance = _mean(self.region_rmse), _mean(self.region_variance)
         return {
-            "pixel_rmse": _mean(self.errors["rmse"]),
+            "rmse": _mean(self.errors["rmse"]),
             **{name: _mean(self.errors[name]) for name in ERRORS[1:]},
             "region_rmse": rmse,
             "region_variance": variance,

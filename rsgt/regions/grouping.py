@@ -12,7 +12,7 @@ Counts and bin numbers are integers: nothing here depends on the order in which 
 """
 
 import heapq
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,17 +27,43 @@ BINS = 256
 """Bins over one segment's range of depth."""
 
 
+class Runs(NamedTuple):
+    """Stretches of one row whose pixels are valid and hold one key, row after row: (run,) arrays.
+
+    ``row[y]:row[y + 1]`` are those of row y. Each has its first column, the column behind its last, its key,
+    and the extremes and sum of its depths; the frame has extremes, too.
+    """
+
+    starts: Array
+    ends: Array
+    row: Array
+    key: Array
+    low: Array
+    high: Array
+    total: Array
+    frame_low: float
+    frame_high: float
+
+
+class Groups(NamedTuple):
+    """Depth groups of the segments: a pixel of step k in segment s is of group ``group[offset[s] + k]``."""
+
+    offset: Array
+    step: Array
+    group: Array
+
+
 @_jit
-def _extents(runs: tuple[Any, ...], segment: Array, n_segments: int) -> tuple[Array, Array, Array]:
+def _extents(runs: Runs, segment: Array, n_segments: int) -> tuple[Array, Array, Array]:
     """Smallest depth, largest depth and number of pixels of each segment."""
-    starts, ends, _, _, run_low, run_high, _, _, _ = runs
+    starts, ends = runs.starts, runs.ends
     low = np.full(n_segments, np.inf)
     high = np.full(n_segments, -np.inf)
     population = np.zeros(n_segments, np.int64)
     for i in range(starts.size):
         s = segment[i]
-        low[s] = min(low[s], run_low[i])
-        high[s] = max(high[s], run_high[i])
+        low[s] = min(low[s], runs.low[i])
+        high[s] = max(high[s], runs.high[i])
         population[s] += ends[i] - starts[i]
     return low, high, population
 
@@ -49,7 +75,7 @@ def _step_of(d: float, low: float, width: float) -> int:
 
 @_jit
 def _depth_steps(
-    depth: Array, runs: tuple[Any, ...], segment: Array, offset: Array, low: Array, width: Array, log: bool,
+    depth: Array, runs: Runs, segment: Array, offset: Array, low: Array, width: Array, log: bool,
     step: Array,
 ) -> Array:  # fmt: skip
     """Write each pixel's step along its segment's depth, or log depth, and count the pixels of each step.
@@ -57,7 +83,7 @@ def _depth_steps(
     The steps of segment s begin at ``low[s]`` and are ``width[s]`` wide; ``offset[s]:offset[s + 1]`` are
     their places in the count. Where there is a single step, nothing is written or counted.
     """
-    starts, ends, row = runs[0], runs[1], runs[2]
+    starts, ends, row = runs.starts, runs.ends, runs.row
     count = np.zeros(offset[-1], np.int64)
     for y in range(row.size - 1):
         for i in range(row[y], row[y + 1]):
@@ -105,15 +131,10 @@ def _equal_groups(
 
 
 @_jit
-def by_steps(
-    depth: Array, runs: tuple[Any, ...], segment: Array, bins: int, log: bool, step: Array
-) -> tuple[Array, Array, Array]:
-    """Split each segment by equal steps of depth, or of log depth: ``(offset, step, group)``.
-
-    A pixel of step k in segment s belongs to group ``group[offset[s] + k]``; ``step`` (y, x) is written.
-    """
+def by_steps(depth: Array, runs: Runs, segment: Array, bins: int, log: bool, step: Array) -> Groups:
+    """Group each segment's pixels by equal steps of depth, or of log depth; ``step`` (y, x) is written."""
     low, high, population = _extents(runs, segment, segment.max() + 1)
-    frame_low, frame_high = runs[7], runs[8]
+    frame_low, frame_high = runs.frame_low, runs.frame_high
     if log:
         frame_low, frame_high = np.log(frame_low), np.log(frame_high)
         for s in range(low.size):
@@ -124,7 +145,7 @@ def by_steps(
         whole = high[s] - low[s] < 2 * delta or delta == 0
         offset[s + 1] = offset[s] + (1 if whole else _step_of(high[s], low[s], delta) + 1)
     count = _depth_steps(depth, runs, segment, offset, low, np.full(low.size, delta), log, step)
-    return offset, step, _equal_groups(offset, count, low, high, population, delta)
+    return Groups(offset, step, _equal_groups(offset, count, low, high, population, delta))
 
 
 @_jit
@@ -274,10 +295,8 @@ def natural_groups(offset: Array, count: Array, width: Array, groups: int) -> Ar
 
 
 @_jit
-def by_breaks(
-    depth: Array, runs: tuple[Any, ...], segment: Array, groups: int, step: Array
-) -> tuple[Array, Array, Array]:
-    """Split each segment by natural breaks, ``groups`` in all; returns as ``by_steps`` does."""
+def by_breaks(depth: Array, runs: Runs, segment: Array, groups: int, step: Array) -> Groups:
+    """Group each segment's pixels by natural breaks, ``groups`` in all; ``step`` (y, x) is written."""
     low, high, population = _extents(runs, segment, segment.max() + 1)
     width = (high - low) / BINS
     offset = np.zeros(low.size + 1, np.int64)
@@ -287,4 +306,4 @@ def by_breaks(
     for s in range(low.size):
         if width[s] == 0:
             count[offset[s]] = population[s]
-    return offset, step, natural_groups(offset, count, width, groups)
+    return Groups(offset, step, natural_groups(offset, count, width, groups))

@@ -6,13 +6,14 @@ Each function has a slow, obvious twin in ``tests/reference.py``.
 """
 
 import heapq
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from rsgt.regions import grouping
 from rsgt.regions.compilation import jit
+from rsgt.regions.grouping import Groups, Runs
 
 Array = npt.NDArray[Any]
 
@@ -44,7 +45,7 @@ def _find(parent: Array, i: int) -> int:
 
 
 @_jit
-def _connect(starts: Array, ends: Array, row: Array, key: Array, n_runs: int) -> Array:
+def connect(starts: Array, ends: Array, row: Array, key: Array, n_runs: int) -> Array:
     """Component of each run: runs of equal key that touch, diagonally too. 0.. in raster order."""
     parent = np.arange(n_runs)
     for y in range(1, row.size - 1):
@@ -73,7 +74,7 @@ def _connect(starts: Array, ends: Array, row: Array, key: Array, n_runs: int) ->
 
 
 @_jit
-def _segment_runs(depth: Array, key: Array, skip_zero: bool) -> tuple[Any, ...]:
+def segment_runs(depth: Array, key: Array, skip_zero: bool) -> Runs:
     """Runs of valid pixels of one key, with depth's extremes and sum over each run and the whole frame."""
     height, width = depth.shape
     starts = np.empty(height * width, np.int32)
@@ -108,7 +109,7 @@ def _segment_runs(depth: Array, key: Array, skip_zero: bool) -> tuple[Any, ...]:
             starts[n], ends[n], value[n], low[n], high[n], total[n] = first, x, k, lo, hi, s
             n += 1
         row[y + 1] = n
-    return starts[:n], ends[:n], row, value[:n], low[:n], high[:n], total[:n], frame_low, frame_high
+    return Runs(starts[:n], ends[:n], row, value[:n], low[:n], high[:n], total[:n], frame_low, frame_high)
 
 
 @_jit
@@ -130,17 +131,26 @@ def count_pieces(label: Array) -> int:
                 starts[n], ends[n], key[n] = first, x, here
                 n += 1
         row[y + 1] = n
-    component = _connect(starts[:n], ends[:n], row, key[:n], n)
+    component = connect(starts[:n], ends[:n], row, key[:n], n)
     return int(component.max()) + 1 if n else 0
 
 
+class _Cut(NamedTuple):
+    """Runs of one depth group each: their columns, rows, groups, segments, and sums of depth."""
+
+    starts: Array
+    ends: Array
+    row: Array
+    key: Array
+    owner: Array
+    total: Array
+
+
 @_jit
-def _region_runs(
-    depth: Array, runs: tuple[Any, ...], segment: Array, split: tuple[Array, Array, Array]
-) -> tuple[Any, ...]:
+def _region_runs(depth: Array, runs: Runs, segment: Array, groups: Groups) -> _Cut:
     """Cut each segment's runs where the depth group changes."""
-    offset, step, group = split
-    starts, ends, row, _, _, _, run_sum, _, _ = runs
+    offset, step, group = groups
+    starts, ends, row, run_sum = runs.starts, runs.ends, runs.row, runs.total
     height, width = depth.shape
     new_starts = np.empty(height * width, np.int32)
     new_ends = np.empty(height * width, np.int32)
@@ -172,7 +182,7 @@ def _region_runs(
                 new_ends[n], total[n] = x, run_total
                 n += 1
         new_row[y + 1] = n
-    return new_starts[:n], new_ends[:n], new_row, key[:n], owner[:n], total[:n]
+    return _Cut(new_starts[:n], new_ends[:n], new_row, key[:n], owner[:n], total[:n])
 
 
 @_jit
@@ -270,9 +280,9 @@ def _merge_small(
 
 
 @_jit
-def _merged(runs: tuple[Any, ...], region: Array, min_size: int) -> tuple[Array, Array]:
+def _merged(runs: _Cut, region: Array, min_size: int) -> tuple[Array, Array]:
     """Survivor of each region after the small ones are merged, and every region's mean depth."""
-    starts, ends, row, _, run_owner, run_total = runs
+    starts, ends, row, run_owner, run_total = runs.starts, runs.ends, runs.row, runs.owner, runs.total
     n = region.max() + 1 if region.size else 0
     area = np.zeros(n, np.int64)
     total = np.zeros(n)
@@ -293,27 +303,27 @@ def _merged(runs: tuple[Any, ...], region: Array, min_size: int) -> tuple[Array,
 
 @_jit
 def _label(
-    depth: Array, runs: tuple[Any, ...], component: Array, split: tuple[Array, Array, Array], min_size: int,
+    depth: Array, runs: Runs, component: Array, groups: Groups, min_size: int,
     maps: tuple[Array, Array, Array],
 ) -> None:  # fmt: skip
-    """Make regions of the groups of a split, merge the small ones, and write region, support and segment."""
+    """Make regions of depth groups, merge the small ones, and write region, support and segment."""
     region, support, segment = maps
-    starts, ends, row = runs[0], runs[1], runs[2]
-    cut = _region_runs(depth, runs, component, split)
-    piece = _connect(cut[0], cut[1], cut[2], cut[3], cut[0].size)
+    starts, ends, row = runs.starts, runs.ends, runs.row
+    cut = _region_runs(depth, runs, component, groups)
+    piece = connect(cut.starts, cut.ends, cut.row, cut.key, cut.starts.size)
     survivor, mean = _merged(cut, piece, min_size)
     label = np.zeros(survivor.size, np.int32)
     n = 0
     for y in range(row.size - 1):
         for i in range(row[y], row[y + 1]):
             segment[y, starts[i] : ends[i]] = component[i] + 1
-        for i in range(cut[2][y], cut[2][y + 1]):
+        for i in range(cut.row[y], cut.row[y + 1]):
             r = survivor[piece[i]]
             if label[r] == 0:
                 n += 1
                 label[r] = n
-            region[y, cut[0][i] : cut[1][i]] = label[r]
-            support[y, cut[0][i] : cut[1][i]] = mean[r]
+            region[y, cut.starts[i] : cut.ends[i]] = label[r]
+            support[y, cut.starts[i] : cut.ends[i]] = mean[r]
 
 
 @_jit
@@ -341,13 +351,13 @@ def default_region_support(
     """
     region = np.zeros(depth.shape, np.int32)
     maps = region, np.zeros(depth.shape, np.float32), np.zeros(depth.shape, np.int32)
-    runs = _segment_runs(depth, key, skip_zero)
-    if runs[0].size == 0:
+    runs = segment_runs(depth, key, skip_zero)
+    if runs.starts.size == 0:
         return maps
-    component = _connect(runs[0], runs[1], runs[2], runs[3], runs[0].size)
+    component = connect(runs.starts, runs.ends, runs.row, runs.key, runs.starts.size)
     # Until regions are numbered their array holds the depth steps: another would cost as much as its pages.
-    split = grouping.by_steps(depth, runs, component, bins, log, region)
-    _label(depth, runs, component, split, min_size, maps)
+    found = grouping.by_steps(depth, runs, component, bins, log, region)
+    _label(depth, runs, component, found, min_size, maps)
     return maps
 
 
@@ -362,14 +372,14 @@ def natural_region_support(
     """
     region = np.zeros(depth.shape, np.int32)
     maps = region, np.zeros(depth.shape, np.float32), np.zeros(depth.shape, np.int32)
-    runs = _segment_runs(depth, key, skip_zero)
-    if runs[0].size == 0:
+    runs = segment_runs(depth, key, skip_zero)
+    if runs.starts.size == 0:
         return maps
-    component = _connect(runs[0], runs[1], runs[2], runs[3], runs[0].size)
+    component = connect(runs.starts, runs.ends, runs.row, runs.key, runs.starts.size)
     if groups == 0:
-        groups = grouping.by_steps(depth, runs, component, bins, False, region)[2][-1] + 1
-    split = grouping.by_breaks(depth, runs, component, groups, region)
-    _label(depth, runs, component, split, min_size, maps)
+        groups = grouping.by_steps(depth, runs, component, bins, False, region).group[-1] + 1
+    found = grouping.by_breaks(depth, runs, component, groups, region)
+    _label(depth, runs, component, found, min_size, maps)
     return maps
 
 

@@ -48,8 +48,8 @@ def test_build_info_stats_verify(nyu_file, tmp_path):
     stats = json.loads(rsgt("stats", out, "--json", check=0).stdout)
     assert stats["frames"] == 10
     assert stats["coverage"] == 1.0
-    assert set(stats) >= {"regions", "pixel_rmse", "region_rmse", "region_variance", "instability"}
-    assert "pixel rmse" in rsgt("stats", out, "--split", "train", check=0).stdout
+    assert set(stats) >= {"regions", "rmse", "region_rmse", "region_variance", "instability"}
+    assert "region rmse" in rsgt("stats", out, "--split", "train", check=0).stdout
 
     of_store = json.loads(rsgt("info", out, "--json", check=0).stdout)
     assert of_store["arrays"]["depth"]["chunks"] == [1, 24, 32]

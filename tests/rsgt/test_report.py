@@ -95,7 +95,7 @@ def test_frames_carry_the_stores_own_values(opened, html):
 
 def test_summary_and_table_are_those_of_stats(opened, html):
     found = statistics(opened)
-    assert f"<b>{found.summary()['pixel_rmse']:.3f} m</b>" in html
+    assert f"<b>{found.summary()['rmse']:.3f} m</b>" in html
     rows = re.findall(
         r"<tr><th scope=row>(\d+)<td>scene_\d+<td>(\w+)<td class=n>(\d+)(.*?)(?=<tr>|</table>)", html
     )

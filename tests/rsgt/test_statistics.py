@@ -23,7 +23,7 @@ from rsgt.store import predictions, reader, schema
 from tests.conftest import smooth_frames, write_nyu
 
 KEYS = {
-    "frames", "regions", "regions_per_frame", "coverage", "pixel_rmse", "abs_rel", "sq_rel", "delta1",
+    "frames", "regions", "regions_per_frame", "coverage", "rmse", "abs_rel", "sq_rel", "delta1",
     "delta2", "delta3", "region_rmse", "region_variance", "instability",
 }  # fmt: skip
 
@@ -70,7 +70,7 @@ def test_equal_to_pandas(built):
     summary = found.summary()
     assert summary["frames"] == 10
     assert summary["regions"] == len(per_region)
-    assert summary["pixel_rmse"] == pytest.approx(expected["rmse"].mean(), rel=1e-6)
+    assert summary["rmse"] == pytest.approx(expected["rmse"].mean(), rel=1e-6)
     assert summary["instability"] == pytest.approx(variance.mean() / rmse.mean(), rel=1e-4)
 
 
@@ -175,7 +175,7 @@ def test_rows_a_frame(opened):
     assert rows.frame.tolist() == opened.frame_id[found.frame].tolist()
     assert set(rows.split) == {"test"}
     assert rows.regions.sum() == found.summary()["regions"]
-    assert rows.rmse.mean() == pytest.approx(found.summary()["pixel_rmse"])
+    assert rows.rmse.mean() == pytest.approx(found.summary()["rmse"])
     assert rows.region_variance.mean() == pytest.approx(found.summary()["region_variance"])
 
 
@@ -211,7 +211,7 @@ def test_prediction_agrees_with_pandas(opened, tmp_path, form):
         assert got["instability"] == pytest.approx(variance / rmse, rel=1e-6)
         if name == "support":
             squares = (table.predicted - table.support) ** 2
-            assert got["pixel_rmse"] == pytest.approx(
+            assert got["rmse"] == pytest.approx(
                 np.sqrt(squares.groupby(table.frame).mean()).mean(), rel=1e-6
             )
             ratio = np.maximum(table.predicted / table.support, table.support / table.predicted) < 1.25
@@ -223,7 +223,7 @@ def test_the_support_itself_as_prediction(opened, tmp_path):
     found = statistics(opened, prediction=tmp_path / "support.npy")
     document = found.document()
     against_depth, against_support = (document["prediction"][f"against_{n}"] for n in ("depth", "support"))
-    assert against_support["pixel_rmse"] == against_support["region_rmse"] == 0
+    assert against_support["rmse"] == against_support["region_rmse"] == 0
     for name in KEYS - {"frames", "regions", "regions_per_frame", "coverage"}:
         assert against_depth[name] == pytest.approx(document[name], rel=1e-4), name
 
@@ -300,7 +300,7 @@ def test_command(nyu_file, tmp_path):
 
     run("--csv", tmp_path / "frames.csv", "--plot", tmp_path / "plot.png")
     frames = pd.read_csv(tmp_path / "frames.csv")
-    assert frames.rmse.mean() == pytest.approx(plain["pixel_rmse"])
+    assert frames.rmse.mean() == pytest.approx(plain["rmse"])
     with Image.open(tmp_path / "plot.png") as image:
         assert image.size[0] > 800
     text = run("--by", "category", "--csv", tmp_path / "categories.csv", "--prediction", tmp_path / "p.npy")
@@ -352,8 +352,8 @@ def test_a_map_that_is_none_is_skipped_and_named(opened, tmp_path):
     document, rest = json.loads(done.stdout), np.isin(np.arange(10), (4, 7), invert=True)
     assert len(document["skipped"]) == 2
     rmse = whole.prediction["depth"].errors["rmse"][rest]
-    assert document["prediction"]["against_depth"]["pixel_rmse"] == pytest.approx(rmse.mean())
-    assert document["pixel_rmse"] == pytest.approx(whole.summary()["pixel_rmse"])
+    assert document["prediction"]["against_depth"]["rmse"] == pytest.approx(rmse.mean())
+    assert document["rmse"] == pytest.approx(whole.summary()["rmse"])
 
 
 def test_a_frame_without_depth_has_no_figures(tmp_path):
