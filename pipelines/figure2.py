@@ -9,7 +9,7 @@ from rows import HERE, write_record
 from rsgt.compare import compare, plot
 from rsgt.store import open_store
 from rsgt.terminal import INPUT, Script, progress_bar
-from rsn.provenance import commit, versions
+from rsn.training.provenance import commit, versions
 
 
 def make(store_path: Path, out: Path, workers: int | None = None, frames: int | None = None) -> None:

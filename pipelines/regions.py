@@ -9,13 +9,13 @@ import click
 import numpy as np
 from rows import HERE, PUBLISHED, Place, protocols, trained, write_record
 
+import rsn
 from rsgt.compare import Comparison, compare
 from rsgt.partition import MEASURES
 from rsgt.prediction import open_prediction
 from rsgt.store import open_store
 from rsgt.terminal import INPUT, Script, progress_bar
-from rsn import experiment
-from rsn.metrics import bootstrap_interval
+from rsn.judging.metrics import bootstrap_interval
 
 ROWS = ("generation-support", "clustering")
 PEERS = ("SLIC", "grid")
@@ -35,7 +35,7 @@ def judge(place: Place, name: str, seed: int) -> dict[str, Any]:
     store = open_store(place.store)
     with tempfile.TemporaryDirectory() as folder, progress_bar("frames", quiet=False) as progress:
         save = Path(folder) / "regions.zarr"
-        record = experiment.evaluate(weights, place.store, protocols(False), split="validation", save=save)
+        record = rsn.evaluate(weights, place.store, protocols(False), split="validation", save=save)
         frames, predicted = open_prediction(save, store, np.arange(len(store)), "region")
         found = compare(store, frames, None, progress, predicted, ("prediction", "this store", *PEERS))
     own = next(row for row in found.rows() if row["name"] == "prediction")

@@ -8,6 +8,7 @@ trainer take plain values.
 
 import difflib
 import json
+import os
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from rsgt.schema import InputError, read_text
+
+RECIPES = Path(__file__).parent / "recipes"
 
 Plain = dict[str, dict[str, Any]]
 """Settings as recipes and checkpoints hold them: section -> key -> value."""
@@ -233,6 +236,11 @@ def to_plain(config: Config) -> Plain:
     }
 
 
+def flat(config: Config) -> dict[str, Any]:
+    """Give the settings as key -> value, whatever the section: no two sections share a key."""
+    return {key: value for section in vars(config).values() for key, value in vars(section).items()}
+
+
 def with_overrides(plain: Mapping[str, Any], overrides: Mapping[str, Any]) -> Plain:
     """Put single keys (``{"lr": 1e-3}``) over a recipe's sections; ``plain`` itself is left as it is.
 
@@ -251,18 +259,31 @@ def with_overrides(plain: Mapping[str, Any], overrides: Mapping[str, Any]) -> Pl
     return merged
 
 
-def read_recipe(path: Path) -> Plain:
+def recipe_names() -> list[str]:
+    """Names of the recipes that come with the package, such as ``cpu/generation``."""
+    return sorted(path.relative_to(RECIPES).with_suffix("").as_posix() for path in RECIPES.glob("*/*.toml"))
+
+
+def read_recipe(recipe: str | os.PathLike[str]) -> Plain:
     """Sections of a TOML recipe, unchecked: ``from_plain`` checks them once the flags lie on top.
+
+    ``recipe`` is one of ``recipe_names`` (which come first), or a path.
 
     Raises
     ------
     InputError
         Where the file is missing or no TOML.
     """
+    path = Path(recipe)
+    if path.as_posix() in recipe_names():
+        path = RECIPES / f"{path.as_posix()}.toml"
     try:
         return tomllib.loads(read_text(path))
     except OSError as error:
-        raise InputError(f"{path}: cannot read the recipe ({error.strerror}); give a .toml file") from error
+        names = ", ".join(recipe_names())
+        raise InputError(
+            f"{path}: cannot read the recipe ({error.strerror}); give a .toml file, or one of {names}"
+        ) from error
     except InputError:
         raise
     except (ValueError, RecursionError) as error:  # no TOML, or numbers and nesting beyond reading
