@@ -125,7 +125,7 @@ def fit(
     *, store: Path, out: Path, recipe: Path | None, resume: bool, dry_run: bool, tensorboard: bool,
     as_json: bool, **flags: Any,
 ) -> None:  # fmt: skip
-    r"""Train a network on a store.
+    """Train a network on a store.
 
     \b
     --model generation   colour -> depth, or region support (--target support)
@@ -140,7 +140,7 @@ def fit(
     config.toml (the settings, itself a recipe) and log.csv. Ctrl-C saves the state; --resume goes on from it,
     also to more --epochs than there were: the learning rate then follows the share of the new number that is
     done.
-    """
+    """  # noqa: D301 - click's mark of a block that is not wrapped
     with importing():
         import rsn.experiment
     given = {key: value for key, value in flags.items() if value is not None}
