@@ -308,10 +308,13 @@ def _known(got: Mapping[str, Any], expected: list[str], what: str) -> None:
     for key in got:
         if key not in expected:
             text, helps = str(key), {item.name: item.metadata["help"] for _, item, _ in all_keys()}
-            meant = [name for name in expected if text.replace("_", " ").lower() in helps.get(name, "")]
-            spelt = difflib.get_close_matches(text, expected, n=1, cutoff=0)
-            near = " or ".join(repr(name) for name in (meant[:3] or spelt))
-            raise InputError(f"unknown {what}: {key!r}; did you mean {near}?")
+            # A slip of the keyboard, else another word for it, else whatever is nearest.
+            near = (
+                difflib.get_close_matches(text, expected, n=1, cutoff=0.75)
+                or [name for name in expected if text.replace("_", " ").lower() in helps.get(name, "")][:2]
+                or difflib.get_close_matches(text, expected, n=1, cutoff=0)
+            )
+            raise InputError(f"unknown {what}: {key!r}; did you mean {' or '.join(map(repr, near))}?")
 
 
 def _checked(item: Field[Any], hint: Any, value: Any) -> Any:
