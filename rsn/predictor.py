@@ -14,8 +14,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from rsgt.schema import InputError
-from rsn.data.dataset import Store, guiding_classes, opened
-from rsn.data.resize import enlarge, nearest, shrink
+from rsn.data.dataset import Store, guidance_classes, opened
+from rsn.data.resize import resize_antialiased, resize_bilinear, resize_nearest
 from rsn.judging.frames import FramePrediction, predict_frames
 from rsn.models.contract import BatchPrediction, Model
 from rsn.models.export import FromColour, check_file, export_onnx
@@ -24,7 +24,7 @@ from rsn.models.region_means import region_mean_map
 from rsn.photos import naming, writing
 from rsn.photos.camera import Camera, Pair, camera_of, check_camera
 from rsn.photos.reading import OpenedPhoto, Photo, open_photo
-from rsn.training.interrupt import shortages_told
+from rsn.training.interrupt import explain_shortages
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -241,7 +241,7 @@ class Predictor:
                 naming.check_overwrites(out / name, chosen)
                 opened = open_photo(path)
                 camera = camera_of(opened.rgb.shape, opened.focal, focal=focal, centre=centre, fov=fov)
-                with shortages_told("make the photo smaller"):
+                with explain_shortages("make the photo smaller"):
                     (found,) = self._predict([opened], [camera])
                 written = writing.write_all(
                     out / name, opened.rgb, found.depth, found.support, found.region, camera, points=points
@@ -274,7 +274,7 @@ class Predictor:
         store = opened(store)
         return predict_frames(
             self.fabric,
-            self.model.with_classes(guiding_classes(store)[1]),
+            self.model.with_classes(guidance_classes(store)[1]),
             self.network,
             store,
             frames,
@@ -328,7 +328,7 @@ class Predictor:
         scale = max(self.size) / max(shape)
         size = (max(8, round(shape[0] * scale)), max(8, round(shape[1] * scale)))
         rgb = torch.from_numpy(np.stack([photo.rgb for photo in photos])).permute(0, 3, 1, 2)
-        image = shrink(rgb, size).contiguous()
+        image = resize_antialiased(rgb, size).contiguous()
         with self.fabric.autocast():
             batch = {"rgb": self.fabric.to_device(image)}
             found = infer(self.model, self.network, batch, size, flip=self.flip)
@@ -359,12 +359,12 @@ def _at_size(
         region = torch.from_numpy(support_of(base[0, 0].numpy()).region)[None, None]
     # An average with the mirrored photo varies within the regions of the photo itself.
     support = region_mean_map(base, region[:, 0])
-    region = nearest(region, shape)[0, 0]
+    region = resize_nearest(region, shape)[0, 0]
     there = torch.bincount(region.flatten()) > 0
     there[0] = False
     dense = there.cumsum(0).int() * there
     return (
-        enlarge(found.depth, shape)[0, 0].numpy(),
-        nearest(support, shape)[0, 0].numpy(),
+        resize_bilinear(found.depth, shape)[0, 0].numpy(),
+        resize_nearest(support, shape)[0, 0].numpy(),
         dense[region].int().numpy(),
     )

@@ -158,7 +158,7 @@ def test_sizes_and_names(path):
 
 
 LONG = {"rsgt/cli.py": 390, "rsgt/kernels.py": 640, "rsgt/build.py": 440, "rsgt/store.py": 390,
-        "rsgt/stats.py": 360, "rsn/config.py": 360, "rsn/predictor.py": 370, "rsn/cli.py": 360,
+        "rsgt/stats.py": 360, "rsn/config.py": 380, "rsn/predictor.py": 370, "rsn/cli.py": 360,
         "rsn/models/generation.py": 330}  # fmt: skip
 """One library, one door, makes these longer than the rest."""
 

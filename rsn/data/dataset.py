@@ -8,7 +8,7 @@ rgb         (B, 3, H, W)   uint8    colour, sRGB
 depth       (B, 1, H, W)   float32  metres; 0 = no depth
 support     (B, 1, H, W)   float32  metres; 0 = no region
 region      (B, 1, H, W)   int32    region-support label; 0 = no region
-semantic    (B, 1, H, W)   int32    category (``guiding_classes``); 0 = unlabelled
+semantic    (B, 1, H, W)   int32    category (``guidance_classes``); 0 = unlabelled
 superpixel  (B, 1, H, W)   int32    superpixel of the colour image; never 0
 ==========  =============  =======  ===========================================================
 
@@ -30,11 +30,11 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from rsgt.schema import InputError, class_map, class_names, label_set
 from rsgt.store import Store, open_store
-from rsn.data.resize import nearest, shrink
+from rsn.data.resize import resize_antialiased, resize_nearest
 from rsn.data.superpixels import superpixels
 
 __all__ = [
-    "Batch", "EpochBatches", "Frames", "Store", "collate", "epoch_order", "guiding_classes", "loader",
+    "Batch", "EpochBatches", "Frames", "Store", "collate", "epoch_order", "guidance_classes", "loader",
     "open_store", "opened",
 ]  # fmt: skip
 
@@ -80,7 +80,7 @@ class Frames(Dataset[Batch]):
         self.size = store.shape if size is None else size
         self.superpixels = superpixels
         self._cached: dict[int, Batch] | None = {} if cache else None
-        self._classes = guiding_classes(store)[0].astype(np.int32)
+        self._classes = guidance_classes(store)[0].astype(np.int32)
 
     def __len__(self) -> int:
         return len(self.store)
@@ -96,7 +96,7 @@ class Frames(Dataset[Batch]):
 
     def _decoded(self, frame: int) -> Batch:
         rgb = torch.from_numpy(self.store.read("rgb", frame, frame + 1)).permute(0, 3, 1, 2)
-        item = {"frame": torch.tensor(frame), "rgb": shrink(rgb, self.size)[0]}
+        item = {"frame": torch.tensor(frame), "rgb": resize_antialiased(rgb, self.size)[0]}
         for name in dict.fromkeys((*self.arrays, *self.whole)):
             if name == "superpixel":
                 item[name] = superpixels(item["rgb"].permute(1, 2, 0).numpy(), self.superpixels)
@@ -107,7 +107,7 @@ class Frames(Dataset[Batch]):
             if name == "semantic":
                 array = self._classes[array]
             if name in self.arrays:
-                item[name] = nearest(torch.from_numpy(array), self.size)
+                item[name] = resize_nearest(torch.from_numpy(array), self.size)
             if name in self.whole:
                 item["whole_" + name] = torch.from_numpy(array)
         return item
@@ -118,7 +118,7 @@ def opened(store: str | os.PathLike[str] | Store) -> Store:
     return store if isinstance(store, Store) else open_store(Path(store))
 
 
-def guiding_classes(store: Store) -> tuple[npt.NDArray[np.uint16], int]:
+def guidance_classes(store: Store) -> tuple[npt.NDArray[np.uint16], int]:
     """Table from a store's categories to those that guide a refinement, and the number of the latter.
 
     A label over the number of labels is all that the network sees of it. Over NYU's 894 raw labels, of which

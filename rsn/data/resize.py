@@ -5,12 +5,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def shrink(rgb: Tensor, size: tuple[int, int]) -> Tensor:
+def resize_antialiased(rgb: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize colour (B, 3, H, W), uint8, with anti-aliasing."""
     return rgb if tuple(rgb.shape[-2:]) == size else F.interpolate(rgb, size, mode="bilinear", antialias=True)
 
 
-def nearest(array: Tensor, size: tuple[int, int]) -> Tensor:
+def resize_nearest(array: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize an array (..., H, W) of any type by taking the pixel at the centre of each new one."""
     if tuple(array.shape[-2:]) == size:
         return array
@@ -22,7 +22,7 @@ def _centres(old: int, new: int) -> Tensor:
     return ((torch.arange(new, dtype=torch.float64) + 0.5) * (old / new)).long()
 
 
-def enlarge(metres: Tensor, shape: tuple[int, int]) -> Tensor:
+def resize_bilinear(metres: Tensor, shape: tuple[int, int]) -> Tensor:
     """Bring metres (B, 1, H, W) to another size bilinearly: float32 on the CPU."""
     return F.interpolate(metres.float(), shape, mode="bilinear", align_corners=False).cpu()
 

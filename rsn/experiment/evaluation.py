@@ -12,7 +12,7 @@ from typing import Any, TextIO
 from rsgt.files import replacing, write_csv, write_text
 from rsgt.prediction import write_prediction
 from rsgt.schema import InputError
-from rsn.data.dataset import Store, guiding_classes, opened
+from rsn.data.dataset import Store, guidance_classes, opened
 from rsn.experiment.assembly import Place, load
 from rsn.judging import checks
 from rsn.judging.frames import FramePrediction
@@ -20,7 +20,7 @@ from rsn.judging.protocol import Protocol, check_protocol, protocol_named
 from rsn.judging.table import Table
 from rsn.models.inference import Array, support_of
 from rsn.predictor import Predictor
-from rsn.training.interrupt import shortages_told
+from rsn.training.interrupt import explain_shortages
 from rsn.training.progress import Ticker
 from rsn.training.provenance import commit, versions
 
@@ -86,7 +86,7 @@ def evaluate(
     result, ticker = Table(judged_by), Ticker(len(frames), stream=stream)
     maps = predictor.predict_frames(store, frames, whole=("depth", "support", "region"))
     judged = _judged(maps, store, result, ticker, with_regions=predictor.model.predicts_support)
-    with ExitStack() as written, shortages_told("give more memory, or train with a smaller --batch-size"):
+    with ExitStack() as written, explain_shortages("give more memory, or train with a smaller --batch-size"):
         aside = {place: written.enter_context(replacing(place)) for place in (save, table, out) if place}
         if save is None:
             deque(judged, maxlen=0)
@@ -117,7 +117,7 @@ def _frames_to_judge(
     InputError
         Where they do not, or no frame has a pixel that counts.
     """
-    contents, classes = predictor.contents, guiding_classes(store)[1]
+    contents, classes = predictor.contents, guidance_classes(store)[1]
     frames = checks.frames_to_judge(
         store,
         split,

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from rsn.config import Config, to_plain, to_toml
 from rsn.data.augmentation import augment
-from rsn.data.dataset import Batch, EpochBatches, Frames, Store, guiding_classes, loader
+from rsn.data.dataset import Batch, EpochBatches, Frames, Store, guidance_classes, loader
 from rsn.experiment.assembly import new_network
 from rsn.judging.frames import predict_frames
 from rsn.models.contract import Model
@@ -71,7 +71,7 @@ def new_run(
         out=out,
         settings=to_plain(config),
         recipe=to_toml(config),
-        classes=guiding_classes(store)[1],
+        classes=guidance_classes(store)[1],
         epochs=run.epochs,
         accumulate=optimizer.accumulate,
         clip=optimizer.clip,

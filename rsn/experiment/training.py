@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from rsn.config import Config, flat, from_plain, read_recipe, to_plain, with_overrides
-from rsn.data.dataset import EpochBatches, Store, guiding_classes, opened
+from rsn.data.dataset import EpochBatches, Store, guidance_classes, opened
 from rsn.data.split import hold_out
 from rsn.experiment.assembly import Place, new_network, read_trained
 from rsn.experiment.run_setup import new_run
@@ -111,15 +111,15 @@ def fit_config(
     config, store = _resolved(config), opened(store)
     contents = _earlier(config, store, out, resume_run=resume)
     learn, validate = hold_out(store, config.data.validation, config.run.seed)
-    model = make_model(flat(config), classes=guiding_classes(store)[1])
+    model = make_model(flat(config), classes=guidance_classes(store)[1])
     if contents is None:
         _check_trainable(config, model)
     fabric = make_fabric(config.run.device, config.run.devices, config.run.precision)
     writer = progress.tensorboard() if tensorboard else None
-    start.check_truth(store, learn, model.learns, "training")
-    start.check_truth(store, validate, model.learns, "held-out")
+    start.check_valid_depth(store, learn, model.target_array, "training")
+    start.check_valid_depth(store, validate, model.target_array, "held-out")
     fabric.launch()
-    with start.sole_writer(out) if fabric.is_global_zero else nullcontext(), start.full_disk_told(out):
+    with start.sole_writer(out) if fabric.is_global_zero else nullcontext(), start.explain_full_disk(out):
         run = new_run(config, fabric, model, store, learn, validate, out=out, writer=writer, stream=stream)
         if contents is not None:
             run.restore(contents)
@@ -158,7 +158,7 @@ def describe_config(config: Config, store: Place | Store) -> dict[str, Any]:
     learn, validate = hold_out(store, config.data.validation, config.run.seed)
     batches = EpochBatches(learn, config.data.batch_size, shard_frames=store.shard_frames, seed=0)
     fabric = make_fabric(config.run.device, config.run.devices, config.run.precision)
-    model = make_model(flat(config), classes=guiding_classes(store)[1])
+    model = make_model(flat(config), classes=guidance_classes(store)[1])
     weights = list(new_network(config, model).parameters())
     return {
         "parameters": sum(weight.numel() for weight in weights),

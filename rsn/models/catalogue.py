@@ -31,7 +31,7 @@ def make_model(settings: Mapping[str, Any], *, classes: int) -> Model:
     settings : mapping
         Plain values by the names of ``rsn.config``'s keys.
     classes : int
-        Number of the store's categories (``rsn.data.dataset.guiding_classes``).
+        Number of the store's categories (``rsn.data.dataset.guidance_classes``).
     """
     name = settings["model"]
     frozen = name == "refinement" and settings["guidance"] == "predicted"

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rsn.data.resize import nearest
+from rsn.data.resize import resize_nearest
 from rsn.models.contract import Batch, BatchPrediction, Model, Network
 from rsn.models.encoders import EncoderName
 from rsn.models.generation import DepthFeatures
-from rsn.models.layers import Convolution, DepthOutput, Norm, SignedOutput, Stage, initialise, narrowing
+from rsn.models.layers import Convolution, DepthOutput, Norm, SignedOutput, Stage, halved_channels, initialise
 from rsn.models.losses import discriminative_loss, l1_loss, mean_over, valid_pixels
 from rsn.models.mean_shift import mean_shift
 from rsn.models.region_means import region_mean_map
@@ -93,7 +93,7 @@ class ClusteringNetwork(nn.Module):
         def head(*modules: nn.Module) -> Stage:
             return Stage(*modules, checkpointing=checkpointing)
 
-        _, half, quarter = narrowing(width, 2)
+        _, half, quarter = halved_channels(width, 2)
         self.shared = Convolution(self.features.channels, width, norm=norm)
         self.depth = head(*stage(width, half, quarter), DepthOutput(quarter))
         linear = nn.Conv2d(width, EMBEDDING_CHANNELS, 1)
@@ -199,7 +199,7 @@ class Clustering(Model):
     def loss(self, output: ClusteringOutput, batch: Batch, epoch: int) -> Tensor:
         """One loss for every end, whatever the epoch, at the network's own size."""
         return clustering_loss(
-            output, nearest(batch["depth"], (output.initial.shape[2], output.initial.shape[3]))
+            output, resize_nearest(batch["depth"], (output.initial.shape[2], output.initial.shape[3]))
         )
 
     def predict(self, network: Network, batch: Batch) -> BatchPrediction:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
-from rsn.models.layers import Norm, normalised_colour
+from rsn.models.layers import IMAGENET_MEAN, IMAGENET_STD, Norm
 
 Batch = Mapping[str, Tensor]
 """Named tensors that share their first axis (``rsn.data.dataset``)."""
@@ -71,7 +71,7 @@ class Model(ABC):
         return replace(self, **known)
 
     @property
-    def learns(self) -> str:
+    def target_array(self) -> str:
         """Array of a store that the model's depth learns, and is judged by in training."""
         return "depth"
 
@@ -115,6 +115,9 @@ class Model(ABC):
         return False
 
     def colour(self, batch: Batch) -> Tensor:
-        """Give the colour of a batch as networks take it, in the memory layout of this run."""
-        rgb = normalised_colour(batch["rgb"])
+        """Normalise the colour of a batch, uint8 or float of 0-255, by ImageNet's mean and deviation."""
+        rgb = batch["rgb"]
+        mean = torch.tensor(IMAGENET_MEAN, device=rgb.device)[:, None, None]
+        std = torch.tensor(IMAGENET_STD, device=rgb.device)[:, None, None]
+        rgb = (rgb / 255 - mean) / std
         return rgb.contiguous(memory_format=torch.channels_last) if self.channels_last else rgb

@@ -16,7 +16,7 @@ from rsn.models.layers import (
     Norm,
     Stage,
     normalisation,
-    resized,
+    resize_like,
     run,
 )
 
@@ -240,7 +240,7 @@ class EfficientNetLite(nn.Module):
         shallow, *maps, coarsest = self.backbone(rgb)
         deep = self.coarsest(coarsest)
         for merged, beside in zip(self.merged, reversed(maps), strict=True):
-            deep = merged(torch.cat((resized(deep, beside), beside), dim=1))
+            deep = merged(torch.cat((resize_like(deep, beside), beside), dim=1))
         return Features(shallow, deep)
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from rsn.data.resize import nearest
+from rsn.data.resize import resize_nearest
 from rsn.models.contract import Batch, BatchPrediction, Model, Network
 from rsn.models.encoders import EncoderName, build_encoder
 from rsn.models.layers import (
@@ -16,10 +16,10 @@ from rsn.models.layers import (
     Norm,
     Stage,
     check_width,
+    halved_channels,
     initialise,
-    narrowing,
     normalisation,
-    resized,
+    resize_like,
 )
 from rsn.models.losses import DepthLoss, category_loss
 from rsn.models.pyramid import Pyramid
@@ -55,7 +55,7 @@ class SmoothDoubling(nn.Module):
 
     def forward(self, x: Tensor, like: Tensor) -> Tensor:
         """Map (B, inputs, ceil(h / 2), ceil(w / 2)) to (B, outputs, h, w), the size of ``like``."""
-        return resized(self.conv(x), like)
+        return resize_like(self.conv(x), like)
 
 
 class DepthFeatures(nn.Module):
@@ -151,7 +151,7 @@ class GenerationNetwork(nn.Module):
         }  # fmt: skip
         self.arguments: dict[str, Any] = shared | {"categories": categories}
         self.features = DepthFeatures(**shared)
-        channels = narrowing(self.features.channels)
+        channels = halved_channels(self.features.channels)
         self.regression = Stage(
             *(Convolution(inputs, outputs, norm=norm) for inputs, outputs in pairwise(channels)),
             checkpointing=checkpointing,
@@ -163,7 +163,7 @@ class GenerationNetwork(nn.Module):
     def forward(self, rgb: Tensor) -> GenerationOutput:
         """Map ImageNet-normalised colour (B, 3, H, W) to metres, and to categories where it has some."""
         shallow, pooled = self.features.pooled(rgb)
-        depth = resized(self._regressed(self.features.dense(shallow, pooled)), rgb)
+        depth = resize_like(self._regressed(self.features.dense(shallow, pooled)), rgb)
         return GenerationOutput(depth, None if self.category is None else self.category(pooled))
 
     def depth(self, rgb: Tensor) -> Tensor:
@@ -199,7 +199,7 @@ class Generation(Model):
         )
 
     @property
-    def learns(self) -> str:
+    def target_array(self) -> str:
         """Its target."""
         return self.target
 
@@ -225,7 +225,7 @@ class Generation(Model):
         loss = self.depth_loss(output.depth, batch[self.target], batch["region"].squeeze(1), epoch)
         if output.category is None:
             return loss
-        category = nearest(batch["semantic"], (output.category.shape[2], output.category.shape[3]))
+        category = resize_nearest(batch["semantic"], (output.category.shape[2], output.category.shape[3]))
         return loss + self.category_weight * category_loss(output.category, category.squeeze(1))
 
     def predict(self, network: Network, batch: Batch) -> BatchPrediction:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from rsgt.region_support import RegionSupport, region_support
 from rsgt.schema import InputError
-from rsn.data.resize import enlarge, joint_bilateral_upsample, nearest
+from rsn.data.resize import joint_bilateral_upsample, resize_bilinear, resize_nearest
 from rsn.models.contract import Batch, BatchPrediction, Model
 from rsn.models.region_means import match_means
 
@@ -57,7 +57,11 @@ def infer(
 
     def metres(name: Literal["initial", "support"]) -> Tensor | None:
         values = getattr(found, name)
-        return None if values is None else enlarge(_averaged(values, other and getattr(other, name)), shape)
+        return (
+            None
+            if values is None
+            else resize_bilinear(_averaged(values, other and getattr(other, name)), shape)
+        )
 
     depth = _averaged(found.depth, other and other.depth)
     if not all(values.isfinite().all() for values in (depth, found.support) if values is not None):
@@ -66,10 +70,12 @@ def infer(
             "give another checkpoint"
         )
     return BatchPrediction(
-        match_means(joint_bilateral_upsample(depth, *along), along[1]) if along else enlarge(depth, shape),
+        match_means(joint_bilateral_upsample(depth, *along), along[1])
+        if along
+        else resize_bilinear(depth, shape),
         metres("initial"),
         metres("support"),
-        None if found.region is None else nearest(found.region[:, None].int().cpu(), shape),
+        None if found.region is None else resize_nearest(found.region[:, None].int().cpu(), shape),
     )
 
 

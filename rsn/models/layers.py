@@ -23,13 +23,6 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-def normalised_colour(rgb: Tensor) -> Tensor:
-    """Turn colour (B, 3, H, W), uint8 or float of 0-255, into the networks' input."""
-    mean = torch.tensor(IMAGENET_MEAN, device=rgb.device)[:, None, None]
-    std = torch.tensor(IMAGENET_STD, device=rgb.device)[:, None, None]
-    return (rgb / 255 - mean) / std
-
-
 def normalisation(norm: Norm, channels: int, eps: float = 1e-5) -> nn.Module:
     """Build the normalisation of a convolution: two parameters a channel for either kind.
 
@@ -49,7 +42,7 @@ def check_width(width: int) -> None:
         raise InputError(f"width: got {width}, expected a multiple of 4, such as 64 (the paper's) or 16")
 
 
-def narrowing(channels: int, layers: int = 4) -> list[int]:
+def halved_channels(channels: int, layers: int = 4) -> list[int]:
     """Channels of the last layers, from ``channels`` on: each has half of those before.
 
     Never fewer than 8: two or three rectified channels, as networks of a small width would end in, may all
@@ -58,7 +51,7 @@ def narrowing(channels: int, layers: int = 4) -> list[int]:
     return [channels, *(max(channels >> halvings, 8) for halvings in range(1, layers + 1))]
 
 
-def resized(x: Tensor, like: Tensor) -> Tensor:
+def resize_like(x: Tensor, like: Tensor) -> Tensor:
     """Bring a map to the height and width of another bilinearly; a map of that size is left alone."""
     if x.shape[-2:] == like.shape[-2:]:
         return x

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rsgt.schema import InputError
-from rsn.models.layers import Convolution, Norm, resized
+from rsn.models.layers import Convolution, Norm, resize_like
 
 SCALES = (4, 8, 10, 20, 40, 80, 160)
 """The pooled maps are 1/4, 1/8, …, 1/160 of the input."""
@@ -49,7 +49,7 @@ class Pyramid(nn.Module):
         for window, convolution in zip(self.windows, self.convolutions, strict=True):
             pooled = F.avg_pool2d(x, window, ceil_mode=True, count_include_pad=False)
             self._check_statistics(pooled)
-            parts.append(resized(convolution(pooled), x))
+            parts.append(resize_like(convolution(pooled), x))
         return torch.cat(parts, dim=1)
 
     def _check_statistics(self, pooled: Tensor) -> None:

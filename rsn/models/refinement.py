@@ -19,8 +19,8 @@ from rsn.models.layers import (
     SignedOutput,
     Stage,
     check_width,
+    halved_channels,
     initialise,
-    narrowing,
 )
 from rsn.models.losses import DepthLoss, iterative_loss
 from rsn.models.pyramid import Pyramid
@@ -79,7 +79,7 @@ class RefinementNetwork(nn.Module):
             checkpointing=checkpointing,
         )
         self.pyramid = Pyramid(2 * width, stride=1, norm=norm)
-        channels = [self.pyramid.channels, *narrowing(2 * width, 3)]
+        channels = [self.pyramid.channels, *halved_channels(2 * width, 3)]
         self.regression = Stage(
             *(Convolution(inputs, outputs, norm=norm) for inputs, outputs in pairwise(channels)),
             checkpointing=checkpointing,

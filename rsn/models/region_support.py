@@ -11,7 +11,7 @@ from rsgt.schema import InputError
 from rsn.models.contract import Batch, BatchPrediction, Model, Network
 from rsn.models.encoders import EncoderName, ResNet34
 from rsn.models.generation import GenerationNetwork
-from rsn.models.layers import Norm, resized
+from rsn.models.layers import Norm, resize_like
 from rsn.models.losses import DepthLoss, iterative_loss
 from rsn.models.refinement import RefinementNetwork
 
@@ -66,7 +66,7 @@ class RegionSupportNetwork(nn.Module):
         else:
             small = F.avg_pool2d(rgb, 2, ceil_mode=True, count_include_pad=False)
         refined = self.refinement(small, support, support)
-        return RegionSupportOutput(resized(support, rgb), [resized(depth, rgb) for depth in refined])
+        return RegionSupportOutput(resize_like(support, rgb), [resize_like(depth, rgb) for depth in refined])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,13 +47,13 @@ def start_weights(
     if imagenet:
         load_imagenet_weights(network, imagenet)
     if "generation" in parts:
-        copy_part(network, "generation", parts["generation"])
+        load_part(network, "generation", parts["generation"])
     for encoder in encoders(network):
         for stage in encoder.stages()[:frozen_stages]:
             stage.requires_grad_(False)
     model.start(network, trained_encoder=bool(imagenet) or "generation" in parts)
     if "refinement" in parts:
-        copy_part(network, "refinement", parts["refinement"])
+        load_part(network, "refinement", parts["refinement"])
 
 
 def encoders(network: nn.Module) -> list[ResNet34 | EfficientNetLite]:
@@ -120,7 +120,7 @@ def _shape_and_type(tensor: Tensor | None) -> str:
     return "none" if tensor is None else f"{tuple(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}"
 
 
-def copy_part(network: nn.Module, name: str, source: Part) -> None:
+def load_part(network: nn.Module, name: str, source: Part) -> None:
     """Put a checkpoint's generation or refinement module into a network that is one or holds one.
 
     Raises

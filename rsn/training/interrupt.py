@@ -32,7 +32,7 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
 
 
 @contextmanager
-def shortages_told(remedy: str) -> Iterator[None]:
+def explain_shortages(remedy: str) -> Iterator[None]:
     """Say in one line that memory ran out, a loader process ended, or what went wrong in one.
 
     Parameters

@@ -91,7 +91,7 @@ def train(
     """
     while progress.epoch < epochs:
         begun = time.perf_counter()
-        _training_mode(network, frozen_norm=progress.epoch >= epochs - frozen_norm_epochs)
+        _set_training_mode(network, frozen_norm=progress.epoch >= epochs - frozen_norm_epochs)
         feed = iter(batches(progress.epoch, progress.step))
         while progress.step < steps:
             done = progress.epoch * steps + progress.step
@@ -99,11 +99,11 @@ def train(
                 group["lr"] = group["peak_lr"] * lr_factor(done / (epochs * steps))
             between = progress.step > 0 and fabric.world_size == 1
             parts = _load(feed, accumulate, partial(save, progress) if between else None)
-            loss = _learn(fabric, network, optimizer, parts, loss_of, progress, clip=clip, counts=counts)
+            loss = _step(fabric, network, optimizer, parts, loss_of, progress, clip=clip, counts=counts)
             update_ema(done + 1)
             progress.step += 1
             # All processes must stop at the same step.
-            stopping = _anywhere(fabric, stop_asked())
+            stopping = _any_process(fabric, stop_asked())
             report(progress, loss)
             if stopping:
                 save(progress)
@@ -112,7 +112,7 @@ def train(
         if progress.empty == steps:
             raise InputError(NOTHING.format(epoch=progress.epoch + 1))
         errors = judge()
-        if _anywhere(fabric, errors is None) or errors is None:
+        if _any_process(fabric, errors is None) or errors is None:
             return False
         mean, rate_now = progress.loss_sum / (steps - progress.empty), optimizer.param_groups[0]["lr"]
         row = {"epoch": progress.epoch + 1, "loss": mean, "lr": rate_now}
@@ -122,7 +122,7 @@ def train(
     return True
 
 
-def _learn(
+def _step(
     fabric: Fabric,
     network: _FabricModule,
     optimizer: torch.optim.Optimizer,
@@ -155,7 +155,7 @@ def _learn(
     return float(value)
 
 
-def _anywhere(fabric: Fabric, here: bool) -> bool:
+def _any_process(fabric: Fabric, here: bool) -> bool:
     """Whether something is so in any process; all of them ask."""
     return bool(fabric.all_reduce(torch.tensor(float(here), device=fabric.device)))
 
@@ -173,7 +173,7 @@ def _load(feed: Iterator[Batch], count: int, save: Callable[[], None] | None) ->
         raise
 
 
-def _training_mode(network: nn.Module, *, frozen_norm: bool) -> None:
+def _set_training_mode(network: nn.Module, *, frozen_norm: bool) -> None:
     """Switch to training mode, but for frozen parts, and batch normalisation where it is to stay as it is."""
     network.train()
     for module in network.modules():

@@ -22,7 +22,7 @@ from rsn.judging.protocol import PAPER, score
 from rsn.models.contract import Model
 from rsn.models.weight_files import REMEDY
 from rsn.training import checkpoint, progress
-from rsn.training.interrupt import shortages_told, stop_signals
+from rsn.training.interrupt import explain_shortages, stop_signals
 from rsn.training.loop import Batch, Progress, Row, train
 from rsn.training.optimizer import lr_factor, reset_optimizer_state, update_ema
 from rsn.training.provenance import commit, versions
@@ -118,7 +118,7 @@ class Run:
         self.ticker = progress.Ticker(steps * self.epochs, done, stream=self.stream if zero else None)
         if zero:
             self._reconcile()
-        with stop_signals() as self.stop_asked, shortages_told(LESS_MEMORY):
+        with stop_signals() as self.stop_asked, explain_shortages(LESS_MEMORY):
             return train(
                 self.fabric,
                 self.wrapped,
@@ -179,10 +179,10 @@ class Run:
         checkpoint.save(self.out / "last.ckpt", self.contents())
         network = self.network if self.average is None else self.average
         scores, skipped = [], []
-        for predicted in self.predict(network, self.store, self.validate, whole=[self.model.learns]):
+        for predicted in self.predict(network, self.store, self.validate, whole=[self.model.target_array]):
             if self.stop_asked():
                 return None
-            truth = predicted.truth[self.model.learns]
+            truth = predicted.truth[self.model.target_array]
             if PAPER.valid(truth).any():
                 scores.append(score(PAPER, predicted.depth, truth))
             else:

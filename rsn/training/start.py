@@ -54,7 +54,7 @@ def sole_writer(out: Path) -> Iterator[None]:
 
 
 @contextmanager
-def full_disk_told(out: Path) -> Iterator[None]:
+def explain_full_disk(out: Path) -> Iterator[None]:
     """Say how a run that filled its disk goes on: where it has a state, by another command than before.
 
     Raises
@@ -113,7 +113,7 @@ def check_batch_norm(
         )
 
 
-def check_truth(store: Store, frames: Sequence[int], target: str, what: str) -> None:
+def check_valid_depth(store: Store, frames: Sequence[int], target: str, what: str) -> None:
     """Refuse frames of which none has a valid pixel; it reads as many as it takes to find one.
 
     Raises

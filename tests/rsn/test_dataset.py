@@ -11,8 +11,8 @@ from torch.utils.data import DataLoader
 from rsgt import schema
 from rsgt.schema import TEST, InputError
 from rsgt.store import open_store
-from rsn.data.dataset import EpochBatches, Frames, collate, epoch_order, guiding_classes, loader
-from rsn.data.resize import nearest, shrink
+from rsn.data.dataset import EpochBatches, Frames, collate, epoch_order, guidance_classes, loader
+from rsn.data.resize import resize_antialiased, resize_nearest
 from rsn.data.split import hold_out, split_frames
 from tests.rooms import room, write_rooms
 
@@ -44,10 +44,10 @@ def test_a_smaller_size_keeps_support_and_region_together(store):
 
 
 def test_a_raw_label_of_nyu_guides_as_one_of_40_classes(store, tmp_path):
-    assert guiding_classes(store)[1] == 40
+    assert guidance_classes(store)[1] == 40
     raw = schema.class_names("894")
     nyu = open_store(write_rooms(tmp_path / "nyu.zarr", train=2, test=1, class_names=tuple(raw)))
-    table, count = guiding_classes(nyu)
+    table, count = guidance_classes(nyu)
     names = schema.class_names("40")
     assert count == 40
     assert [names[table[1 + raw.index(name)] - 1] for name in ("wall", "bed")] == ["wall", "bed"]
@@ -58,14 +58,14 @@ def test_a_raw_label_of_nyu_guides_as_one_of_40_classes(store, tmp_path):
 
 def test_nearest_takes_the_pixel_at_the_centre():
     row = torch.arange(6)[None, None]
-    assert nearest(row, (1, 3)).tolist() == [[[1, 3, 5]]]
-    assert nearest(row, (1, 2)).tolist() == [[[1, 4]]]
-    assert nearest(row, (1, 12)).tolist() == [[[0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]]]
+    assert resize_nearest(row, (1, 3)).tolist() == [[[1, 3, 5]]]
+    assert resize_nearest(row, (1, 2)).tolist() == [[[1, 4]]]
+    assert resize_nearest(row, (1, 12)).tolist() == [[[0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]]]
 
 
 def test_shrinking_a_chequered_image_gives_its_mean_not_its_pattern():
     chequered = (torch.arange(64)[:, None] + torch.arange(64)) % 2 * 200
-    small = shrink(chequered.to(torch.uint8).expand(1, 3, 64, 64), (16, 16))
+    small = resize_antialiased(chequered.to(torch.uint8).expand(1, 3, 64, 64), (16, 16))
     assert (small.int() - 100).abs().max() <= 13
 
 

@@ -14,7 +14,7 @@ from rsn.models.clustering import ClusteringNetwork, clustering_loss, location_m
 from rsn.models.encoders import LITE_STAGES, LiteBackbone, ResNet34
 from rsn.models.generation import Doubling, GenerationNetwork, GenerationOutput, SmoothDoubling
 from rsn.models.imagenet import LITE_FILES, load_imagenet_weights
-from rsn.models.layers import IMAGENET_MEAN, IMAGENET_STD, INITIAL_DEPTH_M, narrowing
+from rsn.models.layers import IMAGENET_MEAN, IMAGENET_STD, INITIAL_DEPTH_M, halved_channels
 from rsn.models.losses import l1_loss, l2_loss
 from rsn.models.mean_shift import mean_shift
 from rsn.models.pyramid import SCALES, Pyramid
@@ -419,8 +419,8 @@ def test_a_residual_refinement_starts_from_its_coarse_depth():
 
 
 def test_no_layer_is_too_narrow_and_the_paper_s_are_as_they_were():
-    assert narrowing(256) == [256, 128, 64, 32, 16]
-    assert narrowing(32) == [32, 16, 8, 8, 8]
+    assert halved_channels(256) == [256, 128, 64, 32, 16]
+    assert halved_channels(32) == [32, 16, 8, 8, 8]
 
 
 def test_the_small_encoder_s_depth_has_no_checkerboard():
