@@ -7,10 +7,10 @@ from functools import cache
 
 import pytest
 import torch
+from rsgt.sources import open_source
+from rsgt.store.reader import open_store
 
-from rsgt import build as assembly
-from rsgt.source import open_source
-from rsgt.store import open_store
+from rsgt import builder
 from rsn.data.dataset import Frames, loader
 
 ARRAYS = ("depth", "region", "support")
@@ -21,7 +21,7 @@ opened = cache(open_store)
 @pytest.fixture(scope="module")
 def path(mat, tmp_path_factory):
     source, path = open_source(mat), tmp_path_factory.mktemp("store") / "store.zarr"
-    assembly.build(source, path, assembly.plan_build(source, assembly.Parameters(), shard_frames=16))
+    builder.build(source, path, builder.plan_build(source, builder.Parameters(), shard_frames=16))
     return path
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import click
 import numpy as np
 from rows import HERE, write_record
+from rsgt.cli.terminal import INPUT, Script, progress_bar
+from rsgt.quality.comparison import compare, plot
+from rsgt.store.reader import open_store
 
-from rsgt.compare import compare, plot
-from rsgt.store import open_store
-from rsgt.terminal import INPUT, Script, progress_bar
 from rsn.training.provenance import commit, versions
 
 

@@ -9,13 +9,14 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from rows import HERE, Place, trained
+from rsgt.cli.terminal import INPUT, Script
+from rsgt.inputs import parse_frames
+from rsgt.page.colours import NEUTRAL
+from rsgt.page.pictures import DEPTH_MAP, save
+from rsgt.store.reader import open_store
+from rsgt.store.schema import SPLITS
 
 import rsn
-from rsgt.colour import NEUTRAL
-from rsgt.figure import DEPTH_MAP, save
-from rsgt.schema import SPLITS, parse_frames
-from rsgt.store import open_store
-from rsgt.terminal import INPUT, Script
 
 COLUMNS = {
     "rsn": "Region support network",

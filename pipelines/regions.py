@@ -8,13 +8,13 @@ from typing import Any
 import click
 import numpy as np
 from rows import HERE, PUBLISHED, Place, protocols, trained, write_record
+from rsgt.cli.terminal import INPUT, Script, progress_bar
+from rsgt.quality.comparison import Comparison, compare
+from rsgt.quality.partitions import MEASURES
+from rsgt.store.predictions import open_prediction
+from rsgt.store.reader import open_store
 
 import rsn
-from rsgt.compare import Comparison, compare
-from rsgt.partition import MEASURES
-from rsgt.prediction import open_prediction
-from rsgt.store import open_store
-from rsgt.terminal import INPUT, Script, progress_bar
 from rsn.judging.metrics import bootstrap_interval
 
 ROWS = ("generation-support", "clustering")

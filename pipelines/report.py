@@ -11,9 +11,9 @@ import table1
 import table2
 from regions import PEERS, ROWS
 from rows import HERE, PUBLISHED, Row, frame_errors
+from rsgt.cli.terminal import INPUT, Script
+from rsgt.inputs import InputError
 
-from rsgt.schema import InputError
-from rsgt.terminal import INPUT, Script
 from rsn.judging.metrics import bootstrap_interval
 
 ENCODERS = {

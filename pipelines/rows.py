@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rsgt.cli.terminal import INPUT, Script
+from rsgt.inputs import InputError
+from rsgt.store.reader import open_store
 
 import rsn
 from rsgt.files import write_csv
-from rsgt.schema import InputError
-from rsgt.store import open_store
-from rsgt.terminal import INPUT, Script
 from rsn.judging.protocol import Protocol, protocol_named
 
 HERE = Path(__file__).parent

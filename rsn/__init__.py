@@ -7,7 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rsgt.schema import InputError
+    from rsgt.inputs import InputError
+
     from rsn.data.dataset import Frames
     from rsn.experiment.assembly import load
     from rsn.experiment.evaluation import evaluate
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "FitResult": "rsn.experiment.training",
     "Frames": "rsn.data.dataset",
-    "InputError": "rsgt.schema",
+    "InputError": "rsgt.store.schema",
     "Prediction": "rsn.predictor",
     "Predictor": "rsn.predictor",
     "Protocol": "rsn.judging.protocol",

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import click
+from rsgt.cli.options import INPUT, OUTPUT, Folder, Output, Real, Whole
+from rsgt.cli.terminal import INTERRUPTED, Program, Script, print_json
+from rsgt.inputs import InputError
 
 import rsn
 from rsgt import __version__
-from rsgt.options import INPUT, OUTPUT, Folder, Output, Real, Whole
-from rsgt.schema import InputError
-from rsgt.terminal import INTERRUPTED, Program, Script, print_json
 from rsn import config as settings
 
 DEVICE = click.Choice(["auto", "cpu", "cuda", "mps"])

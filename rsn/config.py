@@ -16,7 +16,7 @@ from dataclasses import Field, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from rsgt.schema import InputError, read_text
+from rsgt.inputs import InputError, read_text
 
 RECIPES = Path(__file__).parent / "recipes"
 

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import torch
 from lightning_fabric import Fabric
 from PIL import Image
+from rsgt.inputs import InputError
 from torch import Tensor, nn
 
-from rsgt.schema import InputError
 from rsn.data.dataset import Store, guidance_classes, opened
 from rsn.data.resize import resize_antialiased, resize_bilinear, resize_nearest
 from rsn.judging.frames import FramePrediction, predict_frames

@@ -14,17 +14,17 @@ NAMES = {
 }
 
 DOORS = {
-    "h5py": {"rsgt.matlab", "rsgt.chunks", "rsgt.synthetic"},
-    "deflate": {"rsgt.chunks"},
-    "embreex": {"rsgt.rooms.tracing"},
-    "zarr": {"rsgt.encoding", "rsgt.store", "rsgt.writer", "rsgt.prediction"},
-    "numba": {"rsgt.jit"},
-    "dask": {"rsgt.threads"},
-    "filelock": {"rsgt.staging", "rsn.training.start"},
-    "distributed": {"rsgt.cluster"},
-    "click": {"rsgt.cli", "rsgt.options", "rsgt.terminal", "rsn.cli"},
+    "h5py": {"rsgt.sources.matlab", "rsgt.sources.chunks", "rsgt.sources.synthetic"},
+    "deflate": {"rsgt.sources.chunks"},
+    "embreex": {"rsgt.sources.rooms.tracing"},
+    "zarr": {"rsgt.store.encoding", "rsgt.store.reader", "rsgt.store.writer", "rsgt.store.predictions"},
+    "numba": {"rsgt.regions.compilation"},
+    "dask": {"rsgt.parallel"},
+    "filelock": {"rsgt.store.staging", "rsn.training.start"},
+    "distributed": {"rsgt.parallel"},
+    "click": {"rsgt.cli.commands", "rsgt.cli.options", "rsgt.cli.terminal", "rsn.cli"},
 }
-ASSEMBLIES = {"rsgt.build", "rsgt.verify", "rsn.experiment"}
+ASSEMBLIES = {"rsgt.builder", "rsgt.quality.verification", "rsn.experiment"}
 EXPERIMENT = {
     "rsn.experiment.assembly",
     "rsn.experiment.evaluation",
@@ -66,25 +66,25 @@ def test_rsgt_knows_nothing_of_training():
 
 
 EXTRA = {
-    "rsn.models.inference": {"rsgt.region_support"},
-    "rsn.experiment.evaluation": {"rsgt.prediction"},
-    "rsn.models.mean_shift": {"rsgt.jit"},
-    "rsn.cli": {"rsgt.options", "rsgt.terminal"},
+    "rsn.models.inference": {"rsgt.regions.algorithm"},
+    "rsn.experiment.evaluation": {"rsgt.store.predictions"},
+    "rsn.models.mean_shift": {"rsgt.regions.compilation"},
+    "rsn.cli": {"rsgt.cli.options", "rsgt.cli.terminal"},
 }
 """A predicted map becomes regions by Algorithm 1 itself, and is kept for rsgt; both compile by the same door,
 and both programs report mistakes alike."""
 
 
 def test_one_bridge_from_training_to_the_store():
-    assert {n for n in users_of("rsgt.store") if n.startswith("rsn")} <= {"rsn.data.dataset"}
+    assert {n for n in users_of("rsgt.store.reader") if n.startswith("rsn")} <= {"rsn.data.dataset"}
     allowed = {
         "rsgt",
         "rsgt.files",
-        "rsgt.manifest",
-        "rsgt.paths",
-        "rsgt.provenance",
-        "rsgt.schema",
-        "rsgt.store",
+        "rsgt.store.manifest",
+        "rsgt.inputs",
+        "rsgt.store.provenance",
+        "rsgt.store.schema",
+        "rsgt.store.reader",
     }
     for name, found in IMPORTS.items():
         if name.startswith("rsn"):
@@ -100,7 +100,7 @@ def test_only_command_lines_know_assemblies():
     for assembly in ASSEMBLIES:
         users = users_of(assembly)
         # ``rsn`` itself is the public API, which names where each name is at home.
-        assert users <= {"rsgt.cli", "rsn.cli", "rsn"} | ASSEMBLIES | EXPERIMENT, assembly
+        assert users <= {"rsgt.cli.commands", "rsn.cli", "rsn"} | ASSEMBLIES | EXPERIMENT, assembly
 
 
 def test_only_the_assembly_reads_the_settings_of_a_run():

@@ -25,11 +25,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from rsgt.inputs import InputError
+from rsgt.sources.facts import class_map, class_names, label_set
+from rsgt.store.reader import Store, open_store
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from rsgt.schema import InputError, class_map, class_names, label_set
-from rsgt.store import Store, open_store
 from rsn.data.resize import resize_antialiased, resize_nearest
 from rsn.data.superpixels import superpixels
 

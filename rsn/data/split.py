@@ -1,8 +1,9 @@
 """Which frames of a store are learnt from, held out, and tested on."""
 
 import numpy as np
+from rsgt.inputs import InputError
+from rsgt.store.schema import SPLITS
 
-from rsgt.schema import SPLITS, InputError
 from rsn.data.dataset import Store
 
 

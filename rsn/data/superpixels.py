@@ -3,9 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 import torch
+from rsgt.inputs import InputError
 from torch import Tensor
-
-from rsgt.schema import InputError
 
 
 def superpixels(rgb: npt.NDArray[np.uint8], count: int) -> Tensor:
@@ -13,6 +12,8 @@ def superpixels(rgb: npt.NDArray[np.uint8], count: int) -> Tensor:
     try:
         from skimage.segmentation import slic  # an extra, and slow to import
     except ImportError as error:
-        raise InputError("superpixel guidance needs scikit-image: pip install 'rsgt[compare]'") from error
+        raise InputError(
+            "superpixel guidance needs scikit-image: pip install 'region-support[compare]'"
+        ) from error
     labels = slic(rgb, n_segments=count, start_label=1)
     return torch.from_numpy(labels.astype(np.int32))[None]

@@ -5,10 +5,9 @@ import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rsgt.inputs import InputError, local_path
 from torch import nn
 
-from rsgt.paths import local_path
-from rsgt.schema import InputError
 from rsn import config as settings
 from rsn.config import Config
 from rsn.models.catalogue import make_model

@@ -9,9 +9,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TextIO
 
+from rsgt.inputs import InputError
+from rsgt.store.predictions import write_prediction
+
 from rsgt.files import replacing, write_csv, write_text
-from rsgt.prediction import write_prediction
-from rsgt.schema import InputError
 from rsn.data.dataset import Store, guidance_classes, opened
 from rsn.experiment.assembly import Place, load
 from rsn.judging import checks

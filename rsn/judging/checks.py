@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from rsgt.inputs import InputError
+from rsgt.store.schema import SPLITS
+
 from rsgt.files import check_place
-from rsgt.schema import SPLITS, InputError
 from rsn.data.dataset import Store
 from rsn.data.split import hold_out, split_frames
 from rsn.judging.protocol import Protocol

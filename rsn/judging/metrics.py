@@ -5,8 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-
-from rsgt.schema import InputError
+from rsgt.inputs import InputError
 
 DEPTH_ERRORS = (
     "rmse", "rmse_log", "rmse_log10", "log10", "abs_rel", "sq_rel", "silog", "delta1", "delta2", "delta3",
@@ -235,7 +234,9 @@ def region_quality(predicted: Partition, truth: Partition) -> dict[str, float]:
     try:
         from sklearn.metrics import adjusted_rand_score, v_measure_score
     except ModuleNotFoundError as error:
-        raise InputError("region quality needs scikit-learn: pip install 'rsgt[compare]'") from error
+        raise InputError(
+            "region quality needs scikit-learn: pip install 'region-support[compare]'"
+        ) from error
     counted = truth > 0
     if not counted.any():
         raise InputError("region quality: got a truth without regions, expected at least one")

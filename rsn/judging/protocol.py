@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from rsgt.inputs import InputError
+from rsgt.sources.facts import EIGEN_CROP
 
-from rsgt.schema import EIGEN_CROP, InputError
 from rsn.judging.metrics import depth_errors
 
 Image = npt.NDArray[np.floating[Any]]

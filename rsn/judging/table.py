@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from rsgt.inputs import InputError
 
-from rsgt.schema import InputError
 from rsn.judging.metrics import (
     DEPTH_ERRORS,
     average,

@@ -4,10 +4,10 @@ from itertools import accumulate, islice, pairwise
 from typing import Literal, NamedTuple, get_args
 
 import torch
+from rsgt.inputs import InputError
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rsgt.schema import InputError
 from rsn.models.layers import (
     IMAGENET_MEAN,
     IMAGENET_STD,

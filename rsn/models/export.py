@@ -11,9 +11,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from rsgt.inputs import InputError
 from torch import Tensor, nn
 
-from rsgt.schema import InputError
 from rsn.models.contract import Model
 
 MOST_DIFFERENCE = 1e-3
@@ -65,7 +65,9 @@ def export_onnx(network: nn.Module, path: Path, *, outputs: Sequence[str] = ("de
     try:
         runtime, _ = import_module("onnxruntime"), import_module("onnxscript")
     except ImportError as error:
-        raise InputError("export needs the packages of an extra: pip install 'rsgt[onnx]'") from error
+        raise InputError(
+            "export needs the packages of an extra: pip install 'region-support[onnx]'"
+        ) from error
     check_file(path)
     with TemporaryDirectory(prefix=".rsn-export-", dir=path.parent) as folder:
         aside = Path(folder) / path.name

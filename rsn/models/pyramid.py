@@ -1,10 +1,10 @@
 """Pyramid pooling: one map seen at several scales (paper, section 2)."""
 
 import torch
+from rsgt.inputs import InputError
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rsgt.schema import InputError
 from rsn.models.layers import Convolution, Norm, resize_like
 
 SCALES = (4, 8, 10, 20, 40, 80, 160)

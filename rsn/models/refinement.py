@@ -6,9 +6,9 @@ from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
 import torch
+from rsgt.inputs import InputError
 from torch import Tensor, nn
 
-from rsgt.schema import InputError
 from rsn.models.contract import Batch, BatchPrediction, Model, Network
 from rsn.models.layers import (
     INITIAL_DEPTH_M,

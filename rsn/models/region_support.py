@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import torch
+from rsgt.inputs import InputError
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rsgt.schema import InputError
 from rsn.models.contract import Batch, BatchPrediction, Model, Network
 from rsn.models.encoders import EncoderName, ResNet34
 from rsn.models.generation import GenerationNetwork

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rsgt.inputs import InputError
 from torch import Tensor, nn
 
-from rsgt.schema import InputError
 from rsn.models.contract import Model
 from rsn.models.encoders import EfficientNetLite, ResNet34
 from rsn.models.generation import GenerationNetwork

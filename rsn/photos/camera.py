@@ -3,7 +3,8 @@
 import math
 from typing import Any, Literal, NamedTuple
 
-from rsgt.schema import InputError, nyu_facts
+from rsgt.inputs import InputError
+from rsgt.sources.facts import nyu_facts
 
 Pair = tuple[float, float]
 Source = Literal["option", "exif", "assumed"]

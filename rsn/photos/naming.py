@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from rsgt.schema import InputError
+from rsgt.inputs import InputError
 
 ENDS = (".depth.npy", ".depth.png", ".picture.png", ".region.npy", ".region.png", ".support.npy", ".ply")
 """What the files of a photo are called after its name."""

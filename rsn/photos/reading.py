@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageCms
+from rsgt.inputs import InputError
 
-from rsgt.schema import InputError
 from rsn.photos.camera import Pair, focal_of_exif
 
 Rgb = npt.NDArray[np.uint8]

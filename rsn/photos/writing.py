@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 from PIL import Image
+from rsgt.inputs import InputError
 
-from rsgt.schema import InputError
 from rsn.photos.camera import Camera
 from rsn.photos.naming import ENDS, end_of
 from rsn.photos.reading import Rgb

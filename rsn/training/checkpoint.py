@@ -34,10 +34,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from rsgt.inputs import InputError
 from torch import Tensor
 
 import rsgt
-from rsgt.schema import InputError
 from rsn.models.weight_files import REMEDY, UnreadableError, read_torch, write_torch
 
 FORMAT, VERSION = "rsn-checkpoint", 1

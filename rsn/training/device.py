@@ -7,8 +7,7 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
-
-from rsgt.schema import InputError
+from rsgt.inputs import InputError
 
 
 def make_fabric(device: str = "auto", devices: int = 1, precision: str = "32") -> Fabric:

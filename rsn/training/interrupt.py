@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from rsgt.inputs import InputError
 from torch import OutOfMemoryError
-
-from rsgt.schema import InputError
 
 
 @contextmanager

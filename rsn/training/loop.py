@@ -14,10 +14,9 @@ from itertools import islice
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.wrappers import _FabricModule
+from rsgt.inputs import InputError
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-
-from rsgt.schema import InputError
 
 NOTHING = (
     "no frame of epoch {epoch} has a pixel to learn from; build a store with depth, or give a larger --size"

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-from rsgt.schema import InputError
+from rsgt.inputs import InputError
 
 Row = dict[str, float]
 

@@ -4,9 +4,9 @@ import platform
 
 import numpy as np
 import torch
+from rsgt.store.provenance import commit
 
 import rsgt
-from rsgt.provenance import commit
 
 __all__ = ["commit", "versions"]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rsgt.inputs import InputError
 from torch import Tensor
 
-from rsgt.schema import InputError
 from rsn.data.dataset import Store
 from rsn.models.weight_files import REMEDY
 from rsn.training import checkpoint

@@ -10,11 +10,11 @@ from typing import Any, TextIO
 
 import torch
 from lightning_fabric import Fabric
+from rsgt.inputs import InputError
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from rsgt.files import write_csv, write_text
-from rsgt.schema import InputError
 from rsn.data.dataset import EpochBatches, Store
 from rsn.judging.frames import FramePrediction
 from rsn.judging.metrics import average

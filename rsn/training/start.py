@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from rsgt.inputs import InputError
 
 from rsgt.files import check_place, remove_leftovers
-from rsgt.schema import InputError
 from rsn.data.dataset import Store
 from rsn.judging.protocol import PAPER
 

@@ -6,8 +6,8 @@ import random
 import numpy as np
 import pytest
 import torch
+from rsgt.inputs import InputError
 
-from rsgt.schema import InputError
 from rsn.training import checkpoint
 
 

@@ -167,7 +167,7 @@ def test_help_needs_no_torch_and_a_command_says_what_to_install(store):
         check=False,
     )
     assert done.returncode == 2
-    assert done.stderr == "error: rsn needs PyTorch and Lightning Fabric: pip install 'rsgt[rsn]'\n"
+    assert done.stderr == "error: rsn needs PyTorch and Lightning Fabric: pip install 'region-support[rsn]'\n"
 
 
 def test_every_shipped_recipe_is_valid(store, tmp_path):

@@ -3,8 +3,8 @@
 import math
 
 import pytest
+from rsgt.inputs import InputError
 
-from rsgt.schema import InputError
 from rsn import config as settings
 from rsn.config import Config, all_keys, from_plain, read_recipe, to_plain, to_toml, with_overrides
 

@@ -6,11 +6,12 @@ from itertools import chain
 import numpy as np
 import pytest
 import torch
+from rsgt.inputs import InputError
+from rsgt.sources import facts
+from rsgt.store.reader import open_store
+from rsgt.store.schema import TEST
 from torch.utils.data import DataLoader
 
-from rsgt import schema
-from rsgt.schema import TEST, InputError
-from rsgt.store import open_store
 from rsn.data.dataset import EpochBatches, Frames, collate, epoch_order, guidance_classes, loader
 from rsn.data.resize import resize_antialiased, resize_nearest
 from rsn.data.split import hold_out, split_frames
@@ -45,10 +46,10 @@ def test_a_smaller_size_keeps_support_and_region_together(store):
 
 def test_a_raw_label_of_nyu_guides_as_one_of_40_classes(store, tmp_path):
     assert guidance_classes(store)[1] == 40
-    raw = schema.class_names("894")
+    raw = facts.class_names("894")
     nyu = open_store(write_rooms(tmp_path / "nyu.zarr", train=2, test=1, class_names=tuple(raw)))
     table, count = guidance_classes(nyu)
-    names = schema.class_names("40")
+    names = facts.class_names("40")
     assert count == 40
     assert [names[table[1 + raw.index(name)] - 1] for name in ("wall", "bed")] == ["wall", "bed"]
     item = Frames(nyu, ["semantic"], nyu.shape)[0]

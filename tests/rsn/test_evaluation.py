@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 import zarr
+from rsgt.inputs import InputError
+from rsgt.store.reader import open_store
 from torch import nn
 
-from rsgt.schema import InputError
-from rsgt.store import open_store
 from rsn.config import Config, flat
 from rsn.data.resize import joint_bilateral_upsample
 from rsn.experiment import evaluate

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from rsgt.inputs import InputError
+from rsgt.store.predictions import read_prediction
+from rsgt.store.reader import open_store
 
-from rsgt.prediction import read_prediction
-from rsgt.schema import InputError
-from rsgt.store import open_store
 from rsn.config import flat, from_plain, to_plain, to_toml, with_overrides
 from rsn.experiment import evaluate, fit_config
 from rsn.experiment.assembly import read_trained
@@ -144,7 +144,7 @@ def test_killed_and_resumed_is_uninterrupted(finished, store, tmp_path):
     out = tmp_path / "run"
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(to_toml(quick(ema=0.9, workers=1)), encoding="utf-8")
-    command = [sys.executable, "-m", "rsn.cli", "fit", "--store", store, "--out", out, "--recipe", recipe]
+    command = [sys.executable, "-m", "rsn", "fit", "--store", store, "--out", out, "--recipe", recipe]
     process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
     while not (out / "last.ckpt").exists() and process.poll() is None:
         time.sleep(0.01)
@@ -177,7 +177,7 @@ def test_two_processes_are_one_with_the_same_batches(store, tmp_path):
     _, alone = run(config, store, tmp_path / "one")
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(to_toml(config), encoding="utf-8")
-    command = [sys.executable, "-m", "rsn.cli", "fit", "--store", store, "--out", tmp_path / "two"]
+    command = [sys.executable, "-m", "rsn", "fit", "--store", store, "--out", tmp_path / "two"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     subprocess.run([*command, "--recipe", recipe, "--devices", "2"], cwd=ROOT, check=True, env=environment)
     both = checkpoint.load(tmp_path / "two" / "last.ckpt")

@@ -6,9 +6,9 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from rsgt.inputs import InputError
 from torch import nn
 
-from rsgt.schema import InputError
 from rsn.experiment import load
 from rsn.models import export
 from tests.rsn.checkpoints import write_checkpoint
@@ -59,7 +59,7 @@ def test_the_missing_extra_is_named(tmp_path, monkeypatch):
         raise ModuleNotFoundError(name)
 
     monkeypatch.setattr(export, "import_module", absent)
-    with pytest.raises(InputError, match=r"pip install 'rsgt\[onnx\]'"):
+    with pytest.raises(InputError, match=r"pip install 'region-support\[onnx\]'"):
         export.export_onnx(nn.Identity(), tmp_path / "a.onnx")
 
 

@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 from lightning_fabric import Fabric
+from rsgt.inputs import InputError
 from torch import nn
 
-from rsgt.schema import InputError
 from rsn.training.loop import Progress, train
 
 STEPS = 4

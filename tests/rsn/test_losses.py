@@ -4,8 +4,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rsgt.inputs import InputError
 
-from rsgt.schema import InputError
 from rsn.models.clustering import ClusteringOutput, clustering_loss
 from rsn.models.losses import (
     berhu_loss,

@@ -3,10 +3,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rsgt.inputs import InputError
 from sklearn.cluster import MeanShift
 from sklearn.metrics import adjusted_rand_score
 
-from rsgt.schema import InputError
 from rsn.models.mean_shift import mean_shift
 from tests.rsn import reference
 

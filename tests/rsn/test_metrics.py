@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rsgt.inputs import InputError
 from sklearn import metrics as sklearn_metrics
 
-from rsgt.schema import InputError
 from rsn.judging.metrics import (
     DEPTH_ERRORS,
     average,

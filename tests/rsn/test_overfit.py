@@ -6,8 +6,8 @@ import pytest
 import torch
 from click.testing import CliRunner
 from lightning_fabric import Fabric
+from rsgt.cli.commands import main
 
-from rsgt.cli import main
 from rsn.config import from_plain
 from rsn.data.dataset import Frames, collate, open_store
 from rsn.models.inference import infer

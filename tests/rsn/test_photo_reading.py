@@ -10,8 +10,9 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms
 from PIL.TiffImagePlugin import IFDRational
+from rsgt.inputs import InputError
+from rsgt.sources.facts import nyu_facts
 
-from rsgt.schema import InputError, nyu_facts
 from rsn.photos.camera import camera_of, focal_of_exif
 from rsn.photos.reading import open_photo
 

@@ -13,9 +13,10 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from rsgt.inputs import InputError
+from rsgt.sources.facts import nyu_facts
 from torch import nn
 
-from rsgt.schema import InputError, nyu_facts
 from rsn.cli import main
 from rsn.config import flat, from_plain
 from rsn.models.catalogue import make_model

@@ -5,9 +5,9 @@ import io
 import sys
 
 import pytest
+from rsgt.inputs import InputError
 
 from rsgt import files
-from rsgt.schema import InputError
 from rsn.training import progress
 
 

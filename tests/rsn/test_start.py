@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
+from rsgt.inputs import InputError
+from rsgt.store.reader import open_store
 
-from rsgt.schema import InputError
-from rsgt.store import open_store
 from rsn.cli import main
 from rsn.config import from_plain, with_overrides
 from rsn.data.split import hold_out

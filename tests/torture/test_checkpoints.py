@@ -9,8 +9,8 @@ from functools import partial
 import pytest
 import torch
 from PIL import Image
+from rsgt.inputs import InputError
 
-from rsgt.schema import InputError
 from rsn.config import from_plain
 from rsn.experiment import evaluate, fit_config, load
 from rsn.judging.protocol import PAPER

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from rsgt.inputs import InputError
 
 from rsgt import files
-from rsgt.schema import InputError
 from rsn.config import from_plain, to_toml
 from rsn.experiment import fit_config
 from rsn.training import checkpoint, progress
@@ -78,7 +78,7 @@ def test_interrupted_at_random(store, whole, tmp_path, capsys):
     recipe.write_text(to_toml(from_plain(SETTINGS)), encoding="utf-8")
     for turn in range(often(1, 20)):
         out = tmp_path / f"run{turn}"
-        command = [sys.executable, "-m", "rsn.cli", "fit", "--store", store, "--out", out, "--resume"]
+        command = [sys.executable, "-m", "rsn", "fit", "--store", store, "--out", out, "--resume"]
         how = ["SIGKILL", "SIGINT", "SIGINT twice"][turn % 3]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         process = subprocess.Popen([*command, "--recipe", recipe], cwd=ROOT, env=environment,
