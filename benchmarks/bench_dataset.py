@@ -11,7 +11,7 @@ import torch
 from rsgt import builder
 from rsgt.sources import open_source
 from rsgt.store.reader import open_store
-from rsn.dataset import Frames, loader
+from rsn.data.dataset import Frames, loader
 
 ARRAYS = ("depth", "region", "support")
 SIZES = pytest.mark.parametrize("share", [1, 2], ids=["whole", "half"])

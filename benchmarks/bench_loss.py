@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from rsn.loss import discriminative_loss, region_loss
-from tests import reference_rsn as reference
+from rsn.models.losses import discriminative_loss, region_loss
+from tests.rsn import reference
 
 IMAGES, HEIGHT, WIDTH = 4, 480, 640
 

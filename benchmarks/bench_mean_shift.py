@@ -9,8 +9,8 @@ import pytest
 from sklearn.cluster import MeanShift
 from sklearn.metrics import adjusted_rand_score
 
-from rsn.mean_shift import mean_shift
-from tests import reference_rsn as reference
+from rsn.models.mean_shift import mean_shift
+from tests.rsn import reference
 
 HEIGHT, WIDTH, CHANNELS = 480, 640, 16
 

@@ -7,7 +7,7 @@ from rows import HERE, write_record
 
 import rsgt
 from rsgt.cli.terminal import INPUT, Script, progress_bar
-from rsn.provenance import commit, versions
+from rsn.training.provenance import commit, versions
 
 
 def make(store_path: Path, out: Path, workers: int | None = None, frames: int | None = None) -> None:

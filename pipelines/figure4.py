@@ -10,15 +10,13 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from rows import HERE, Place, trained
 
+import rsn
 from rsgt.cli.terminal import INPUT, Script
 from rsgt.inputs import parse_frames
 from rsgt.page.colours import NEUTRAL
 from rsgt.page.pictures import DEPTH_MAP, save
 from rsgt.store.reader import open_store
 from rsgt.store.schema import SPLITS
-from rsn import checkpoint, model
-from rsn import config as settings
-from rsn.inference import make_fabric, predictions
 
 COLUMNS = {
     "rsn": "Region support network",
@@ -36,11 +34,8 @@ def draw(place: Place, frame_ids: Sequence[int], seed: int, path: Path) -> None:
     rows = store.positions(frame_ids)
     shown = {}
     for name in COLUMNS:
-        contents = checkpoint.load(trained(place, name, seed))
-        config = settings.from_plain(contents["config"])
-        fabric = make_fabric()
-        network = fabric.to_device(model.rebuild(contents))
-        shown[name] = [found.depth for found in predictions(fabric, config, network, store, rows, whole=())]
+        predictor = rsn.load(trained(place, name, seed))
+        shown[name] = [found.depth for found in predictor.predict_frames(store, rows)]
     width = 1.5
     height = width * store.shape[0] / store.shape[1]
     layout = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0.01)

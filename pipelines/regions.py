@@ -9,11 +9,11 @@ import click
 from rows import HERE, PUBLISHED, Place, protocols, trained, write_record
 
 import rsgt
+import rsn
 from rsgt.cli.terminal import INPUT, Script, progress_bar
 from rsgt.quality.comparison import Comparison
 from rsgt.quality.partitions import MEASURES
-from rsn import experiment
-from rsn.metrics import bootstrap_interval
+from rsn.judging.metrics import bootstrap_interval
 
 ROWS = ("generation-support", "clustering")
 PEERS = ("SLIC", "grid")
@@ -32,7 +32,7 @@ def judge(place: Place, name: str, seed: int) -> dict[str, Any]:
     weights = trained(place, name, seed)
     with tempfile.TemporaryDirectory() as folder, progress_bar("frames", quiet=False) as progress:
         save = Path(folder) / "regions.zarr"
-        record = experiment.evaluate(weights, place.store, protocols(False), split="validation", save=save)
+        record = rsn.evaluate(weights, place.store, protocols(False), split="validation", save=save)
         found = rsgt.compare(
             place.store, sample=None, prediction=save, only=("prediction", "this store", *PEERS),
             progress=progress,

@@ -17,17 +17,16 @@ from typing import Any
 
 import click
 
+import rsn
 from rsgt.cli.terminal import INPUT, Script
 from rsgt.files import write_csv
 from rsgt.inputs import InputError
 from rsgt.store.reader import open_store
-from rsn import config as settings
-from rsn import experiment
-from rsn.evaluation import Protocol, protocol_named
+from rsn.judging.protocol import Protocol, protocol_named
 
 HERE = Path(__file__).parent
 FRAME_ERRORS = {"rmse": "paper.rmse", "rmse_log": "paper.rmse_log", "region_rmse": "prediction.depth.rmse"}
-"""What lies beside a record for each frame, and where ``rsn.experiment.evaluate`` tables it."""
+"""What lies beside a record for each frame, and where ``rsn.evaluate`` tables it."""
 
 PUBLISHED = tomllib.loads((HERE / "paper.toml").read_text(encoding="utf-8"))
 
@@ -41,7 +40,7 @@ class Row:
     name
         Of its record, and of its entry in ``paper.toml``.
     recipe
-        File of the recipe set, without its suffix.
+        Name of the recipe in its set.
     changes
         What differs from the recipe: key to value.
     starts
@@ -132,12 +131,11 @@ def _make(place: Place, table: str, rows: Mapping[str, Row], name: str, seed: in
     for start in row.starts.values():
         _make(place, table, rows, start, seed)
     store, out, starts = _store(place, row), place.run(table, name, seed), _starts(place, table, row, seed)
-    recipe = HERE / "recipes" / place.recipe_set / f"{row.recipe}.toml"
+    recipe = f"{place.recipe_set}/{row.recipe}"
     at = {module: str(start) for module, start in starts.items()}
     changes = {**row.changes, **place.overrides, **at, "seed": seed}
-    plain = settings.with_overrides(settings.read_recipe(recipe), changes)
     click.echo(f"{table} {name}, seed {seed}", err=True)
-    if not experiment.fit(settings.from_plain(plain), store, out, resume=True):
+    if not rsn.fit(store, out, recipe=recipe, resume=True, **changes).complete:
         click.echo("stopped; run the same command to go on", err=True)
         sys.exit(130)
     record = _judged(out, store)
@@ -150,7 +148,7 @@ def _make(place: Place, table: str, rows: Mapping[str, Row], name: str, seed: in
     whole = {
         "row": name,
         "published": PUBLISHED[table].get(name),
-        "recipe": f"{place.recipe_set}/{row.recipe}",
+        "recipe": recipe,
         "changes": dict(row.changes) | dict(place.overrides),
         "starts": dict(row.starts),
         "seed": seed,
@@ -198,8 +196,8 @@ def _starts(place: Place, table: str, row: Row, seed: int) -> dict[str, Path]:
 
 def _judged(out: Path, store: Path) -> dict[str, Any]:
     """Judge a run by every protocol, without and with flip averaging; ``frames.csv`` has the former."""
-    record = experiment.evaluate(best(out), store, protocols(flip=False), table=out / "frames.csv")
-    flipped = experiment.evaluate(best(out), store, protocols(flip=True))
+    record = rsn.evaluate(best(out), store, protocols(flip=False), table=out / "frames.csv")
+    flipped = rsn.evaluate(best(out), store, protocols(flip=True))
     for key in ("protocols", "metrics", "intervals"):
         record[key] |= flipped[key]
     for key in record.get("initial", {}):

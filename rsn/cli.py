@@ -1,4 +1,4 @@
-"""``rsn``: parse, make one library call, print.
+"""``rsn``: parse, make one call of the public API, print.
 
 Nothing here imports PyTorch before a command runs, so that ``rsn --help`` answers at once, also where
 PyTorch is missing. The flags of ``rsn fit`` are the keys of ``rsn.config``.
@@ -8,20 +8,46 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import click
 
+import rsn
 from rsgt import __version__
 from rsgt.cli.options import INPUT, OUTPUT, Folder, Output, Real, Whole
-from rsgt.cli.terminal import INTERRUPTED, Program, print_json
+from rsgt.cli.terminal import INTERRUPTED, Program, Script, print_json
 from rsgt.inputs import InputError
 from rsn import config as settings
 
 DEVICE = click.Choice(["auto", "cpu", "cuda", "mps"])
+HEADINGS = {
+    "network": "Model",
+    "data": "Data",
+    "loss": "Loss",
+    "optimizer": "Optimisation",
+    "run": "Device and duration",
+}
+"""Section of the settings to the heading of its options in ``rsn fit --help``."""
+
+
+class _Sectioned(Script):
+    """A command whose help lists the options that are settings under a heading for each section."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the command's own options first, then a block for each section."""
+        section_of = {item.name: section for section, item, _ in settings.all_keys()}
+        blocks: dict[str, list[tuple[str, str]]] = {"Options": [], **{text: [] for text in HEADINGS.values()}}
+        for option in self.get_params(ctx):
+            record = option.get_help_record(ctx)
+            if record is not None:
+                blocks[HEADINGS.get(section_of.get(option.name or "", ""), "Options")].append(record)
+        for heading, records in blocks.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
 
 
 def _setting_flags(command: Callable[..., None]) -> Callable[..., None]:
@@ -63,16 +89,33 @@ def importing() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
+@contextmanager
+def _notes() -> Iterator[None]:
+    """Print what a call warns of as notes."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.filterwarnings("always", module="rsn.cli", category=UserWarning)
+        yield
+    for one in said:
+        if one.category is UserWarning and one.filename == __file__:
+            click.echo(f"note: {one.message}", err=True)
+        else:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+
+
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="rsn")
 def main() -> None:
     """Region support networks: from a store to a trained network, and from a photo to metric depth."""
 
 
-@main.command()
+@main.command(cls=_Sectioned)
 @click.option("--store", type=INPUT, required=True, help="Store that `rsgt build` made.")
 @click.option("--out", type=Folder("folder of a run"), required=True, help="Folder of the run.")
-@click.option("--recipe", type=INPUT, help="TOML file of settings; flags lie over it.")
+@click.option(
+    "--recipe",
+    type=INPUT,
+    help=f"Settings that flags override: {', '.join(settings.recipe_names())}, or a TOML file.",
+)
 @click.option("--resume", is_flag=True, help="Go on with the run in --out, with its own settings.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and stop.")
 @click.option("--tensorboard", is_flag=True, help="Write the log for TensorBoard too.")
@@ -84,15 +127,25 @@ def fit(
 ) -> None:  # fmt: skip
     """Train a network on a store.
 
-    RUN then holds last.ckpt (to resume), best.ckpt (lowest RMSE on the held-out frames), config.toml (the
-    settings, itself a recipe) and log.csv. Ctrl-C saves the state; --resume goes on from it, also to more
-    --epochs than there were: the learning rate then follows the share of the new number that is done.
-    """
+    \b
+    --model generation   colour -> depth, or region support (--target support)
+    --model refinement   colour, guidance and a coarse depth -> depth; --guidance
+                         says what guides it
+    --model rsn          generation, then refinement guided by its region support,
+                         end to end
+    --model clustering   colour -> an embedding, clustered into regions, and depth
+                         refined region by region
+
+    The folder --out then holds last.ckpt (to resume), best.ckpt (lowest RMSE on the held-out frames),
+    config.toml (the settings, itself a recipe) and log.csv. Ctrl-C saves the state; --resume goes on from it,
+    also to more --epochs than there were: the learning rate then follows the share of the new number that is
+    done.
+    """  # noqa: D301 - click's mark of a block that is not wrapped
     with importing():
-        from rsn import experiment
-    config = _config(recipe, flags, run=out if resume else None)
+        import rsn.experiment
+    given = {key: value for key, value in flags.items() if value is not None}
     if dry_run:
-        plan = experiment.describe(config, store)
+        plan = rsn.describe(store, recipe=recipe, resume_from=out if resume else None, **given)
         if as_json:
             print_json(plan)
             return
@@ -104,37 +157,24 @@ def fit(
         click.echo(f"\n{settings.to_toml(settings.from_plain(plan['config']))}")
         return
     stream = None if as_json else sys.stderr
-    complete = experiment.fit(config, store, out, resume=resume, tensorboard=tensorboard, stream=stream)
-    if config.run.devices > 1 and os.environ.get("LOCAL_RANK", "0") != "0":
+    found = rsn.fit(store, out, recipe=recipe, resume=resume, tensorboard=tensorboard, stream=stream, **given)
+    if not found.is_main:
         return  # one of several processes speaks for all
-    best = out / "best.ckpt"
-    result = {"complete": complete, "checkpoint": str(best if best.exists() else out / "last.ckpt")}
     if as_json:
-        print_json(result)
-    elif complete:
-        click.echo(f"done: {result['checkpoint']}")
+        print_json({"complete": found.complete, "checkpoint": str(found.checkpoint)})
+    elif found.complete:
+        click.echo(f"done: {found.checkpoint}")
     else:
         click.echo(f"stopped, state saved in {out / 'last.ckpt'}; go on with --resume", err=True)
-    if not complete:
+    if not found.complete:
         sys.exit(INTERRUPTED)
-
-
-def _config(recipe: Path | None, flags: dict[str, Any], *, run: Path | None) -> settings.Config:
-    """Lay the flags over the recipe, and both over the settings of the run that is resumed, if any."""
-    plain = settings.read_recipe(recipe) if recipe else {}
-    given = {key: value for key, value in flags.items() if value is not None}
-    if run is not None and (run / "last.ckpt").exists():
-        from rsn import checkpoint
-
-        settings.from_plain(plain)
-        given = {key: value for section in plain.values() for key, value in section.items()} | given
-        plain = checkpoint.load(run / "last.ckpt")["config"]
-    return settings.from_plain(settings.with_overrides(plain, given))
 
 
 @main.command()
 @click.option("--store", type=INPUT, required=True, help="Store that `rsgt build` made.")
-@click.option("--checkpoint", type=INPUT, required=True, help="best.ckpt or last.ckpt of a run.")
+@click.option(
+    "--checkpoint", type=INPUT, required=True, help="best.ckpt or last.ckpt of a run, or its folder."
+)
 @click.option("--split", default="test", show_default=True, help="train, test or validation.")
 @click.option(
     "--protocol",
@@ -164,28 +204,27 @@ def evaluate(
 ) -> None:  # fmt: skip
     """Judge a checkpoint on frames of a store."""
     with importing():
-        from rsn import experiment
-        from rsn.evaluation import protocol_named
+        import rsn.experiment
 
-    options = {"flip": flip, "raw": raw, "median_scaling": median_scaling, "pooled": pooled}
-    protocols = [protocol_named(name, **options) for name in names or ("paper",)]
-    record = experiment.evaluate(
-        checkpoint, store, protocols, split=split, device=device, save=save, table=table, out=out,
-        stream=None if as_json else sys.stderr,
-    )  # fmt: skip
+    with _notes():
+        record = rsn.evaluate(
+            checkpoint, store, names or ("paper",), flip=flip, raw=raw, median_scaling=median_scaling,
+            pooled=pooled, split=split, device=device, save=save, table=table, out=out,
+            stream=None if as_json else sys.stderr,
+        )  # fmt: skip
     if as_json:
         print_json(record)
     else:
-        _show(record, protocols)
+        _show(record)
     if record["skipped"]:
         sys.exit(1)
 
 
-def _show(record: dict[str, Any], protocols: Sequence[Any]) -> None:
-    for protocol in protocols:
-        click.echo(str(protocol))
-        for name, value in record["metrics"][protocol.name].items():
-            low, high = record["intervals"].get(protocol.name, {}).get(name, (value, value))
+def _show(record: dict[str, Any]) -> None:
+    for key, protocol in record["protocols"].items():
+        click.echo(str(rsn.Protocol(**protocol)))
+        for name, value in record["metrics"][key].items():
+            low, high = record["intervals"].get(key, {}).get(name, (value, value))
             click.echo(f"  {name:<11} {value:8.4f}   {low:.4f} to {high:.4f}")
     for name, truths in record["regions"].items():
         for truth, errors in truths.items():
@@ -201,7 +240,9 @@ def _show(record: dict[str, Any], protocols: Sequence[Any]) -> None:
 
 @main.command()
 @click.argument("photos", type=INPUT, nargs=-1, required=True, metavar="IMAGE...")
-@click.option("--checkpoint", type=INPUT, required=True, help="best.ckpt or last.ckpt of a run.")
+@click.option(
+    "--checkpoint", type=INPUT, required=True, help="best.ckpt or last.ckpt of a run, or its folder."
+)
 @click.option("--out", type=Folder("folder to write to"), required=True, help="Folder to write to.")
 @click.option(
     "--fx",
@@ -249,14 +290,14 @@ def predict(
     ):
         raise InputError("intrinsics: give --fx (with --fy where it differs) or --fov, and --cx with --cy")
     with importing():
-        from rsn import experiment
+        import rsn.experiment
 
     focal = None if fx is None else (fx, fx if fy is None else fy)
     centre = None if cx is None or cy is None else (cx, cy)
     results = []
-    for result in experiment.predict_photos(
-        checkpoint, photos, out, focal=focal, centre=centre, fov=fov, flip=flip, device=device, points=points
-    ):
+    with _notes():
+        predictor = rsn.load(checkpoint, flip=flip, device=device)
+    for result in predictor.predict_files(photos, out, focal=focal, centre=centre, fov=fov, points=points):
         results.append(result)
         if not as_json:
             _show_photo(result)
@@ -291,14 +332,18 @@ def _show_photo(result: dict[str, Any]) -> None:
 
 
 @main.command()
-@click.option("--checkpoint", type=INPUT, required=True, help="best.ckpt or last.ckpt of a run.")
+@click.option(
+    "--checkpoint", type=INPUT, required=True, help="best.ckpt or last.ckpt of a run, or its folder."
+)
 @click.option("--out", type=Output((".onnx",)), required=True, help="The .onnx file to write.")
 def export(checkpoint: Path, out: Path) -> None:
     """Write a network as ONNX, for images of any height and width, and check it against PyTorch."""
     with importing():
-        from rsn import experiment
+        import rsn.experiment
 
-    worst = experiment.export_checkpoint(checkpoint, out)
+    with _notes():
+        predictor = rsn.load(checkpoint, device="cpu")
+    worst = predictor.export_onnx(out)
     click.echo(f"{out}: input rgb (B, 3, H, W) float32 of 0-255; differs from PyTorch by {worst:.1e} at most")
 
 

@@ -8,6 +8,7 @@ trainer take plain values.
 
 import difflib
 import json
+import os
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from rsgt.inputs import InputError, read_text
+
+RECIPES = Path(__file__).parent / "recipes"
 
 Plain = dict[str, dict[str, Any]]
 """Settings as recipes and checkpoints hold them: section -> key -> value."""
@@ -46,47 +49,53 @@ class _Section:
 class NetworkConfig(_Section):
     """What is built, and what it starts from."""
 
-    model: Literal["generation", "refinement", "rsn", "clustering"] = setting("generation", "what is trained")
+    model: Literal["generation", "refinement", "rsn", "clustering"] = setting("generation", "model to train")
     width: int = setting(64, "base channel count; the paper's is 64", least=8, most=1024)
-    encoder: Literal["resnet34", "efficientnet_lite0", "efficientnet_lite2"] = setting("resnet34", "backbone")
+    encoder: Literal["resnet34", "efficientnet_lite0", "efficientnet_lite2"] = setting(
+        "resnet34", "encoder backbone"
+    )
     norm: Literal["batch", "group"] = setting("batch", "normalisation of the layers")
-    iterations: int = setting(3, "times that the refinement is applied", least=1, most=16)
-    residual: bool = setting(False, "the refinement corrects its coarse depth, in place of putting depth out")
+    iterations: int = setting(3, "number of refinement iterations", least=1, most=16)
+    residual: bool = setting(
+        False, "the refinement predicts a correction of its coarse depth instead of depth itself"
+    )
     checkpointing: bool = setting(False, "recompute activations in the backward pass to save memory")
     imagenet: str = setting(
         "", "ImageNet weights of the encoder: file, URL, 'package' or 'auto'; empty = random"
     )
     frozen_stages: int = setting(
-        0, "stages of the encoder, from its stem on, that keep their weights as they start", least=0, most=8
+        0, "number of encoder stages to freeze, counted from the stem", least=0, most=8
     )
-    generation: str = setting("", "checkpoint that the generation module starts from")
-    refinement: str = setting("", "checkpoint that the refinement module starts from")
+    generation: str = setting("", "checkpoint to initialise the generation module from")
+    refinement: str = setting("", "checkpoint to initialise the refinement module from")
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig(_Section):
     """What the network sees of the store."""
 
-    size: tuple[int, int] = setting((480, 640), "height and width that the network works at, HxW", least=8)
-    batch_size: int = setting(4, "frames of one optimizer step, over all devices", least=1)
-    workers: int = setting(2, "loader processes on each device", least=0, most=64)
+    size: tuple[int, int] = setting((480, 640), "working resolution, HxW", least=8)
+    batch_size: int = setting(4, "frames per optimizer step, over all devices", least=1)
+    workers: int = setting(2, "data loader processes per device", least=0, most=64)
     cache: bool = setting(False, "keep decoded frames in memory at the working size (then no workers)")
     validation: float = setting(
-        0.1, "share of the training frames, by scene, that is held out", least=0, most=0.9
+        0.1, "fraction of the training frames to hold out for validation, by scene", least=0, most=0.9
     )
     guidance: Literal["predicted", "ground-truth", "semantic", "superpixel", "none"] = setting(
-        "ground-truth", "what a refinement is guided by"
+        "ground-truth", "guidance of the refinement module"
     )
     coarse: Literal["zeros", "mean"] = setting(
         "zeros",
-        "initial coarse depth under semantic or superpixel guidance: mean = true mean of each segment",
+        "initial coarse depth for semantic or superpixel guidance; mean = true mean of each segment",
     )
-    superpixels: int = setting(100, "superpixels of a frame, where they are the guidance", least=2)
-    flip: bool = setting(True, "mirror every other frame")
-    rotation: float = setting(10.0, "rotate by up to so many degrees", least=0, most=90)
-    zoom: float = setting(1.0, "crop and enlarge by up to so much; depth is divided by it", least=1, most=4)
+    superpixels: int = setting(100, "number of superpixels per frame, for superpixel guidance", least=2)
+    flip: bool = setting(True, "random horizontal flips")
+    rotation: float = setting(10.0, "random rotation by up to this many degrees", least=0, most=90)
+    zoom: float = setting(
+        1.0, "random crop and zoom by up to this factor; depth is divided by it", least=1, most=4
+    )
     jitter: float = setting(
-        0.0, "change brightness, contrast and saturation by up to this share", least=0, most=0.9
+        0.0, "random change of brightness, contrast and saturation by up to this fraction", least=0, most=0.9
     )
 
 
@@ -98,40 +107,49 @@ class LossConfig(_Section):
         "region", "region = the paper's L_r; rmse = of each image"
     )
     space: Literal["linear", "log", "linear-then-log"] = setting(
-        "linear-then-log", "where region and l2 errors are measured"
+        "linear-then-log", "space in which region and l2 errors are measured"
     )
-    linear_epochs: int = setting(17, "epochs before linear-then-log turns to log", least=0)
-    target: Literal["depth", "support"] = setting("depth", "what the generation module alone learns")
+    linear_epochs: int = setting(17, "epochs in linear space before linear-then-log switches to log", least=0)
+    target: Literal["depth", "support"] = setting("depth", "target of the generation model")
     variance_weight: float = setting(0.0, "weight of the variance term of L_r", least=0)
     iteration_weights: tuple[float, ...] = setting(
-        (0.2, 0.3, 0.5), "weights of the refinement's outputs", least=0
+        (0.2, 0.3, 0.5), "loss weight of each refinement iteration", least=0
     )
-    support_weight: float = setting(1.0, "weight of the support's loss in rsn, beside the depth's", least=0)
-    category_weight: float = setting(0.0, "weight of learning the categories too (generation)", least=0)
-    log_weight: float = setting(1.0, "weight of the part of l1 or rmse in log depth", least=0)
-    metre_weight: float = setting(0.0, "weight of the part of l1 or rmse in metres", least=0)
+    support_weight: float = setting(
+        1.0, "weight of the support loss in rsn, relative to the depth loss", least=0
+    )
+    category_weight: float = setting(
+        0.0, "weight of an auxiliary category loss (generation only); 0 = off", least=0
+    )
+    log_weight: float = setting(1.0, "weight of the log-depth term of l1 and rmse", least=0)
+    metre_weight: float = setting(0.0, "weight of the metric term of l1 and rmse", least=0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig(_Section):
     """How it is minimised."""
 
-    optimizer: Literal["sgd", "adam", "adamw"] = setting("sgd", "rule of the step")
-    lr: float = setting(1e-3, "learning rate at its highest", least=0)
-    encoder_lr_scale: float = setting(1.0, "learning rate of the encoder over that of the rest", least=0)
+    optimizer: Literal["sgd", "adam", "adamw"] = setting("sgd", "optimizer")
+    lr: float = setting(1e-3, "peak learning rate", least=0)
+    encoder_lr_scale: float = setting(
+        1.0, "learning rate of the encoder relative to that of the rest", least=0
+    )
     momentum: float = setting(0.99, "momentum of sgd", least=0, most=0.9999)
     weight_decay: float = setting(5e-4, "weight decay", least=0)
-    schedule: Literal["constant", "cosine", "one-cycle"] = setting("constant", "course of the learning rate")
-    accumulate: int = setting(1, "passes that a batch is cut into, to save memory", least=1)
-    clip: float = setting(0.0, "largest norm of the gradient; 0 = no limit", least=0)
+    schedule: Literal["constant", "cosine", "one-cycle"] = setting("constant", "learning rate schedule")
+    accumulate: int = setting(1, "gradient accumulation: passes per optimizer step, to save memory", least=1)
+    clip: float = setting(0.0, "maximum gradient norm; 0 = no clipping", least=0)
     frozen_norm: float = setting(
         0.0,
-        "share of the epochs, at the end, in which batch normalisation keeps and applies its statistics",
+        "fraction of the epochs, at the end, with frozen batch-norm statistics",
         least=0,
         most=1,
     )
     ema: float = setting(
-        0.0, "decay of the running average of the weights that is evaluated; 0 = off", least=0, most=0.99999
+        0.0,
+        "decay of the exponential moving average of the weights, which is then evaluated; 0 = off",
+        least=0,
+        most=0.99999,
     )
 
 
@@ -140,13 +158,16 @@ class RunConfig(_Section):
     """Where and how long it runs."""
 
     epochs: int = setting(40, "passes over the training frames", least=1, most=1_000_000)
-    seed: int = setting(0, "seed of the weights, the order and the augmentation", least=0, most=2**32 - 1)
-    device: Literal["auto", "cpu", "cuda", "mps"] = setting("auto", "where it runs")
-    devices: int = setting(1, "processes, one for each device", least=1, most=64)
-    precision: Literal["32", "bf16-mixed", "16-mixed", "auto"] = setting(
-        "32", "arithmetic of training; auto = bf16-mixed where the device computes in it, else 32"
+    seed: int = setting(
+        0, "random seed of the weights, the order and the augmentation", least=0, most=2**32 - 1
     )
-    channels_last: bool = setting(True, "memory layout that most devices are faster with")
+    device: Literal["auto", "cpu", "cuda", "mps"] = setting("auto", "device to run on")
+    devices: int = setting(1, "number of devices, one process each", least=1, most=64)
+    precision: Literal["32", "bf16-mixed", "16-mixed", "auto"] = setting(
+        "32",
+        "numeric precision of training; auto = bf16-mixed where the device supports it natively, else 32",
+    )
+    channels_last: bool = setting(True, "channels-last memory layout, which is faster on most devices")
     compile: bool = setting(False, "compile the network with torch.compile")
 
 
@@ -233,6 +254,11 @@ def to_plain(config: Config) -> Plain:
     }
 
 
+def flat(config: Config) -> dict[str, Any]:
+    """Give the settings as key -> value, whatever the section: no two sections share a key."""
+    return {key: value for section in vars(config).values() for key, value in vars(section).items()}
+
+
 def with_overrides(plain: Mapping[str, Any], overrides: Mapping[str, Any]) -> Plain:
     """Put single keys (``{"lr": 1e-3}``) over a recipe's sections; ``plain`` itself is left as it is.
 
@@ -251,18 +277,31 @@ def with_overrides(plain: Mapping[str, Any], overrides: Mapping[str, Any]) -> Pl
     return merged
 
 
-def read_recipe(path: Path) -> Plain:
+def recipe_names() -> list[str]:
+    """Names of the recipes that come with the package, such as ``cpu/generation``."""
+    return sorted(path.relative_to(RECIPES).with_suffix("").as_posix() for path in RECIPES.glob("*/*.toml"))
+
+
+def read_recipe(recipe: str | os.PathLike[str]) -> Plain:
     """Sections of a TOML recipe, unchecked: ``from_plain`` checks them once the flags lie on top.
+
+    ``recipe`` is one of ``recipe_names`` (which come first), or a path.
 
     Raises
     ------
     InputError
         Where the file is missing or no TOML.
     """
+    path = Path(recipe)
+    if path.as_posix() in recipe_names():
+        path = RECIPES / f"{path.as_posix()}.toml"
     try:
         return tomllib.loads(read_text(path))
     except OSError as error:
-        raise InputError(f"{path}: cannot read the recipe ({error.strerror}); give a .toml file") from error
+        names = ", ".join(recipe_names())
+        raise InputError(
+            f"{path}: cannot read the recipe ({error.strerror}); give a .toml file, or one of {names}"
+        ) from error
     except InputError:
         raise
     except (ValueError, RecursionError) as error:  # no TOML, or numbers and nesting beyond reading
@@ -286,8 +325,14 @@ def _toml_value(value: Any) -> str:
 def _known(got: Mapping[str, Any], expected: list[str], what: str) -> None:
     for key in got:
         if key not in expected:
-            near = difflib.get_close_matches(str(key), expected, n=1, cutoff=0)[0]
-            raise InputError(f"unknown {what}: {key!r}; did you mean {near!r}?")
+            text, helps = str(key), {item.name: item.metadata["help"] for _, item, _ in all_keys()}
+            # A slip of the keyboard, else another word for it, else whatever is nearest.
+            near = (
+                difflib.get_close_matches(text, expected, n=1, cutoff=0.75)
+                or [name for name in expected if text.replace("_", " ").lower() in helps.get(name, "")][:2]
+                or difflib.get_close_matches(text, expected, n=1, cutoff=0)
+            )
+            raise InputError(f"unknown {what}: {key!r}; did you mean {' or '.join(map(repr, near))}?")
 
 
 def _checked(item: Field[Any], hint: Any, value: Any) -> Any:

@@ -211,9 +211,7 @@ def test_prediction_agrees_with_pandas(opened, tmp_path, form):
         assert got["instability"] == pytest.approx(variance / rmse, rel=1e-6)
         if name == "support":
             squares = (table.predicted - table.support) ** 2
-            assert got["rmse"] == pytest.approx(
-                np.sqrt(squares.groupby(table.frame).mean()).mean(), rel=1e-6
-            )
+            assert got["rmse"] == pytest.approx(np.sqrt(squares.groupby(table.frame).mean()).mean(), rel=1e-6)
             ratio = np.maximum(table.predicted / table.support, table.support / table.predicted) < 1.25
             assert got["delta1"] == pytest.approx(ratio.groupby(table.frame).mean().mean(), rel=1e-6)
 

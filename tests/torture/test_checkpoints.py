@@ -11,12 +11,13 @@ import torch
 from PIL import Image
 
 from rsgt.inputs import InputError
-from rsn import checkpoint
 from rsn.config import from_plain
-from rsn.evaluation import PAPER
-from rsn.experiment import evaluate, export_checkpoint, fit, predict_photos
+from rsn.experiment import evaluate, fit_config, load
+from rsn.judging.protocol import PAPER
+from rsn.training import checkpoint
 from tests.conftest import often
 from tests.rooms import write_rooms
+from tests.rsn.checkpoints import predict_photos
 
 SETTINGS = {
     "network": {"model": "generation", "width": 8, "encoder": "efficientnet_lite0"},
@@ -34,7 +35,7 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkpoints")
     store = write_rooms(folder / "store.zarr", train=8, test=1, shape=(24, 32))
     Image.new("RGB", (20, 16)).save(folder / "a.png")
-    assert fit(from_plain(SETTINGS), store, folder / "run", stream=None)
+    assert fit_config(from_plain(SETTINGS), store, folder / "run", stream=None)
     return folder
 
 
@@ -50,9 +51,9 @@ def uses(place, path):
             table=place / "a.csv", out=place / "a.json", stream=None,
         ),
         "predict": lambda: list(predict_photos(path, [place / "a.png"], place / "out", device="cpu")),
-        "export": partial(export_checkpoint, path, place / "a.onnx"),
-        "start": partial(fit, from_plain(start), store, place / "from", stream=None),
-        "resume": partial(fit, from_plain(SETTINGS), store, path.parent, resume=True, stream=None),
+        "export": lambda: load(path, device="cpu").export_onnx(place / "a.onnx"),
+        "start": partial(fit_config, from_plain(start), store, place / "from", stream=None),
+        "resume": partial(fit_config, from_plain(SETTINGS), store, path.parent, resume=True, stream=None),
     }  # fmt: skip
 
 

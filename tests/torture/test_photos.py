@@ -13,9 +13,9 @@ from PIL import Image
 
 from rsn.cli import main
 from tests.conftest import often
-from tests.test_evaluation import write_checkpoint
-from tests.test_photo import photo_with, write_png
-from tests.test_predict import check_files
+from tests.rsn.checkpoints import write_checkpoint
+from tests.rsn.test_photo_reading import photo_with, write_png
+from tests.rsn.test_prediction_files import check_files
 
 SIZES = [
     (40, 30),

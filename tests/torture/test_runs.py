@@ -14,9 +14,9 @@ import torch
 
 from rsgt import files
 from rsgt.inputs import InputError
-from rsn import checkpoint, report
 from rsn.config import from_plain, to_toml
-from rsn.experiment import fit
+from rsn.experiment import fit_config
+from rsn.training import checkpoint, progress
 from tests.conftest import often
 from tests.rooms import write_rooms
 
@@ -39,7 +39,7 @@ def store(tmp_path_factory):
 def whole(store, tmp_path_factory):
     """The run that nothing happens to."""
     out = tmp_path_factory.mktemp("whole") / "run"
-    assert fit(from_plain(SETTINGS), store, out, stream=None)
+    assert fit_config(from_plain(SETTINGS), store, out, stream=None)
     return out
 
 
@@ -94,7 +94,7 @@ def test_interrupted_at_random(store, whole, tmp_path, capsys):
         ended = "ended before" if process.returncode == 0 else how
         assert process.returncode in {"SIGKILL": (-9, 0)}.get(how, (130, 0)), error
         assert "Traceback" not in error
-        assert fit(from_plain(SETTINGS), store, out, resume=True, stream=None)
+        assert fit_config(from_plain(SETTINGS), store, out, resume=True, stream=None)
         assert_the_same(out, whole)
         counts[ended] = counts.get(ended, 0) + 1
     with capsys.disabled():
@@ -120,10 +120,10 @@ def test_killed_between_two_files(store, whole, tmp_path, monkeypatch, after):
         patch.setattr(Path, "replace", replacing)
         patch.setattr(files, "remove", lambda path: None)
         try:
-            fit(from_plain(SETTINGS), store, out, stream=None)
+            fit_config(from_plain(SETTINGS), store, out, stream=None)
         except Killed:
             assert [file for file in out.iterdir() if file.suffix == ".tmp"]
-    assert fit(from_plain(SETTINGS), store, out, resume=True, stream=None)
+    assert fit_config(from_plain(SETTINGS), store, out, resume=True, stream=None)
     assert_the_same(out, whole)
 
 
@@ -141,9 +141,9 @@ def test_a_full_disk_keeps_the_state_and_leaves_nothing_half(store, whole, tmp_p
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
         with contextlib.suppress(OSError, InputError):
-            assert fit(from_plain(SETTINGS), store, out, stream=None)
+            assert fit_config(from_plain(SETTINGS), store, out, stream=None)
         assert not list(out.glob("*.tmp"))
-    assert fit(from_plain(SETTINGS), store, out, resume=True, stream=None)
+    assert fit_config(from_plain(SETTINGS), store, out, resume=True, stream=None)
     assert_the_same(out, whole)
 
 
@@ -152,12 +152,12 @@ def test_a_failure_while_judging_loses_nothing(store, whole, tmp_path, monkeypat
         raise InputError("frame 7 cannot be read")
 
     with monkeypatch.context() as patch:
-        patch.setattr("rsn.run.predictions", fails)
+        patch.setattr("rsn.experiment.run_setup.predict_frames", fails)
         with pytest.raises(InputError, match="frame 7"):
-            fit(from_plain(SETTINGS), store, tmp_path / "run", stream=None)
+            fit_config(from_plain(SETTINGS), store, tmp_path / "run", stream=None)
     kept = checkpoint.load(tmp_path / "run" / "last.ckpt")
     assert (kept["epoch"], kept["step"]) == (0, 2)
     with monkeypatch.context() as patch:
-        patch.setattr(report.Ticker, "step", lambda *_: None)
-        assert fit(from_plain(SETTINGS), store, tmp_path / "run", resume=True, stream=None)
+        patch.setattr(progress.Ticker, "step", lambda *_: None)
+        assert fit_config(from_plain(SETTINGS), store, tmp_path / "run", resume=True, stream=None)
     assert_the_same(tmp_path / "run", whole)

@@ -1,0 +1,236 @@
+"""Shards to named batches: which frames, in which order, at which size, changed how.
+
+A batch is a dict of tensors that share their first axis:
+
+==========  =============  =======  ===========================================================
+frame       (B,)           int64    position of the frame in the store
+rgb         (B, 3, H, W)   uint8    colour, sRGB
+depth       (B, 1, H, W)   float32  metres; 0 = no depth
+support     (B, 1, H, W)   float32  metres; 0 = no region
+region      (B, 1, H, W)   int32    region-support label; 0 = no region
+semantic    (B, 1, H, W)   int32    category (``guidance_classes``); 0 = unlabelled
+superpixel  (B, 1, H, W)   int32    superpixel of the colour image; never 0
+==========  =============  =======  ===========================================================
+
+Loader processes only decode and shrink; what is random but the order happens to whole batches on the
+training device (``rsn.data.augmentation``). Order and batches follow from (seed, epoch) alone: neither the
+number of loader processes nor an interruption changes them.
+"""
+
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, default_collate
+
+from rsgt.inputs import InputError
+from rsgt.sources.facts import class_map, class_names, label_set
+from rsgt.store.reader import Store, open_store
+from rsn.data.resize import resize_antialiased, resize_nearest
+from rsn.data.superpixels import superpixels
+
+__all__ = [
+    "Batch", "EpochBatches", "Frames", "Store", "collate", "epoch_order", "guidance_classes", "loader",
+    "open_store", "opened",
+]  # fmt: skip
+
+Batch = dict[str, Tensor]
+
+
+class Frames(Dataset[Batch]):
+    """The frames of a store, by their position in it, at the working size: a dataset for PyTorch.
+
+    An item is a dict of tensors: ``frame`` (), int64; ``rgb`` (3, H, W), uint8; every other array (1, H, W),
+    of the type and unit in the table above. PyTorch's own ``DataLoader`` and collate put them into batches.
+
+    Parameters
+    ----------
+    store : path or Store
+        Where it is, or an opened one; it travels to loader processes as its path.
+    arrays : sequence of str
+        What to read beside ``rgb``: names of the store's arrays, or ``superpixel``.
+    size : (int, int), optional
+        Height and width; by default the store's. Colour is shrunk with anti-aliasing, every other array by
+        nearest neighbour: a mean of two depths, or of two labels, exists nowhere in the scene.
+    whole : sequence of str
+        What to give at the store's own size as well, with ``whole_`` before its name.
+    superpixels : int
+        Superpixels of a frame, where they are asked for.
+    cache : bool
+        Keep what was decoded; for loaders without processes, which would each keep their own.
+    """
+
+    def __init__(
+        self,
+        store: str | os.PathLike[str] | Store,
+        arrays: Sequence[str] = ("depth", "support", "region"),
+        size: tuple[int, int] | None = None,
+        *,
+        whole: Sequence[str] = (),
+        superpixels: int = 100,
+        cache: bool = False,
+    ) -> None:
+        self.store = store = opened(store)
+        self.arrays = tuple(arrays)
+        self.whole = tuple(whole)
+        self.size = store.shape if size is None else size
+        self.superpixels = superpixels
+        self._cached: dict[int, Batch] | None = {} if cache else None
+        self._classes = guidance_classes(store)[0].astype(np.int32)
+
+    def __len__(self) -> int:
+        return len(self.store)
+
+    def __getitem__(self, frame: int) -> Batch:
+        """One frame, by its position in the store: the entries of a batch without their first axis."""
+        frame = range(len(self))[frame]  # IndexError ends a loop over the frames
+        if self._cached is None:
+            return self._decoded(frame)
+        if frame not in self._cached:
+            self._cached[frame] = self._decoded(frame)
+        return self._cached[frame]
+
+    def _decoded(self, frame: int) -> Batch:
+        rgb = torch.from_numpy(self.store.read("rgb", frame, frame + 1)).permute(0, 3, 1, 2)
+        item = {"frame": torch.tensor(frame), "rgb": resize_antialiased(rgb, self.size)[0]}
+        for name in dict.fromkeys((*self.arrays, *self.whole)):
+            if name == "superpixel":
+                item[name] = superpixels(item["rgb"].permute(1, 2, 0).numpy(), self.superpixels)
+                continue
+            array = self.store.read(name, frame, frame + 1)
+            if array.dtype == np.uint16:
+                array = array.astype(np.int32)  # PyTorch has hardly an operation on uint16
+            if name == "semantic":
+                array = self._classes[array]
+            if name in self.arrays:
+                item[name] = resize_nearest(torch.from_numpy(array), self.size)
+            if name in self.whole:
+                item["whole_" + name] = torch.from_numpy(array)
+        return item
+
+
+def opened(store: str | os.PathLike[str] | Store) -> Store:
+    """Open the store at a path; one that is open already is itself."""
+    return store if isinstance(store, Store) else open_store(Path(store))
+
+
+def guidance_classes(store: Store) -> tuple[npt.NDArray[np.uint16], int]:
+    """Table from a store's categories to those that guide a refinement, and the number of the latter.
+
+    A label over the number of labels is all that the network sees of it. Over NYU's 894 raw labels, of which
+    few are frequent, most pixels lie below 0.1: they are brought to the 40 classes that the field reports.
+    Other categories stay as they are.
+    """
+    names = store.class_names
+    if label_set(names) == "894":
+        return class_map("40"), len(class_names("40"))
+    return np.arange(len(names) + 1, dtype=np.uint16), len(names)
+
+
+def collate(items: list[Batch]) -> Batch:
+    """Put frames into a batch; ``rgb`` keeps its channels last in memory, as it was stored: no transpose."""
+    batch: Batch = default_collate([{**item, "rgb": item["rgb"].permute(1, 2, 0)} for item in items])
+    batch["rgb"] = batch["rgb"].permute(0, 3, 1, 2)
+    return batch
+
+
+def epoch_order(
+    frames: Sequence[int], shard_frames: int, *, seed: int, epoch: int, window: int = 16
+) -> list[int]:
+    """Shuffle frames so that near reads are near in time.
+
+    Shards are shuffled, and frames within each ``window`` of shards. A batch then mixes frames of many
+    scenes, yet a slow disk sees few files at a time. The result depends on the arguments alone.
+    """
+    rng = np.random.default_rng((seed, epoch))
+    shards: dict[int, list[int]] = {}
+    for frame in frames:
+        shards.setdefault(frame // shard_frames, []).append(frame)
+    shuffled = [shards[key] for key in rng.permutation(sorted(shards))]
+    order: list[int] = []
+    for first in range(0, len(shuffled), window):
+        near = [frame for shard in shuffled[first : first + window] for frame in shard]
+        order += rng.permutation(near).tolist()
+    return order
+
+
+class EpochBatches:
+    """Batches of this process, as lists of frames, for one epoch after another.
+
+    One step takes ``batch_size`` frames of the epoch's order: process 0 takes the first
+    ``batch_size / processes`` of them, and so on, each in ``accumulate`` equal parts. Frames that fill
+    no step are left out; they are others in each epoch.
+
+    Attributes
+    ----------
+    epoch, first_step : int
+        Where the next iteration starts; set them before it.
+    """
+
+    def __init__(
+        self,
+        frames: Sequence[int],
+        batch_size: int,
+        *,
+        shard_frames: int,
+        seed: int,
+        process: int = 0,
+        processes: int = 1,
+        accumulate: int = 1,
+    ) -> None:
+        if len(frames) < batch_size:
+            raise InputError(
+                f"batch_size: got {batch_size} with {len(frames)} frames to learn from; "
+                "give a smaller --batch-size or a larger store"
+            )
+        self.epoch = 0
+        self.first_step = 0
+        self._frames = list(frames)
+        self._batch_size = batch_size
+        self._shard_frames = shard_frames
+        self._seed = seed
+        self._process = process
+        self._parts = processes * accumulate
+        self._accumulate = accumulate
+
+    @property
+    def steps(self) -> int:
+        """Steps of a whole epoch."""
+        return len(self._frames) // self._batch_size
+
+    def __len__(self) -> int:
+        return (self.steps - self.first_step) * self._accumulate
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = epoch_order(self._frames, self._shard_frames, seed=self._seed, epoch=self.epoch)
+        part = self._batch_size // self._parts
+        for step in range(self.first_step, self.steps):
+            start = step * self._batch_size + self._process * self._accumulate * part
+            for turn in range(self._accumulate):
+                yield order[start + turn * part : start + (turn + 1) * part]
+
+
+def loader(
+    frames: Frames, batches: EpochBatches | list[list[int]], *, workers: int, pin: bool = False
+) -> DataLoader[Batch]:
+    """Load batches in so many processes; it draws nothing from PyTorch's own random numbers."""
+    return DataLoader(
+        frames,
+        batch_sampler=batches,
+        collate_fn=collate,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=pin,
+        generator=torch.Generator(),
+        worker_init_fn=_leave_interrupts_to_the_parent,
+    )
+
+
+def _leave_interrupts_to_the_parent(_: int) -> None:
+    """Ctrl-C reaches every process of a terminal; the one that trains decides when loading ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,53 @@
+"""Which frames of a store are learnt from, held out, and tested on."""
+
+import numpy as np
+
+from rsgt.inputs import InputError
+from rsgt.store.schema import SPLITS
+from rsn.data.dataset import Store
+
+
+def split_frames(store: Store, split: str) -> list[int]:
+    """Positions of the frames of a split, in the store's order.
+
+    Raises
+    ------
+    InputError
+        Where there is no such split, or it is empty.
+    """
+    if split not in SPLITS:
+        raise InputError(f"split: got {split!r}, expected one of {', '.join(SPLITS)}")
+    frames = np.flatnonzero(store.split == SPLITS[split])
+    if not len(frames):
+        raise InputError(f"{store.path}: no frame belongs to the split {split!r}; build a store with some")
+    return [int(frame) for frame in frames]
+
+
+def hold_out(store: Store, share: float, seed: int) -> tuple[list[int], list[int]]:
+    """Split the training frames into a part to learn from and a part to validate on, by scene.
+
+    Neighbouring frames of a scene show nearly the same picture, so whole scenes are held out. The test
+    split is never touched.
+
+    Returns
+    -------
+    learn, validate : list of int
+        Positions in the store, ascending; ``validate`` is empty for a share of 0, else it is the
+        shortest run of shuffled scenes that holds at least ``share`` of the frames.
+
+    Raises
+    ------
+    InputError
+        Where nothing would be left to learn from.
+    """
+    frames = np.array(split_frames(store, "train"))
+    scenes, count = np.unique(store.scene[frames], return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(scenes))
+    before = np.cumsum(count[order]) - count[order]
+    held = np.isin(store.scene[frames], scenes[order][before < share * len(frames)])
+    if held.all():
+        raise InputError(
+            f"validation: holding out {share:g} of {len(frames)} training frames by scene leaves none to "
+            "learn from; give a smaller --validation, or 0"
+        )
+    return frames[~held].tolist(), frames[held].tolist()

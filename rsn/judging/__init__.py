@@ -1,0 +1,1 @@
+"""How good a prediction is: protocols, errors, the table of a split."""

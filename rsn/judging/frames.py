@@ -1,0 +1,79 @@
+"""Predictions of a store's frames, at the store's own size, beside the truth that they are judged by."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from lightning_fabric import Fabric
+from torch import nn
+
+from rsn.data.dataset import Frames, Store, loader
+from rsn.models.contract import Model
+from rsn.models.inference import Array, infer
+
+
+class FramePrediction(NamedTuple):
+    """One frame: what was predicted, (y, x), float32 metres or int32 labels, and the truth asked for."""
+
+    frame: int
+    depth: Array
+    initial: Array | None
+    support: Array | None
+    region: Array | None
+    truth: dict[str, Array]
+
+
+def predict_frames(
+    fabric: Fabric,
+    model: Model,
+    network: nn.Module,
+    store: Store,
+    frames: Sequence[int],
+    *,
+    size: tuple[int, int],
+    batch_size: int,
+    workers: int,
+    superpixels: int,
+    whole: Sequence[str],
+    flip: bool = False,
+) -> Iterator[FramePrediction]:
+    """Predict frames of a store, one by one, at the store's own size.
+
+    Parameters
+    ----------
+    fabric, model, network
+        Where it runs, the model, and its network in evaluation mode.
+    store, frames
+        The store and the positions of the frames in it.
+    size, batch_size, workers, superpixels
+        Height and width that the network works at, and the rest as in ``rsn.config.DataConfig``.
+    whole : sequence of str
+        Arrays of the store to hand out beside the predictions.
+    flip : bool
+        Average with the prediction for the mirrored frame.
+    """
+    along = model.upsampling_guide
+    reader = Frames(
+        store,
+        model.arrays(training=False),
+        size,
+        whole=[*whole, along] if along else whole,
+        superpixels=superpixels,
+    )
+    batches = [list(frames[first : first + batch_size]) for first in range(0, len(frames), batch_size)]
+    for batch in loader(reader, batches, workers=workers):
+        inputs = {name: value for name, value in batch.items() if not name.startswith("whole_")}
+        with fabric.autocast():
+            prediction = infer(
+                model,
+                network,
+                fabric.to_device(inputs),
+                store.shape,
+                flip=flip,
+                along=(batch[along], batch["whole_" + along]) if along else None,
+            )
+        for i, frame in enumerate(batch["frame"].tolist()):
+            truth = {name: batch["whole_" + name][i, 0].numpy() for name in whole}
+            initial, support, region = (
+                None if value is None else value[i, 0].numpy() for value in prediction[1:]
+            )
+            yield FramePrediction(frame, prediction.depth[i, 0].numpy(), initial, support, region, truth)

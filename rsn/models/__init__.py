@@ -1,0 +1,1 @@
+"""The models, each in a file of its own, and what they are made of."""

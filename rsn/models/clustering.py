@@ -1,0 +1,252 @@
+"""Clustering variant: regions from a learned embedding, depth refined region by region (paper, section 2)."""
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from rsn.data.resize import resize_nearest
+from rsn.models.contract import Batch, BatchPrediction, Model, Network
+from rsn.models.encoders import EncoderName
+from rsn.models.generation import DepthFeatures
+from rsn.models.layers import Convolution, DepthOutput, Norm, SignedOutput, Stage, halved_channels, initialise
+from rsn.models.losses import discriminative_loss, l1_loss, mean_over, valid_pixels
+from rsn.models.mean_shift import mean_shift
+from rsn.models.region_means import region_mean_map
+
+EMBEDDING_CHANNELS = 16
+REGULARISATION_WEIGHT = 0.001
+
+
+class ClusteringOutput(NamedTuple):
+    """Every end of the clustering variant; (B, 1, h, w) and in metres unless said.
+
+    They have the size of the features: the input's with ``resnet34``, half of it with
+    EfficientNet-Lite.
+    """
+
+    embedding: Tensor
+    """(B, 16, h, w), no unit."""
+    initial: Tensor
+    """Pixel-wise depth, >= 0."""
+    region: Tensor
+    """Labels (B, h, w) that were used: those given, or Algorithm 2's, int32 from 1."""
+    support: Tensor
+    """Regional depth: the mean of the initial depth over each region; the initial depth where region is 0."""
+    offset: Tensor
+    """Variance refinement: each pixel's offset from its region's mean depth, of either sign."""
+    corrected: Tensor
+    """Target refinement: initial depth plus its correction towards the region's mean depth."""
+    reliability: Tensor
+    """Weight of variance refinement against target refinement, 0 to 1, no unit."""
+    refined: Tensor
+    """Blended depth, >= 0."""
+
+
+class ClusteringNetwork(nn.Module):
+    """Depth and regions from one colour image: Figure 1 and Algorithm 2.
+
+    Parameters
+    ----------
+    width, encoder, norm, checkpointing
+        As for ``GenerationNetwork``; the features up to the third regression layer are the same.
+
+    Notes
+    -----
+    The paper names the parts and gives no layer table; these layers are ours. The shared features are
+    the generation module's, brought to ``width`` channels, at their own size. On them sit
+
+    * the initial depth: regression layers 6 to 8;
+    * the embedding: with a location map of 3 channels (column and row from -1 to 1, and the distance from
+      the centre), two convolutions, then a linear one to 16 channels;
+    * variance refinement: (regional depth, features - regional features) to an offset from the regional
+      depth;
+    * target refinement: (initial depth, regional depth, features) to a correction of the initial depth;
+    * reliability r: (features, both refined depths) to a sigmoid;
+      refined = r (regional depth + offset) + (1 - r) (initial + correction), at least 0.
+
+    Offset, correction and the logit of r start at 0, hence the refined depth starts as the mean of
+    regional and initial depth. Source: the paper, section 2, Algorithm 2.
+    """
+
+    def __init__(
+        self,
+        *,
+        width: int = 64,
+        encoder: EncoderName = "resnet34",
+        norm: Norm = "batch",
+        checkpointing: bool = False,
+    ) -> None:
+        super().__init__()
+        self.arguments: dict[str, Any] = {
+            "width": width, "encoder": encoder, "norm": norm, "checkpointing": checkpointing,
+        }  # fmt: skip
+        self.features = DepthFeatures(**self.arguments)
+
+        def stage(*channels: int) -> list[nn.Module]:
+            return [Convolution(inputs, outputs, norm=norm) for inputs, outputs in pairwise(channels)]
+
+        def head(*modules: nn.Module) -> Stage:
+            return Stage(*modules, checkpointing=checkpointing)
+
+        _, half, quarter = halved_channels(width, 2)
+        self.shared = Convolution(self.features.channels, width, norm=norm)
+        self.depth = head(*stage(width, half, quarter), DepthOutput(quarter))
+        linear = nn.Conv2d(width, EMBEDDING_CHANNELS, 1)
+        self.embedding = head(*stage(width + 3, width, width), linear)
+        self.variance = head(*stage(width + 1, half, quarter), SignedOutput(quarter))
+        self.target = head(*stage(width + 2, half, quarter), SignedOutput(quarter))
+        self.reliability = head(*stage(width + 2, half), SignedOutput(half))
+        initialise(self)
+        # Distances start near the margins of the discriminative loss, not far beyond them.
+        nn.init.normal_(linear.weight, std=0.1 / math.sqrt(half))
+
+    def forward(self, rgb: Tensor, region: Tensor | None = None) -> ClusteringOutput:
+        """Map colour to regions and depth.
+
+        Parameters
+        ----------
+        rgb
+            ImageNet-normalised colour (B, 3, H, W).
+        region
+            Labels (B, H, W) to refine by, 0 = none, as in training, brought to the features' size by nearest
+            neighbour; None: ``rsn.models.mean_shift`` finds them from the embedding (on the CPU), as in use.
+        """
+        features = self.shared(self.features(rgb))
+        initial = self.depth(features)
+        embedding = self.embedding(torch.cat((features, location_map(features)), dim=1))
+        region = cluster(embedding) if region is None else _resized(region, features)
+        return self._refined(features, initial, embedding, region)
+
+    def _refined(
+        self, features: Tensor, initial: Tensor, embedding: Tensor, region: Tensor
+    ) -> ClusteringOutput:
+        support = region_mean_map(initial, region)
+        difference = features - region_mean_map(features, region)
+        offset = self.variance(torch.cat((support, difference), dim=1))
+        correction = self.target(torch.cat((initial, support, features), dim=1))
+        varied, corrected = support + offset, initial + correction
+        reliability = torch.sigmoid(self.reliability(torch.cat((varied, corrected, features), dim=1)))
+        refined = torch.relu(reliability * varied + (1 - reliability) * corrected)
+        return ClusteringOutput(
+            embedding.float(), initial, region, support, offset, corrected, reliability, refined
+        )
+
+
+def location_map(like: Tensor) -> Tensor:
+    """Column and row from -1 to 1 and the distance from the centre: (B, 3, H, W) for (B, C, H, W)."""
+    batch, _, height, width = like.shape
+    row, column = torch.meshgrid(
+        torch.linspace(-1, 1, height, device=like.device),
+        torch.linspace(-1, 1, width, device=like.device),
+        indexing="ij",
+    )
+    location = torch.stack((column, row, torch.hypot(column, row)))
+    return location.to(like.dtype).expand(batch, -1, -1, -1)
+
+
+def _resized(region: Tensor, like: Tensor) -> Tensor:
+    """Bring labels (B, H, W) to the size of (B, C, h, w): the label at the centre of each new pixel."""
+    if region.shape[1:] == like.shape[2:]:
+        return region
+    # float32 holds every label below 2^24 exactly.
+    enlarged = F.interpolate(region[:, None].float(), like.shape[2:], mode="nearest-exact")
+    return enlarged[:, 0].to(region.dtype)
+
+
+@torch.no_grad()
+def cluster(embedding: Tensor) -> Tensor:
+    """Regions of each image by Algorithm 2: embedding (B, 16, h, w) -> labels (B, h, w), int32 from 1.
+
+    The paper's least size of a region, 100 pixels of 480x640, is the same share of a smaller image.
+    """
+    height, width = embedding.shape[2:]
+    least = max(4, round(100 * height * width / (480 * 640)))
+    labels = [
+        torch.from_numpy(mean_shift(image, min_pixels=least)) for image in embedding.detach().float().cpu()
+    ]
+    return torch.stack(labels).to(embedding.device)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clustering(Model):
+    """The clustering variant: it refines by the true regions in training, by those that it finds in use."""
+
+    name: ClassVar[str] = "clustering"
+    onnx_outputs: ClassVar[tuple[str, ...]] = ()
+
+    encoder: EncoderName
+
+    def build(self) -> ClusteringNetwork:
+        """Build the network."""
+        return ClusteringNetwork(
+            width=self.width, encoder=self.encoder, norm=self.norm, checkpointing=self.checkpointing
+        )
+
+    def arrays(self, *, training: bool) -> tuple[str, ...]:
+        """In training depth and regions."""
+        return ("depth", "region") if training else ()
+
+    def forward(self, network: Network, batch: Batch) -> ClusteringOutput:
+        """Every end of the network, by the true regions."""
+        output: ClusteringOutput = network(self.colour(batch), batch["region"].squeeze(1))
+        return output
+
+    def loss(self, output: ClusteringOutput, batch: Batch, epoch: int) -> Tensor:
+        """One loss for every end, whatever the epoch, at the network's own size."""
+        return clustering_loss(
+            output, resize_nearest(batch["depth"], (output.initial.shape[2], output.initial.shape[3]))
+        )
+
+    def predict(self, network: Network, batch: Batch) -> BatchPrediction:
+        """Refined and initial depth, and the regions that the network finds, with their support."""
+        output: ClusteringOutput = network(self.colour(batch))
+        return BatchPrediction(output.refined, output.initial, output.support, output.region)
+
+    def counts(self, batch: Batch) -> Tensor:
+        """Pixels with depth and a region."""
+        return (batch["depth"] > 0) & (batch["region"] > 0)
+
+
+def clustering_loss(output: ClusteringOutput, target: Tensor) -> Tensor:
+    """Train every end of the clustering variant together: one sum of these parts, each with weight 1.
+
+    * embedding: pull + push + 0.001 regularisation over the regions;
+    * initial depth and refined (blended) depth: ``l1_loss`` against depth;
+    * variance refinement: the mean |offset - (depth - regional mean of depth)|, in metres;
+    * target refinement: ``l1_loss`` of the corrected depth against the regional mean of depth.
+
+    The regions are those that the network used (``output.region``), which must be the true ones; their
+    means are over pixels of valid depth only. The blend gets its reliability from the refined depth's part
+    alone.
+
+    Parameters
+    ----------
+    output
+        What ``ClusteringNetwork`` returned.
+    target
+        Depth (B, 1, H, W) in metres; not > 0 does not count.
+
+    Notes
+    -----
+    The paper gives the parts, and weights for none of them: these are ours. Source: the paper, section 2,
+    Algorithm 2.
+    """
+    pull, push, regularisation = discriminative_loss(output.embedding, output.region)
+    embedding = pull + push + REGULARISATION_WEIGHT * regularisation
+    valid = valid_pixels(output.initial, target, None)
+    used = torch.where(valid.squeeze(1), output.region, 0)
+    mean = region_mean_map(torch.where(valid, target, 0), used)
+    regional = valid & (used > 0).unsqueeze(1)
+    offset = torch.where(regional, output.offset.float() - (target - mean), 0).abs()
+    return (
+        embedding
+        + l1_loss(output.initial, target)
+        + l1_loss(output.refined, target)
+        + mean_over(offset, regional)
+        + l1_loss(output.corrected, mean, regional)
+    )

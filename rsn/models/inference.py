@@ -1,0 +1,91 @@
+"""A network in use: a batch predicted, with the mirrored one or without, and brought to another size."""
+
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from rsgt.inputs import InputError
+from rsgt.regions.algorithm import RegionSupport, region_support
+from rsn.data.resize import joint_bilateral_upsample, resize_bilinear, resize_nearest
+from rsn.models.contract import Batch, BatchPrediction, Model
+from rsn.models.region_means import match_means
+
+Array = npt.NDArray[Any]
+
+
+@torch.no_grad()
+def infer(
+    model: Model,
+    network: nn.Module,
+    batch: Batch,
+    shape: tuple[int, int],
+    *,
+    flip: bool = False,
+    along: tuple[Tensor, Tensor] | None = None,
+) -> BatchPrediction:
+    """Predict a batch and bring the result to another size: metres bilinearly, labels by nearest neighbour.
+
+    Parameters
+    ----------
+    model, network
+        The model, and its network in evaluation mode.
+    batch : mapping of Tensor
+        Colour and guidance at the size that the network is to work at, on its device.
+    shape : (int, int)
+        Height and width of the result.
+    flip : bool
+        Average metres with the prediction for the mirrored batch.
+    along : (Tensor, Tensor), optional
+        True region support at the network's size and at ``shape``: depth is enlarged along its borders
+        (``joint_bilateral_upsample``) and gets its means (``match_means``).
+
+    Returns
+    -------
+    BatchPrediction
+        On the CPU: float32 metres and int32 labels, all (B, 1, y, x).
+    """
+    if network.training:
+        raise RuntimeError("a network predicts in evaluation mode only")
+    found = model.predict(network, batch)
+    other = None
+    if flip:
+        mirrored = {name: value.flip(-1) if value.ndim == 4 else value for name, value in batch.items()}
+        other = model.predict(network, mirrored)
+
+    def metres(name: Literal["initial", "support"]) -> Tensor | None:
+        values = getattr(found, name)
+        return (
+            None
+            if values is None
+            else resize_bilinear(_averaged(values, other and getattr(other, name)), shape)
+        )
+
+    depth = _averaged(found.depth, other and other.depth)
+    if not all(values.isfinite().all() for values in (depth, found.support) if values is not None):
+        raise InputError(
+            "the network predicts depth that is not finite: its weights are of a run that diverged; "
+            "give another checkpoint"
+        )
+    return BatchPrediction(
+        match_means(joint_bilateral_upsample(depth, *along), along[1])
+        if along
+        else resize_bilinear(depth, shape),
+        metres("initial"),
+        metres("support"),
+        None if found.region is None else resize_nearest(found.region[:, None].int().cpu(), shape),
+    )
+
+
+def _averaged(metres: Tensor, mirrored: Tensor | None) -> Tensor:
+    return metres if mirrored is None else (metres + mirrored.flip(-1)) / 2
+
+
+def support_of(metres: Array) -> RegionSupport:
+    """Regions of a predicted map (y, x) by Algorithm 1, with the whole frame as one category.
+
+    It is how a network without a segmentation of its own yields one: of its support, or of its depth.
+    """
+    return region_support(metres, np.zeros(metres.shape, np.uint16), unit_known=True)

@@ -1,0 +1,300 @@
+"""Losses: squared error, the region loss, iterations, robust losses and the discriminative loss.
+
+Depth is (B, 1, H, W) in metres, regions are (B, H, W) integers. A pixel never counts where the target is
+not finite and > 0, where ``valid`` is false, or where the region is 0; where nothing counts, a loss is 0.
+Gradients are finite everywhere, also at a prediction of 0. Everything stays on the device and is
+deterministic on a CPU; ``rsn.models.region_means`` says what CUDA needs for that.
+Source: the paper, section 3.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from rsgt.inputs import InputError
+from rsn.models.region_means import (
+    count_images,
+    pixel_weight,
+    region_means,
+    region_weight,
+    relative_variance,
+    scatter_to_pixels,
+)
+
+LOG_EPSILON_M = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True)
+class DepthLoss:
+    """How depth is compared with the truth in an epoch: the settings of a run's loss.
+
+    Attributes
+    ----------
+    loss : str
+        ``region`` (L_r), ``l2``, ``l1`` or ``rmse``: the functions below.
+    space : str
+        Where region and l2 errors are measured: ``linear``, ``log``, or ``linear-then-log``, which measures
+        in metres for the first ``linear_epochs``.
+    linear_epochs : int
+        See ``space``.
+    variance_weight, log_weight, metre_weight : float
+        Weights that ``region_loss``, and ``l1_loss`` and ``rmse_loss`` take.
+    """
+
+    loss: Literal["region", "l2", "l1", "rmse"] = "region"
+    space: Literal["linear", "log", "linear-then-log"] = "linear-then-log"
+    linear_epochs: int = 17
+    variance_weight: float = 0.0
+    log_weight: float = 1.0
+    metre_weight: float = 0.0
+
+    def __call__(self, prediction: Tensor, target: Tensor, region: Tensor, epoch: int) -> Tensor:
+        """Loss of depth (B, 1, H, W) in metres, with regions (B, H, W), in an epoch from 0."""
+        log = self.is_log(epoch)
+        if self.loss == "region":
+            return region_loss(prediction, target, region, log=log, variance_weight=self.variance_weight)
+        if self.loss == "l2":
+            return l2_loss(prediction, target, log=log)
+        both = l1_loss if self.loss == "l1" else rmse_loss
+        return both(prediction, target, log_weight=self.log_weight, metre_weight=self.metre_weight)
+
+    def is_log(self, epoch: int) -> bool:
+        """Whether region and l2 errors are measured in log depth in an epoch."""
+        return self.space == "log" or (self.space == "linear-then-log" and epoch >= self.linear_epochs)
+
+    def turns_to_log(self, epoch: int) -> bool:
+        """Whether the loss measures in log depth from this epoch on, and in metres before it."""
+        spaced = self.loss in ("region", "l2")
+        return spaced and epoch > 0 and self.is_log(epoch) and not self.is_log(epoch - 1)
+
+    def counts(self, target: Tensor, region: Tensor) -> Tensor:
+        """Pixels (B, 1, H, W) that it learns from: with depth, and for ``region`` with a region."""
+        return (target > 0) & (region > 0) if self.loss == "region" else target > 0
+
+
+def l2_loss(prediction: Tensor, target: Tensor, valid: Tensor | None = None, *, log: bool = False) -> Tensor:
+    """Mean squared error over the valid pixels of the batch, in m² (``log``: on log(depth + 1e-6))."""
+    valid = valid_pixels(prediction, target, valid)
+    return mean_over(_error(prediction, target, valid, log=log).square(), valid)
+
+
+def region_loss(
+    prediction: Tensor,
+    target: Tensor,
+    region: Tensor,
+    *,
+    log: bool = False,
+    variance_weight: float = 0.0,
+) -> Tensor:
+    """Mean squared error of each region, averaged over an image's regions, then over the images (L_r).
+
+    Small regions weigh as much as large ones.
+
+    Parameters
+    ----------
+    prediction, target
+        Depth (B, 1, H, W) in metres; a target that is not > 0 does not count.
+    region
+        Labels (B, H, W), dense from 1 in each image; 0 does not count. An image without any region is
+        left out of the average.
+    log
+        Squared error of log(depth + 1e-6) in place of depth.
+    variance_weight
+        Weight of the optional term: each region's variance of its squared error, divided by its mean.
+
+    Returns
+    -------
+    Tensor
+        Scalar, float32.
+
+    Raises
+    ------
+    InputError
+        Where the shapes do not belong together.
+    """
+    valid = valid_pixels(prediction, target, None)
+    _check_region(prediction, region)
+    region = torch.where(valid.squeeze(1), region, 0)
+    squared = _error(prediction, target, valid, log=log).square()
+    loss = (pixel_weight(region) * squared).sum()
+    if variance_weight:
+        loss = loss + variance_weight * relative_variance(squared, region)
+    return loss
+
+
+def iterative_loss(
+    outputs: Sequence[Tensor], loss: Callable[[Tensor], Tensor], weights: Sequence[float] = (0.2, 0.3, 0.5)
+) -> Tensor:
+    """Weighted sum of one loss over the refinement's iterations (L_i).
+
+    Parameters
+    ----------
+    outputs
+        One depth (B, 1, H, W) in metres for each iteration.
+    loss
+        Loss of one of them.
+    weights
+        One for each output.
+
+    Raises
+    ------
+    InputError
+        Where weights and outputs differ in number.
+    """
+    if len(outputs) != len(weights):
+        raise InputError(f"loss weights: got {len(weights)}, expected {len(outputs)}, one an iteration")
+    losses = [loss(output) for output in outputs]
+    return torch.stack([weight * value for weight, value in zip(weights, losses, strict=True)]).sum()
+
+
+def l1_loss(
+    prediction: Tensor,
+    target: Tensor,
+    valid: Tensor | None = None,
+    *,
+    log_weight: float = 1.0,
+    metre_weight: float = 0.1,
+) -> Tensor:
+    """Mean absolute error of log(depth + 1e-6), plus a part in metres, over the batch's valid pixels.
+
+    The logarithm alone lets far pixels, which hold most of the squared error in metres, weigh little.
+    """
+    valid = valid_pixels(prediction, target, valid)
+    relative = mean_over(_error(prediction, target, valid, log=True).abs(), valid)
+    metric = mean_over(_error(prediction, target, valid, log=False).abs(), valid)
+    return log_weight * relative + metre_weight * metric
+
+
+def rmse_loss(
+    prediction: Tensor,
+    target: Tensor,
+    valid: Tensor | None = None,
+    *,
+    log_weight: float = 0.0,
+    metre_weight: float = 1.0,
+) -> Tensor:
+    """Root mean squared error of each image, in metres and in log(depth + 1e-6), averaged over the images.
+
+    It is what an evaluation reports: an image of far things does not outweigh the others, as it does in the
+    squared error of a batch. Images without a valid pixel are left out.
+    """
+    valid = valid_pixels(prediction, target, valid)
+    pixels = valid.sum(dim=(1, 2, 3))
+
+    def part(*, log: bool) -> Tensor:
+        squared = _error(prediction, target, valid, log=log).square().sum(dim=(1, 2, 3))
+        # The root's slope at 0 is infinite: a perfect image counts as 0.1 mm off.
+        roots = (squared / pixels.clamp_min(1) + 1e-8).sqrt()
+        return mean_over(torch.where(pixels > 0, roots, 0), pixels > 0)
+
+    return log_weight * part(log=True) + metre_weight * part(log=False)
+
+
+def berhu_loss(prediction: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
+    """Reverse Huber loss in metres (Laina et al., 2016), mean over the batch's valid pixels.
+
+    |e| up to c = a fifth of the batch's largest |e|, and (e² + c²) / 2c beyond; c takes no gradient.
+    """
+    valid = valid_pixels(prediction, target, valid)
+    error = _error(prediction, target, valid, log=False).abs()
+    threshold = (0.2 * error.detach().max()).clamp_min(torch.finfo(error.dtype).tiny)
+    far = (error.square() + threshold.square()) / (2 * threshold)
+    return mean_over(torch.where(error <= threshold, error, far), valid)
+
+
+def discriminative_loss(
+    embedding: Tensor, region: Tensor, *, pull_margin: float = 0.16, push_margin: float = 0.34
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Pull pixels to their region's mean and push the means apart (De Brabandere et al., 2017).
+
+    With mu the mean embedding of a region:
+
+    * pull: mean over regions of the mean over pixels of max(0, |e - mu| - pull_margin)²;
+    * push: mean over ordered pairs of regions of max(0, 2 push_margin - |mu_i - mu_j|)², 0 where an
+      image has a single region;
+    * regularisation: mean over regions of |mu|.
+
+    Each is then averaged over the images that have a region.
+
+    Parameters
+    ----------
+    embedding
+        (B, C, H, W).
+    region
+        Labels (B, H, W), dense from 1 in each image; 0 does not count.
+
+    Returns
+    -------
+    tuple of Tensor
+        pull, push, regularisation: scalars, float32.
+
+    Notes
+    -----
+    Source: the paper, section 2, Algorithm 2.
+    """
+    _check_region(embedding, region)
+    embedding = embedding.float()
+    mean, pixels = region_means(embedding, region)
+    weight = region_weight(pixels)
+    squared = (embedding - scatter_to_pixels(mean.float(), region)).square().sum(dim=1, keepdim=True)
+    # Clamped before the root, whose slope at 0 is infinite.
+    away = squared.clamp_min(max(pull_margin**2, 1e-12)).sqrt()
+    pull = (scatter_to_pixels(weight.unsqueeze(1), region) * (away - pull_margin).clamp_min(0).square()).sum()
+
+    centre = mean.transpose(1, 2)  # (B, L, C)
+    present = weight > 0
+    pairs = (present.unsqueeze(1) & present.unsqueeze(2)).float()
+    pairs = pairs - torch.diag_embed(present.float())
+    pairs = pairs / pairs.sum(dim=(1, 2), keepdim=True).clamp_min(1) / count_images(present)
+    gap = torch.cdist(centre, centre, compute_mode="donot_use_mm_for_euclid_dist")
+    push = (pairs * (2 * push_margin - gap).clamp_min(0).square()).sum()
+
+    share = present / present.sum(dim=1, keepdim=True).clamp_min(1) / count_images(present)
+    regularisation = (share * torch.linalg.vector_norm(centre, dim=2)).sum()
+    return pull, push.float(), regularisation.float()
+
+
+def category_loss(logits: Tensor, category: Tensor) -> Tensor:
+    """Cross-entropy of logits (B, C, H, W) of the categories 1 to C, mean over the pixels that have one.
+
+    ``category`` is (B, H, W), integers; 0 does not count.
+    """
+    total = F.cross_entropy(logits.float(), category.long() - 1, ignore_index=-1, reduction="sum")
+    return total / (category > 0).sum().clamp_min(1)
+
+
+def valid_pixels(prediction: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
+    """Where a pixel counts: (B, 1, H, W) bool."""
+    if prediction.shape != target.shape:
+        raise InputError(
+            f"loss: got a prediction of {tuple(prediction.shape)} for a target of {tuple(target.shape)}, "
+            "expected one shape (B, 1, H, W)"
+        )
+    known = (target > 0) & torch.isfinite(target)
+    return known if valid is None else known & valid
+
+
+def _check_region(image: Tensor, region: Tensor) -> None:
+    if region.shape != (image.shape[0], *image.shape[2:]):
+        raise InputError(
+            f"loss: got regions of {tuple(region.shape)} for maps of {tuple(image.shape)}, expected (B, H, W)"
+        )
+
+
+def _error(prediction: Tensor, target: Tensor, valid: Tensor, *, log: bool) -> Tensor:
+    """Prediction minus target in float32, 0 with zero gradient where not valid."""
+    prediction = torch.where(valid, prediction.float(), 1)
+    target = torch.where(valid, target.float(), 1)
+    if log:
+        # Below 0, which only a foreign network predicts, the logarithm would be undefined.
+        return (prediction.clamp_min(0) + LOG_EPSILON_M).log() - (target + LOG_EPSILON_M).log()
+    return prediction - target
+
+
+def mean_over(values: Tensor, valid: Tensor) -> Tensor:
+    """Mean over valid pixels of values that are 0 elsewhere."""
+    return values.sum() / valid.sum().clamp_min(1)

@@ -1,0 +1,1 @@
+"""Photos: read, with their camera, and the files that a prediction of one becomes."""

@@ -1,0 +1,370 @@
+"""A trained network, ready to predict photos: what ``rsn.load`` gives."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from lightning_fabric import Fabric
+from PIL import Image
+from torch import Tensor, nn
+
+from rsgt.inputs import InputError
+from rsn.data.dataset import Store, guidance_classes, opened
+from rsn.data.resize import resize_antialiased, resize_bilinear, resize_nearest
+from rsn.judging.frames import FramePrediction, predict_frames
+from rsn.models.contract import BatchPrediction, Model
+from rsn.models.export import FromColour, check_file, export_onnx
+from rsn.models.inference import infer, support_of
+from rsn.models.region_means import region_mean_map
+from rsn.photos import naming, writing
+from rsn.photos.camera import Camera, Pair, camera_of, check_camera
+from rsn.photos.reading import OpenedPhoto, Photo, open_photo
+from rsn.training.interrupt import explain_shortages
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Prediction:
+    """What a photo shows, at the photo's own size.
+
+    Attributes
+    ----------
+    depth : float32 array
+        (y, x), metres, 0 where the network gives none.
+    support : float32 array
+        (y, x), metres: each region has one, the mean over the region of what the network says.
+    region : int32 array
+        (y, x), labels from 1, dense.
+    camera : Camera
+        Focal lengths and centre in pixels of the photo, and where they come from.
+    notes : tuple of str
+        What was done to the photo, or ignored in it, that its owner should know.
+    """
+
+    depth: npt.NDArray[np.float32]
+    support: npt.NDArray[np.float32]
+    region: npt.NDArray[np.int32]
+    camera: Camera
+    notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        height, width = self.depth.shape
+        seen = self.depth[self.depth > 0]
+        span = f"{seen.min():.2f} to {seen.max():.2f} m" if seen.size else "no depth"
+        return f"<rsn.Prediction {height}x{width}: {span}, {int(self.region.max())} regions>"
+
+
+class Predictor:
+    """A trained network on its device, in evaluation mode.
+
+    Parameters
+    ----------
+    model, network, fabric
+        The model, its network, and where that runs.
+    size : (int, int)
+        Height and width that the network was trained at; a photo keeps its own shape, its longer side is
+        made as long as the longer of these.
+    batch_size, workers, superpixels : int
+        How frames of a store are read: as in ``rsn.config.DataConfig``.
+    flip : bool
+        Average with the prediction for the mirrored photo or frame.
+    checkpoint : Path
+        File that the network comes from.
+    settings : mapping
+        Settings of its run, by the names of ``rsn.config``'s keys.
+    contents : mapping
+        Entries of the checkpoint, but for those that hold tensors (``rsn.training.checkpoint``).
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        network: nn.Module,
+        fabric: Fabric,
+        *,
+        size: tuple[int, int],
+        batch_size: int = 4,
+        workers: int = 0,
+        superpixels: int = 100,
+        flip: bool = False,
+        checkpoint: Path,
+        settings: Mapping[str, Any],
+        contents: Mapping[str, Any],
+    ) -> None:
+        self.model, self.network, self.fabric = model, fabric.to_device(network), fabric
+        self.size, self.flip = size, flip
+        self.batch_size, self.workers, self.superpixels = batch_size, workers, superpixels
+        self.checkpoint, self.settings, self.contents = checkpoint, settings, contents
+
+    def __repr__(self) -> str:
+        height, width = self.size
+        weights = sum(weight.numel() for weight in self.network.parameters())
+        rule = self.model.guidance_rule
+        guided = f" guided by {rule['guidance']}" if rule else ""
+        return (
+            f"<rsn.Predictor {self.model.name}{guided}: {weights:,} parameters, trained at {height}x{width}, "
+            f"epoch {self.contents['epoch']} of {self.checkpoint}, on {self.fabric.device}>"
+        )
+
+    @overload
+    def predict(  # type: ignore[overload-overlap]  # to a type checker, a path is a sequence of strings
+        self,
+        photo: Photo,
+        *,
+        focal: Pair | None = None,
+        centre: Pair | None = None,
+        fov: float | None = None,
+        batch_size: int | None = None,
+    ) -> Prediction: ...
+
+    @overload
+    def predict(
+        self,
+        photo: Sequence[Photo],
+        *,
+        focal: Pair | None = None,
+        centre: Pair | None = None,
+        fov: float | None = None,
+        batch_size: int | None = None,
+    ) -> list[Prediction]: ...
+
+    def predict(
+        self,
+        photo: Photo | Sequence[Photo],
+        *,
+        focal: Pair | None = None,
+        centre: Pair | None = None,
+        fov: float | None = None,
+        batch_size: int | None = None,
+    ) -> Prediction | list[Prediction]:
+        """Predict depth and region support of a photo, or of several.
+
+        The network sees a photo in its own shape, its longer side as long as in training: nothing is squeezed
+        or turned. Regions are made at that size, and enlarged by nearest neighbour; a region that a smaller
+        photo has no pixel of is left out, so that labels stay dense.
+
+        Parameters
+        ----------
+        photo : path, PIL image, (y, x, 3) uint8 array, or a sequence of these
+            Colour; an array is sRGB and upright.
+        focal, centre : (float, float), optional
+            fx, fy and cx, cy in pixels of the photo; without them ``fov`` counts, then the photo's EXIF,
+            then NYU's camera; and the middle.
+        fov : float, optional
+            Horizontal field of view in degrees.
+        batch_size : int, optional
+            Most photos of one size that go through the network together; by default as many as in training.
+            Convolutions round differently for another number of photos: depth then differs in its sixth
+            digit or so (1e-4 m at most, measured). 1 gives the same bits whatever the photos beside it.
+
+        Returns
+        -------
+        Prediction or list of Prediction
+            A list for a sequence, in its order.
+
+        Raises
+        ------
+        InputError
+            Where a photo cannot be read, the model needs more than colour, or what it predicts is no depth.
+        """
+        self._check_colour_only()
+        check_camera(focal, centre, fov)
+        single = isinstance(photo, str | Path | Image.Image | np.ndarray) or hasattr(photo, "__fspath__")
+        photos: Sequence[Any] = [photo] if single else photo  # type: ignore[assignment]
+        opened = [open_photo(one) for one in photos]
+        cameras = [camera_of(one.rgb.shape, one.focal, focal=focal, centre=centre, fov=fov) for one in opened]
+        by_shape: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        for index, one in enumerate(opened):
+            by_shape[one.rgb.shape].append(index)
+        most = max(1, batch_size or self.batch_size)
+        predictions: dict[int, Prediction] = {}
+        for same in by_shape.values():
+            for first in range(0, len(same), most):
+                part = same[first : first + most]
+                found = self._predict([opened[i] for i in part], [cameras[i] for i in part])
+                predictions |= dict(zip(part, found, strict=True))
+        return predictions[0] if single else [predictions[i] for i in range(len(opened))]
+
+    def predict_files(
+        self,
+        photos: Sequence[Path],
+        out: Path,
+        *,
+        focal: Pair | None = None,
+        centre: Pair | None = None,
+        fov: float | None = None,
+        points: int = 1_000_000,
+    ) -> Iterator[dict[str, Any]]:
+        """Predict photos, and write for each what ``rsn.photos.writing`` can, under the photo's name.
+
+        A photo that cannot be predicted does not keep the others from it. What an earlier call wrote is no
+        photo and is passed over; a photo given twice is predicted once.
+
+        Parameters
+        ----------
+        photos, out : Path
+            The photos, and the folder to write to (``rsn.photos.naming.output_names`` says under which
+            names).
+        focal, centre, fov
+            As for ``predict``.
+        points : int
+            Most points of a cloud; 0 = no cloud.
+
+        Yields
+        ------
+        dict
+            Per photo: ``photo``, ``out`` (the stem of its files), ``nearest_m``, ``median_m``,
+            ``farthest_m`` (of pixels with depth), ``regions``, ``focal``, ``focal_source`` (``option``,
+            ``exif`` or ``assumed``: NYU's camera), ``notes``; of one that failed ``photo`` and ``error``; of
+            one passed over ``photo`` and ``skipped``.
+
+        Raises
+        ------
+        InputError
+            Where options, model or folder are of no use for any photo.
+        OSError
+            Where the folder cannot be written to, or the disk is full.
+        """
+        check_camera(focal, centre, fov)
+        naming.check_output(out, points)
+        chosen, skipped = naming.choose(photos)
+        self._check_colour_only()
+        out.mkdir(parents=True, exist_ok=True)
+        for path in skipped:
+            yield {"photo": str(path), "skipped": "it is what a prediction wrote"}
+        for path, name in chosen.items():
+            try:
+                naming.check_overwrites(out / name, chosen)
+                opened = open_photo(path)
+                camera = camera_of(opened.rgb.shape, opened.focal, focal=focal, centre=centre, fov=fov)
+                with explain_shortages("make the photo smaller"):
+                    (found,) = self._predict([opened], [camera])
+                written = writing.write_all(
+                    out / name, opened.rgb, found.depth, found.support, found.region, camera, points=points
+                )
+                yield {"photo": str(path), **written, "notes": list(found.notes)}
+            except InputError as error:
+                yield {"photo": str(path), "error": str(error).removeprefix(f"{path}: ")}
+            except MemoryError:
+                yield {"photo": str(path), "error": "too large for this machine's memory; make it smaller"}
+
+    def predict_frames(
+        self, store: str | Path | Store, frames: Sequence[int], *, whole: Sequence[str] = ()
+    ) -> Iterator[FramePrediction]:
+        """Predict frames of a store, one by one, at the store's own size, with what guides the model there.
+
+        Parameters
+        ----------
+        store : path or Store
+            The store.
+        frames : sequence of int
+            Positions of the frames in it.
+        whole : sequence of str
+            Arrays of the store to hand out beside the predictions.
+
+        Yields
+        ------
+        FramePrediction
+            Maps (y, x) of a frame: float32 metres and int32 labels, None where the model has none.
+        """
+        store = opened(store)
+        return predict_frames(
+            self.fabric,
+            self.model.with_classes(guidance_classes(store)[1]),
+            self.network,
+            store,
+            frames,
+            size=self.size,
+            batch_size=self.batch_size,
+            workers=self.workers,
+            superpixels=self.superpixels,
+            whole=whole,
+            flip=self.flip,
+        )
+
+    def export_onnx(self, path: str | Path) -> float:
+        """Write the network as ONNX: colour (B, 3, H, W), float32 of 0-255 in, metres out, at any size.
+
+        Returns
+        -------
+        float
+            Largest difference from PyTorch on the images that it was tried with, over the largest value.
+
+        Raises
+        ------
+        InputError
+            Where the file cannot be written, the network needs more than colour, or it finds its regions by a
+            search that is no graph.
+        """
+        path = Path(path)
+        check_file(path)
+        self._check_colour_only()
+        if not self.model.onnx_outputs:
+            raise InputError(
+                f"export: the {self.model.name} model searches for its regions, which ONNX cannot express"
+            )
+        whole = FromColour(self.model, self.network).eval().cpu()
+        try:
+            return export_onnx(whole, path, outputs=self.model.onnx_outputs)
+        finally:
+            self.fabric.to_device(self.network)
+
+    def _check_colour_only(self) -> None:
+        """Refuse a model whose guidance comes from a store, where there is colour alone."""
+        rule = self.model.guidance_rule
+        if rule is not None and self.model.arrays(training=False):
+            raise InputError(
+                f"this {self.model.name} is guided by {rule['guidance']} of a store, which a photo does not "
+                "have; give a checkpoint of generation, rsn or clustering"
+            )
+
+    def _predict(self, photos: Sequence[OpenedPhoto], cameras: Sequence[Camera]) -> list[Prediction]:
+        """Predict photos of one size together."""
+        shape = (photos[0].rgb.shape[0], photos[0].rgb.shape[1])
+        scale = max(self.size) / max(shape)
+        size = (max(8, round(shape[0] * scale)), max(8, round(shape[1] * scale)))
+        rgb = torch.from_numpy(np.stack([photo.rgb for photo in photos])).permute(0, 3, 1, 2)
+        image = resize_antialiased(rgb, size).contiguous()
+        with self.fabric.autocast():
+            batch = {"rgb": self.fabric.to_device(image)}
+            found = infer(self.model, self.network, batch, size, flip=self.flip)
+        predictions = []
+        for index, (photo, camera) in enumerate(zip(photos, cameras, strict=True)):
+            one = _one_of(found, index)
+            depth, support, region = _at_size(one, shape)
+            notes = (*photo.notes, *writing.check_depth(depth))
+            predictions.append(
+                Prediction(depth=depth, support=support, region=region, camera=camera, notes=notes)
+            )
+        return predictions
+
+
+def _one_of(found: BatchPrediction, index: int) -> BatchPrediction:
+    """Take one photo out of a batch, as a batch of one."""
+    others = (None if maps is None else maps[index : index + 1] for maps in found[1:])
+    return BatchPrediction(found.depth[index : index + 1], *others)
+
+
+def _at_size(
+    found: BatchPrediction, shape: tuple[int, int]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.int32]]:
+    """Bring a prediction of ``infer``, (1, 1, h, w), to a photo's size: depth, support, dense regions."""
+    base = found.depth if found.support is None else found.support
+    region: Tensor | None = found.region
+    if region is None:
+        region = torch.from_numpy(support_of(base[0, 0].numpy()).region)[None, None]
+    # An average with the mirrored photo varies within the regions of the photo itself.
+    support = region_mean_map(base, region[:, 0])
+    region = resize_nearest(region, shape)[0, 0]
+    there = torch.bincount(region.flatten()) > 0
+    there[0] = False
+    dense = there.cumsum(0).int() * there
+    return (
+        resize_bilinear(found.depth, shape)[0, 0].numpy(),
+        resize_nearest(support, shape)[0, 0].numpy(),
+        dense[region].int().numpy(),
+    )

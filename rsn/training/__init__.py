@@ -1,0 +1,1 @@
+"""Training: the loop, and all that a run needs around it."""

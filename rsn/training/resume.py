@@ -1,0 +1,187 @@
+"""The state that a run goes on from: read, and compared with the run before anything of it is used."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rsgt.inputs import InputError
+from rsn.data.dataset import Store
+from rsn.models.weight_files import REMEDY
+from rsn.training import checkpoint
+from rsn.training.loop import Progress
+from rsn.training.start import FILES
+
+Settings = Mapping[str, Mapping[str, Any]]
+"""Section to key to value, as checkpoints hold them."""
+
+MOVABLE = {"workers", "cache", "device", "devices", "checkpointing", "compile"}
+"""Settings of where and how it runs: a resumed run may change them."""
+
+
+def read_earlier(out: Path, store: Store, *, resume: bool) -> checkpoint.Contents | None:
+    """Read the checkpoint of a folder to go on from; None where there is none yet.
+
+    Raises
+    ------
+    InputError
+        Where there is one and ``resume`` was not asked for, or it is damaged, or of another store.
+    """
+    last = out / "last.ckpt"
+    if not last.exists():
+        left = [name for name in FILES if (out / name).exists() or (out / name).is_symlink()]
+        if left:
+            raise InputError(
+                f"{out}: holds {', '.join(left)} but no last.ckpt to go on from; put that back, or give "
+                "another --out"
+            )
+        return None
+    if not resume:
+        raise InputError(f"{out}: holds a run already; give --resume to go on with it, or another --out")
+    contents = checkpoint.load(last)
+    if contents["store"] != store.identity:
+        raise InputError(
+            f"{out}: its run learnt from another store than {store.path}; give that one to --resume"
+        )
+    if contents["training"] is None:
+        raise InputError(
+            f"{last}: was made for use, not for going on: it lacks the optimizer's state; give another --out"
+        )
+    return contents
+
+
+def check_settings(
+    out: Path, contents: checkpoint.Contents, *, now: Settings, then: Settings, epochs: int
+) -> None:
+    """Compare the settings of a run that is to go on with those that it had.
+
+    Raises
+    ------
+    InputError
+        Where one differs that may not, or the run is further than ``epochs``.
+    """
+    for section, keys in now.items():
+        for key, value in keys.items():
+            if key not in MOVABLE | {"epochs"} and value != then[section][key]:
+                raise InputError(
+                    f"{key}: got {value!r}, but the run in {out} has {then[section][key]!r}; "
+                    f"omit --{key.replace('_', '-')}, or give another --out"
+                )
+    begun = contents["epoch"] + (contents["step"] > 0)
+    if epochs < begun:
+        raise InputError(
+            f"epochs: got {epochs}, but the run to resume is in its epoch {begun}; give that or more, or "
+            "another --out"
+        )
+
+
+def check_training(contents: checkpoint.Contents, optimizer: torch.optim.Optimizer, steps: int) -> None:
+    """Compare what a checkpoint says of the training with the run that is to go on.
+
+    Parameters
+    ----------
+    contents : Contents
+        The checkpoint.
+    optimizer : Optimizer
+        The run's own, as it begins.
+    steps : int
+        Of an epoch.
+
+    Raises
+    ------
+    InputError
+        Where progress or the optimizer's state is not what this run would have written.
+    """
+    training = contents["training"]
+    for key in ("optimizer", "precision", "random", "progress"):
+        if not isinstance(training.get(key), dict):
+            complaint: str | None = f"entry {key!r} is missing or no table"
+            break
+    else:
+        complaint = _progress_complaint(contents, training["progress"], steps) or _optimizer_complaint(
+            training["optimizer"], optimizer
+        )
+    if complaint:
+        raise InputError(f"{contents.path}: its state of training does not fit: {complaint}; {REMEDY}")
+
+
+def _progress_complaint(contents: Mapping[str, Any], progress: dict[str, Any], steps: int) -> str | None:
+    epoch, step, rows = contents["epoch"], contents["step"], progress.get("rows")
+    # Files from before steps without a valid pixel were counted lack that number.
+    names = {item.name for item in fields(Progress)}
+    plain = checkpoint.is_plain(progress)
+    if (
+        not plain
+        or progress.keys() | {"empty"} != names
+        or progress["epoch"] != epoch
+        or progress["step"] != step
+    ):
+        return "progress is not that of its epoch and step"
+    empty = progress.get("empty", 0)
+    if (
+        step > steps
+        or not _is_number(progress["loss_sum"])
+        or type(empty) is not int
+        or not 0 <= empty <= step
+    ):
+        return (
+            f"progress has {step} steps of {steps}, a sum of losses {progress['loss_sum']!r}, {empty!r} empty"
+        )
+    if not isinstance(rows, list) or len(rows) != epoch:
+        return f"the log has not one row for each of {epoch} epochs"
+    for number, row in enumerate(rows, 1):
+        if (
+            not isinstance(row, dict)
+            or row.get("epoch") != number
+            or not row.keys() >= {"loss", "lr", "seconds"}
+        ):
+            return f"row {number} of the log is none"
+        if not all(isinstance(key, str) and _is_number(value) for key, value in row.items()):
+            return f"row {number} of the log holds what is no number"
+    return None
+
+
+def _optimizer_complaint(told: dict[str, Any], optimizer: torch.optim.Optimizer) -> str | None:
+    groups, expected = told.get("param_groups"), optimizer.state_dict()["param_groups"]
+    if (
+        not isinstance(groups, list)
+        or len(groups) != len(expected)
+        or not isinstance(told.get("state"), dict)
+    ):
+        return "the optimizer has other groups of weights, or no state"
+    for group, own in zip(groups, expected, strict=True):
+        # A newer PyTorch may know more keys; the rate has its course.
+        plain = isinstance(group, dict) and checkpoint.is_plain(group)
+        whole = plain and group.keys() >= {"params", "lr", "peak_lr"}
+        if not whole or any(group[key] != own[key] for key in group.keys() & own.keys() - {"lr"}):
+            return "a group of the optimizer is none, or another"
+        if not _is_number(group["lr"]) or group["lr"] < 0:
+            return f"the optimizer has a learning rate of {group['lr']!r}"
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    kept = (
+        {"momentum_buffer"} if isinstance(optimizer, torch.optim.SGD) else {"step", "exp_avg", "exp_avg_sq"}
+    )
+    for index, values in told["state"].items():
+        known = type(index) is int and 0 <= index < len(weights)
+        if not known or not isinstance(values, dict) or values.keys() != kept:
+            return f"the optimizer keeps not {', '.join(sorted(kept))} of weight {index!r}"
+        for name, value in values.items():
+            if not _fits(name, value, weights[index]):
+                return f"the optimizer's {name} of weight {index} is none"
+    return None
+
+
+def _fits(name: str, value: Any, weight: Tensor) -> bool:
+    """Whether a tensor can be what an optimizer keeps of a weight under that name."""
+    shape = () if name == "step" else tuple(weight.shape)
+    if not isinstance(value, Tensor) or tuple(value.shape) != shape or not value.isfinite().all():
+        return False
+    return name not in ("step", "exp_avg_sq") or bool((value >= 0).all())
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
