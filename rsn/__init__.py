@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "FitResult": "rsn.experiment.training",
     "Frames": "rsn.data.dataset",
-    "InputError": "rsgt.store.schema",
+    "InputError": "rsgt.inputs",
     "Prediction": "rsn.predictor",
     "Predictor": "rsn.predictor",
     "Protocol": "rsn.judging.protocol",

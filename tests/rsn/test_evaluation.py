@@ -289,7 +289,7 @@ def test_a_record_holds_all_that_shaped_it(store_path, tmp_path):
     assert record["commit"]
 
     predict_frames = zarr.open_group(str(save), mode="r")
-    assert np.array_equal(predict_frames["frame_id"][:], store.frame_id[4:])
+    assert np.array_equal(predict_frames["frame"][:], store.frame_id[4:])
     maps = predict_frames["prediction"][:]
     rmse = []
     for frame, prediction in zip(range(4, 9), maps, strict=True):
