@@ -12,9 +12,9 @@ from pathlib import Path
 
 import h5py
 import pytest
+from rsgt.sources import open_source
 
-from rsgt import build as assembly
-from rsgt.source import open_source
+from rsgt import builder
 
 
 def read_plainly(path, names=("images", "depths", "labels", "instances")):
@@ -27,8 +27,8 @@ def read_plainly(path, names=("images", "depths", "labels", "instances")):
 
 def build(path, out, workers=None):
     source = open_source(path)
-    plan = assembly.plan_build(source, assembly.Parameters())
-    assembly.build(source, out, plan, overwrite=True, workers=workers)
+    plan = builder.plan_build(source, builder.Parameters())
+    builder.build(source, out, plan, overwrite=True, workers=workers)
 
 
 @pytest.mark.benchmark(group="all frames of a .mat")
@@ -45,7 +45,7 @@ def test_build(benchmark, mat, tmp_path, what):
 
 def main(path, out, rounds):
     """Print ratio, wall times, peak memory and size of a whole build, alternating with the plain loop."""
-    assembly.compile_kernels(assembly.Parameters())
+    builder.compile_kernels(builder.Parameters())
     loop, whole = [], []
     for _ in range(rounds):
         started = time.perf_counter()

@@ -17,7 +17,7 @@ def measure(*arguments):
     """Seconds and peak resident memory (MB) of one command of rsgt."""
     started = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, "-m", "rsgt.cli", *map(str, arguments)], stdout=subprocess.DEVNULL
+        [sys.executable, "-m", "rsgt", *map(str, arguments)], stdout=subprocess.DEVNULL
     )
     _, status, usage = os.wait4(process.pid, 0)
     if status:

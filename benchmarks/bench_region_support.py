@@ -3,11 +3,11 @@
 import cc3d
 import numpy as np
 import pytest
+from rsgt.regions import kernels
+from rsgt.regions.algorithm import region_support
 from skimage.segmentation import felzenszwalb, slic
 
 from benchmarks.conftest import over
-from rsgt import kernels
-from rsgt.region_support import region_support
 
 METHODS = {
     "cc3d.connected_components": lambda depth, semantic, rgb: cc3d.connected_components(
