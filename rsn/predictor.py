@@ -253,7 +253,7 @@ class Predictor:
                 yield {"photo": str(path), "error": "too large for this machine's memory; make it smaller"}
 
     def predict_frames(
-        self, store: str | Path | Store, frames: Sequence[int], *, whole: Sequence[str] = ()
+        self, store: str | Path | Store, frames: Sequence[int], *, full_size: Sequence[str] = ()
     ) -> Iterator[FramePrediction]:
         """Predict frames of a store, one by one, at the store's own size, with what guides the model there.
 
@@ -263,7 +263,7 @@ class Predictor:
             The store.
         frames : sequence of int
             Positions of the frames in it.
-        whole : sequence of str
+        full_size : sequence of str
             Arrays of the store to hand out beside the predictions.
 
         Yields
@@ -282,7 +282,7 @@ class Predictor:
             batch_size=self.batch_size,
             workers=self.workers,
             superpixels=self.superpixels,
-            whole=whole,
+            full_size=full_size,
             flip=self.flip,
         )
 
@@ -307,9 +307,9 @@ class Predictor:
             raise InputError(
                 f"export: the {self.model.name} model searches for its regions, which ONNX cannot express"
             )
-        whole = FromColour(self.model, self.network).eval().cpu()
+        from_colour = FromColour(self.model, self.network).eval().cpu()
         try:
-            return export_onnx(whole, path, outputs=self.model.onnx_outputs)
+            return export_onnx(from_colour, path, outputs=self.model.onnx_outputs)
         finally:
             self.fabric.to_device(self.network)
 

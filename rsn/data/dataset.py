@@ -12,7 +12,7 @@ semantic    (B, 1, H, W)   int32    category (``guidance_classes``); 0 = unlabel
 superpixel  (B, 1, H, W)   int32    superpixel of the colour image; never 0
 ==========  =============  =======  ===========================================================
 
-Loader processes only decode and shrink; what is random but the order happens to whole batches on the
+Loader processes only decode and resize; all that is random, but for the order, happens to batches on the
 training device (``rsn.data.augmentation``). Order and batches follow from (seed, epoch) alone: neither the
 number of loader processes nor an interruption changes them.
 """
@@ -57,8 +57,8 @@ class Frames(Dataset[Batch]):
     size : (int, int), optional
         Height and width; by default the store's. Colour is shrunk with anti-aliasing, every other array by
         nearest neighbour: a mean of two depths, or of two labels, exists nowhere in the scene.
-    whole : sequence of str
-        What to give at the store's own size as well, with ``whole_`` before its name.
+    full_size : sequence of str
+        What to give at the store's own size as well, with ``full_`` before its name.
     superpixels : int
         Superpixels of a frame, where they are asked for.
     cache : bool
@@ -71,13 +71,13 @@ class Frames(Dataset[Batch]):
         arrays: Sequence[str] = ("depth", "support", "region"),
         size: tuple[int, int] | None = None,
         *,
-        whole: Sequence[str] = (),
+        full_size: Sequence[str] = (),
         superpixels: int = 100,
         cache: bool = False,
     ) -> None:
         self.store = store = opened(store)
         self.arrays = tuple(arrays)
-        self.whole = tuple(whole)
+        self.full_size = tuple(full_size)
         self.size = store.shape if size is None else size
         self.superpixels = superpixels
         self._cached: dict[int, Batch] | None = {} if cache else None
@@ -98,7 +98,7 @@ class Frames(Dataset[Batch]):
     def _decoded(self, frame: int) -> Batch:
         rgb = torch.from_numpy(self.store.read("rgb", frame, frame + 1)).permute(0, 3, 1, 2)
         item = {"frame": torch.tensor(frame), "rgb": resize_antialiased(rgb, self.size)[0]}
-        for name in dict.fromkeys((*self.arrays, *self.whole)):
+        for name in dict.fromkeys((*self.arrays, *self.full_size)):
             if name == "superpixel":
                 item[name] = superpixels(item["rgb"].permute(1, 2, 0).numpy(), self.superpixels)
                 continue
@@ -109,8 +109,8 @@ class Frames(Dataset[Batch]):
                 array = self._classes[array]
             if name in self.arrays:
                 item[name] = resize_nearest(torch.from_numpy(array), self.size)
-            if name in self.whole:
-                item["whole_" + name] = torch.from_numpy(array)
+            if name in self.full_size:
+                item["full_" + name] = torch.from_numpy(array)
         return item
 
 
@@ -218,7 +218,7 @@ class EpochBatches:
 def loader(
     frames: Frames, batches: EpochBatches | list[list[int]], *, workers: int, pin: bool = False
 ) -> DataLoader[Batch]:
-    """Load batches in so many processes; it draws nothing from PyTorch's own random numbers."""
+    """Load batches in ``workers`` processes; it draws nothing from PyTorch's own random numbers."""
     return DataLoader(
         frames,
         batch_sampler=batches,

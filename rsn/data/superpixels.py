@@ -9,7 +9,7 @@ from rsgt.inputs import InputError
 
 
 def superpixels(rgb: npt.NDArray[np.uint8], count: int) -> Tensor:
-    """Partition colour (y, x, 3) into about so many SLIC superpixels: (1, y, x), int32, from 1."""
+    """Partition colour (y, x, 3) into about ``count`` SLIC superpixels: (1, y, x), int32, from 1."""
     try:
         from skimage.segmentation import slic  # an extra, and slow to import
     except ImportError as error:

@@ -84,7 +84,7 @@ def evaluate(
     frames = _frames_to_judge(predictor, store, split, judged_by)
     checks.check_outputs(save=save, csv=table, out=out)
     result, ticker = Table(judged_by), Ticker(len(frames), stream=stream)
-    maps = predictor.predict_frames(store, frames, whole=("depth", "support", "region"))
+    maps = predictor.predict_frames(store, frames, full_size=("depth", "support", "region"))
     judged = _judged(maps, store, result, ticker, with_regions=predictor.model.predicts_support)
     with ExitStack() as written, explain_shortages("give more memory, or train with a smaller --batch-size"):
         aside = {place: written.enter_context(replacing(place)) for place in (save, table, out) if place}

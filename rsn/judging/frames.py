@@ -33,7 +33,7 @@ def predict_frames(
     batch_size: int,
     workers: int,
     superpixels: int,
-    whole: Sequence[str],
+    full_size: Sequence[str],
     flip: bool = False,
 ) -> Iterator[FramePrediction]:
     """Predict frames of a store, one by one, at the store's own size.
@@ -46,7 +46,7 @@ def predict_frames(
         The store and the positions of the frames in it.
     size, batch_size, workers, superpixels
         Height and width that the network works at, and the rest as in ``rsn.config.DataConfig``.
-    whole : sequence of str
+    full_size : sequence of str
         Arrays of the store to hand out beside the predictions.
     flip : bool
         Average with the prediction for the mirrored frame.
@@ -56,12 +56,12 @@ def predict_frames(
         store,
         model.arrays(training=False),
         size,
-        whole=[*whole, along] if along else whole,
+        full_size=[*full_size, along] if along else full_size,
         superpixels=superpixels,
     )
     batches = [list(frames[first : first + batch_size]) for first in range(0, len(frames), batch_size)]
     for batch in loader(reader, batches, workers=workers):
-        inputs = {name: value for name, value in batch.items() if not name.startswith("whole_")}
+        inputs = {name: value for name, value in batch.items() if not name.startswith("full_")}
         with fabric.autocast():
             prediction = infer(
                 model,
@@ -69,10 +69,10 @@ def predict_frames(
                 fabric.to_device(inputs),
                 store.shape,
                 flip=flip,
-                along=(batch[along], batch["whole_" + along]) if along else None,
+                along=(batch[along], batch["full_" + along]) if along else None,
             )
         for i, frame in enumerate(batch["frame"].tolist()):
-            truth = {name: batch["whole_" + name][i, 0].numpy() for name in whole}
+            truth = {name: batch["full_" + name][i, 0].numpy() for name in full_size}
             initial, support, region = (
                 None if value is None else value[i, 0].numpy() for value in prediction[1:]
             )

@@ -73,7 +73,7 @@ def _encoder_of(network: nn.Module) -> ResNet34 | LiteBackbone:
     if len(encoders) != 1:
         raise InputError(
             f"ImageNet weights: got a {type(network).__name__}, expected a network with an encoder "
-            "(generation, rsn or clustering): leave the weights out"
+            "(generation, rsn or clustering): omit --imagenet"
         )
     return encoders[0]
 

@@ -62,6 +62,12 @@ class DepthLoss:
         both = l1_loss if self.loss == "l1" else rmse_loss
         return both(prediction, target, log_weight=self.log_weight, metre_weight=self.metre_weight)
 
+    def iterative(
+        self, outputs: Sequence[Tensor], target: Tensor, region: Tensor, epoch: int, weights: Sequence[float]
+    ) -> Tensor:
+        """Weighted loss of the refinement's iterations (L_i), each as above."""
+        return iterative_loss(outputs, lambda depth: self(depth, target, region, epoch), weights)
+
     def is_log(self, epoch: int) -> bool:
         """Whether region and l2 errors are measured in log depth in an epoch."""
         return self.space == "log" or (self.space == "linear-then-log" and epoch >= self.linear_epochs)
@@ -102,7 +108,7 @@ def region_loss(
         Labels (B, H, W), dense from 1 in each image; 0 does not count. An image without any region is
         left out of the average.
     log
-        Squared error of log(depth + 1e-6) in place of depth.
+        Squared error of log(depth + 1e-6) instead of depth.
     variance_weight
         Weight of the optional term: each region's variance of its squared error, divided by its mean.
 

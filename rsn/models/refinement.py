@@ -22,7 +22,7 @@ from rsn.models.layers import (
     halved_channels,
     initialise,
 )
-from rsn.models.losses import DepthLoss, iterative_loss
+from rsn.models.losses import DepthLoss
 from rsn.models.pyramid import Pyramid
 
 
@@ -169,19 +169,16 @@ class Refinement(Model):
 
     def forward(self, network: Network, batch: Batch) -> list[Tensor]:
         """Depth of each iteration, from colour and guidance."""
+        rgb = self.colour(batch)
         count = self.superpixels if self.guidance == "superpixel" else self.classes
         guide, coarse = guidance_channels(batch, self.guidance, count=count, coarse=self.coarse)
-        outputs: list[Tensor] = network(self.colour(batch), guide, coarse)
+        outputs: list[Tensor] = network(rgb, guide, coarse)
         return outputs
 
     def loss(self, output: list[Tensor], batch: Batch, epoch: int) -> Tensor:
         """Weighted loss of the iterations (L_i)."""
         region = batch["region"].squeeze(1)
-        return iterative_loss(
-            output,
-            lambda depth: self.depth_loss(depth, batch["depth"], region, epoch),
-            self.iteration_weights,
-        )
+        return self.depth_loss.iterative(output, batch["depth"], region, epoch, self.iteration_weights)
 
     def predict(self, network: Network, batch: Batch) -> BatchPrediction:
         """Depth of the last iteration."""

@@ -12,7 +12,7 @@ from rsn.models.contract import Batch, BatchPrediction, Model, Network
 from rsn.models.encoders import EncoderName, ResNet34
 from rsn.models.generation import GenerationNetwork
 from rsn.models.layers import Norm, resize_like
-from rsn.models.losses import DepthLoss, iterative_loss
+from rsn.models.losses import DepthLoss
 from rsn.models.refinement import RefinementNetwork
 
 
@@ -127,11 +127,8 @@ class RegionSupport(Model):
     def loss(self, output: RegionSupportOutput, batch: Batch, epoch: int) -> Tensor:
         """Weighted loss of the iterations (L_i), plus the support's where it is learnt."""
         region = batch["region"].squeeze(1)
-        total = iterative_loss(
-            output.outputs,
-            lambda depth: self.depth_loss(depth, batch["depth"], region, epoch),
-            self.iteration_weights,
-        )
+        weights = self.iteration_weights
+        total = self.depth_loss.iterative(output.outputs, batch["depth"], region, epoch, weights)
         if self.frozen_generation:
             return total
         return total + self.support_weight * self.depth_loss(output.support, batch["support"], region, epoch)

@@ -1,4 +1,4 @@
-"""PyTorch's files: written whole or not at all, and read with every byte checked.
+"""PyTorch's files: written atomically, and read with every byte checked.
 
 A file of PyTorch is a zip whose checksums its own reader ignores, and which leaves some bytes without one.
 What ``write_torch`` writes ends with the SHA-256 of all bytes before, as the zip's comment.
@@ -30,7 +30,7 @@ class UnreadableError(ValueError):
 
 
 def write_torch(path: Path, contents: Any) -> None:
-    """Write a file of PyTorch, sealed, whole or not at all.
+    """Write a file of PyTorch atomically, with a seal over its bytes.
 
     Raises
     ------

@@ -17,7 +17,7 @@ def make_fabric(device: str = "auto", devices: int = 1, precision: str = "32") -
     Raises
     ------
     InputError
-        Where the device is not there, or not so many of it.
+        Where the device is not available, or there are fewer of it.
     """
     present = _present()
     if device in present and not present[device]:

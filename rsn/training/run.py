@@ -48,8 +48,8 @@ class Run:
     augment : callable
         (batch, epoch=) -> the batch as the model sees it.
     predict : callable
-        (network, store, frames, whole=) -> predictions of these frames, with the arrays that ``whole`` names
-        beside them (``rsn.judging.frames.predict_frames``).
+        (network, store, frames, full_size=) -> predictions of these frames, with the arrays that
+        ``full_size`` names beside them (``rsn.judging.frames.predict_frames``).
     out : Path
         The run's folder.
     settings, recipe
@@ -179,7 +179,9 @@ class Run:
         checkpoint.save(self.out / "last.ckpt", self.contents())
         network = self.network if self.average is None else self.average
         scores, skipped = [], []
-        for predicted in self.predict(network, self.store, self.validate, whole=[self.model.target_array]):
+        for predicted in self.predict(
+            network, self.store, self.validate, full_size=[self.model.target_array]
+        ):
             if self.stop_asked():
                 return None
             truth = predicted.truth[self.model.target_array]

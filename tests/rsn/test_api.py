@@ -120,7 +120,7 @@ def test_what_needs_a_store_predicts_its_frames_and_no_photo(store, tmp_path):
     guided = rsn.load(path, device="cpu")
     with pytest.raises(rsn.InputError, match="guided by true region support of a store"):
         guided.predict(colour(8))
-    (found,) = guided.predict_frames(store, [1], whole=["depth"])
+    (found,) = guided.predict_frames(store, [1], full_size=["depth"])
     assert (found.frame, found.depth.shape, found.truth["depth"].shape) == (1, (48, 64), (48, 64))
     assert "refinement guided by true region support" in repr(guided)
 

@@ -246,7 +246,7 @@ def test_only_true_region_support_is_a_guide_to_enlarge_along(store_path, tmp_pa
         )
         trained = read_trained(path)
         size = trained.config.data.size
-        options = {"size": size, "batch_size": 2, "workers": 0, "superpixels": 9, "whole": ["support"]}
+        options = {"size": size, "batch_size": 2, "workers": 0, "superpixels": 9, "full_size": ["support"]}
         found = next(
             predict_frames(make_fabric("cpu"), trained.model, trained.network, store, [0], **options)
         )
