@@ -12,8 +12,8 @@ import rsgt
 import rsn
 from rsgt.cli.terminal import INPUT, Script, progress_bar
 from rsgt.quality.comparison import Comparison
+from rsgt.quality.metrics import bootstrap_interval
 from rsgt.quality.partitions import MEASURES
-from rsn.judging.metrics import bootstrap_interval
 
 ROWS = ("generation-support", "clustering")
 PEERS = ("SLIC", "grid")

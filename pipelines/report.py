@@ -14,7 +14,7 @@ from rows import HERE, PUBLISHED, Row, frame_errors
 
 from rsgt.cli.terminal import INPUT, Script
 from rsgt.inputs import InputError
-from rsn.judging.metrics import bootstrap_interval
+from rsgt.quality.metrics import bootstrap_interval
 
 ENCODERS = {
     "resnet34": "ResNet-34",

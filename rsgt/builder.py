@@ -280,7 +280,7 @@ def _refuse_other(path: Path, found: dict[str, Any], plan: staging.Plan) -> None
         if found[group].get(name) != asked[group].get(name) and (group, name) != ("source", "name")
     ]
     differences += [
-        f"{name} is {found['versions'][name]}, now {asked['versions'][name]}"
+        f"{name} is {found['versions'].get(name)}, now {asked['versions'][name]}"
         for name in ("rsgt", "commit")
         if found["versions"].get(name) != asked["versions"].get(name)
     ]

@@ -83,6 +83,7 @@ def test_one_bridge_from_training_to_the_store():
         "rsgt.files",
         "rsgt.store.manifest",
         "rsgt.inputs",
+        "rsgt.quality.metrics",
         "rsgt.sources.facts",
         "rsgt.store.provenance",
         "rsgt.store.schema",

@@ -30,7 +30,8 @@ def names(tmp_path):
 
 def test_the_examples_of_the_api_run(names, tmp_path, monkeypatch):
     pytest.importorskip("embreex", reason="rooms need it: pip install 'region-support[synth]'")
-    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
     example = doctest.DocTestParser().get_doctest(API.read_text(), names, "api.md", str(API), 0)
     told: list[str] = []
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)

@@ -195,7 +195,7 @@ def _tiles(figures: _Figures) -> str:
         (
             "Variance per region",
             f"{s['region_variance']:.4f} m²",
-            f"{100 * s['instability']:.0f} % of the RMSE per region",
+            f"{100 * s['instability']:.0f} % of the RMSE per region" if s["instability"] >= 0 else "",
         ),
     ]
     return "".join(f"<div><dt>{name}</dt><dd><b>{value}</b> {note}</dd></div>" for name, value, note in shown)

@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from rsgt.quality.metrics import adjusted_rand
+
 Array = npt.NDArray[Any]
 
 EDGE_RATIO = 1.1
@@ -97,23 +99,6 @@ def weighted_quantile(values: Array, weights: Array, share: float) -> float:
     return float(values[order][np.searchsorted(reached, share * reached[-1])])
 
 
-def rand_index(a: Array, b: Array) -> float:
-    """Return the adjusted Rand index of two labellings (pixel,) of small integers from 0; 1 = the same.
-
-    Source: Hubert and Arabie, "Comparing partitions", 1985.
-    """
-
-    def pairs(labels: Array) -> float:
-        count = np.bincount(labels).astype(np.float64)
-        return float((count * (count - 1)).sum() / 2)
-
-    of_a, of_b = pairs(a), pairs(b)
-    both = pairs(a.astype(np.int64) * (int(b.max()) + 1) + b)
-    chance = of_a * of_b / max(1.0, a.size * (a.size - 1.0) / 2)
-    most = (of_a + of_b) / 2
-    return 1.0 if most == chance else (both - chance) / (most - chance)
-
-
 def measure(region: Array, goal: Target) -> dict[str, float]:
     """Measure one partition of one frame.
 
@@ -160,7 +145,7 @@ def measure(region: Array, goal: Target) -> dict[str, float]:
     found["delta1"] = float(np.mean((d < 1.25 * estimate) & (estimate < 1.25 * d)))
     found["explained_variation"] = 1 - float(squares.sum() / deviation) if deviation else float("nan")
     found["coverage"] = float(area[1:].sum() / d.size)
-    found["agreement"] = rand_index(label, goal.reference)
+    found["agreement"] = adjusted_rand(label, goal.reference)
     found["edge_recall"] = edge_recall(region, goal)
     present = np.flatnonzero(area[1:]) + 1
     found["regions"] = present.size

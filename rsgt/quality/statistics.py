@@ -13,6 +13,7 @@ import numpy.typing as npt
 from rsgt.files import write_figure
 from rsgt.inputs import InputError, local_path
 from rsgt.parallel import map_threads
+from rsgt.quality.metrics import instability
 from rsgt.regions import kernels
 from rsgt.store import schema
 from rsgt.store.predictions import MapError, open_prediction
@@ -62,7 +63,7 @@ class MapErrors:
             **{name: _mean(self.errors[name]) for name in ERRORS[1:]},
             "region_rmse": rmse,
             "region_variance": variance,
-            "instability": variance / rmse if rmse > 0 else 0.0,
+            "instability": instability({"rmse": rmse, "variance": variance}),
         }
 
     def columns(self, prefix: str = "") -> dict[str, Array]:
@@ -164,8 +165,8 @@ class Statistics(MapErrors):
         """One row a category that has regions, by id; from the regions' table alone.
 
         ``region_rmse`` and ``region_variance`` are means over the category's regions of all frames, and
-        ``instability`` their ratio; ``pixels`` and ``share`` count the pixels of those regions,
-        ``region_area`` is the median and ``depth_mean`` goes over pixels.
+        ``instability`` their ratio, None where nothing errs; ``pixels`` and ``share`` count the pixels of
+        those regions, ``region_area`` is the median and ``depth_mean`` goes over pixels.
         """
         if not self.table["semantic"].size:
             return []
@@ -177,7 +178,7 @@ class Statistics(MapErrors):
             mine = {name: values[begin:end] for name, values in table.items()}
             area, variance = mine["area"], float(mine["depth_variance"].mean())
             rmse = float(np.sqrt(mine["depth_variance"]).mean())
-            rows.append({
+            rows.append(_plain({
                 "category": k,
                 "name": self.class_names[k - 1] if k else "unlabelled",
                 "frames": np.unique(mine["owner"]).size,
@@ -188,8 +189,8 @@ class Statistics(MapErrors):
                 "depth_mean": float(np.average(mine["depth_mean"], weights=area)),
                 "region_rmse": rmse,
                 "region_variance": variance,
-                "instability": variance / rmse if rmse > 0 else 0.0,
-            })  # fmt: skip
+                "instability": instability({"rmse": rmse, "variance": variance}),
+            }))  # fmt: skip
         return rows
 
 
@@ -253,7 +254,7 @@ def _part(
     return found, skipped
 
 
-def _pixel_errors(sums: Array) -> dict[str, Array]:
+def pixel_errors(sums: Array) -> dict[str, Array]:
     """Turn ``kernels.map_errors`` of each frame, (frame, 7), into ``ERRORS``."""
     with np.errstate(invalid="ignore"):
         ratios = sums[:, 1:] / np.where(sums[:, :1] > 0, sums[:, :1], np.nan)
@@ -319,7 +320,7 @@ def statistics(
         rmse = np.bincount(table["owner"], np.sqrt(table["depth_variance"]), len(frames)) / count
         variance = np.bincount(table["owner"], table["depth_variance"], len(frames)) / count
     return Statistics(
-        errors=_pixel_errors(figures[:, :7]),
+        errors=pixel_errors(figures[:, :7]),
         region_rmse=rmse,
         region_variance=variance,
         frame=frames,
@@ -332,7 +333,7 @@ def statistics(
         class_names=store.class_names,
         prediction={
             name: MapErrors(
-                errors=_pixel_errors(figures[:, at : at + 7]),
+                errors=pixel_errors(figures[:, at : at + 7]),
                 region_rmse=figures[:, at + 7],
                 region_variance=figures[:, at + 8],
             )

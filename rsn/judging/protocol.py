@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rsgt.inputs import InputError
+from rsgt.quality.metrics import depth_errors
 from rsgt.sources.facts import EIGEN_CROP
-from rsn.judging.metrics import depth_errors
 
 Image = npt.NDArray[np.floating[Any]]
 

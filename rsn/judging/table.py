@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rsgt.inputs import InputError
-from rsn.judging.metrics import (
+from rsgt.quality.metrics import (
     DEPTH_ERRORS,
     average,
     bootstrap_interval,

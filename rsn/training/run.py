@@ -15,9 +15,9 @@ from torch.utils.data import DataLoader
 
 from rsgt.files import write_csv, write_text
 from rsgt.inputs import InputError
+from rsgt.quality.metrics import average
 from rsn.data.dataset import EpochBatches, Store
 from rsn.judging.frames import FramePrediction
-from rsn.judging.metrics import average
 from rsn.judging.protocol import PAPER, score
 from rsn.models.contract import Model
 from rsn.models.weight_files import REMEDY

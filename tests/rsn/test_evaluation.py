@@ -11,13 +11,13 @@ import zarr
 from torch import nn
 
 from rsgt.inputs import InputError
+from rsgt.quality.metrics import DEPTH_ERRORS
 from rsgt.store.reader import open_store
 from rsn.config import Config, flat
 from rsn.data.resize import joint_bilateral_upsample
 from rsn.experiment import evaluate
 from rsn.experiment.assembly import read_trained
 from rsn.judging.frames import predict_frames
-from rsn.judging.metrics import DEPTH_ERRORS
 from rsn.judging.protocol import NYU_EIGEN, PAPER, PROTOCOLS, check_protocol, protocol_named, score
 from rsn.judging.table import Table
 from rsn.models.catalogue import make_model

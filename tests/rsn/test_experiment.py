@@ -15,13 +15,13 @@ import pytest
 import torch
 
 from rsgt.inputs import InputError
+from rsgt.quality.metrics import region_quality
 from rsgt.store.predictions import read_prediction
 from rsgt.store.reader import open_store
 from rsn.config import flat, from_plain, to_plain, to_toml, with_overrides
 from rsn.experiment import evaluate, fit_config
 from rsn.experiment.assembly import read_trained
 from rsn.experiment.training import describe_config
-from rsn.judging.metrics import region_quality
 from rsn.judging.protocol import PAPER
 from rsn.models.catalogue import make_model
 from rsn.training import checkpoint, progress

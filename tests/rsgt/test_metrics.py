@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
 from rsgt.inputs import InputError
-from rsn.judging.metrics import (
+from rsgt.quality.metrics import (
     DEPTH_ERRORS,
+    adjusted_rand,
     average,
     bootstrap_interval,
     depth_errors,
@@ -16,6 +17,8 @@ from rsn.judging.metrics import (
     region_errors,
     region_quality,
 )
+from rsgt.quality.statistics import pixel_errors
+from rsgt.regions import kernels
 from tests.rsn import reference
 
 
@@ -168,3 +171,36 @@ def test_region_quality_by_hand_and_at_its_ends():
     assert everything == {"adjusted_rand": 0, "v_measure": 0, "covering": 0.5}
     with pytest.raises(InputError, match="without regions"):
         region_quality(predicted, np.zeros_like(truth))
+
+
+maps_of_frames = st.tuples(
+    st.integers(1, 6), st.integers(1, 7), st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.4])
+)
+
+
+@given(maps_of_frames)
+@settings(max_examples=60, deadline=None)
+def test_the_fast_paths_equal_the_definitions(frame):
+    """``rsgt stats`` takes compiled sums; a depth of 0 is none, an estimate is 1 mm or more."""
+    height, width, seed, holes = frame
+    rng = np.random.default_rng(seed)
+    depth = rng.uniform(0.5, 9, (height, width)).astype(np.float32) * (rng.random((height, width)) >= holes)
+    estimate = rng.uniform(0.5, 9, (height, width)).astype(np.float32)
+    region = rng.integers(0, 4, (height, width)).astype(np.int32)
+    if (depth > 0).any():
+        expected = depth_errors(estimate, depth, depth > 0)
+        sums = kernels.map_errors(estimate, depth)[None].astype(np.float64)
+        for name, (value,) in pixel_errors(sums).items():
+            assert value == pytest.approx(expected[name], rel=1e-6), name
+        assert sums[0, 0] == expected["pixels"]
+    if ((depth > 0) & (region > 0)).any():
+        expected = region_errors(estimate, depth, region)
+        rmse, variance = kernels.region_errors(estimate, depth, region, depth)
+        assert rmse.mean() == pytest.approx(expected["rmse"], rel=1e-6)
+        assert variance.mean() == pytest.approx(expected["variance"], rel=1e-6, abs=1e-9)
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=2, max_size=60))
+def test_adjusted_rand_equals_scikit_learn(pairs):
+    a, b = np.array(pairs).T
+    assert adjusted_rand(a, b) == pytest.approx(sklearn_metrics.adjusted_rand_score(a, b), abs=1e-12)
