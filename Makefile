@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= demo
 
-.PHONY: demo test torture lint bench clean
+.PHONY: demo test torture lowest newest coverage lint bench clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -31,9 +31,29 @@ demo: $(VENV)/.demo
 test: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadgroup
 
-## Deliberate faults by the hundred: an hour of two cores.
+## Deliberate faults by the hundred: half an hour of two cores.
 torture: $(VENV)/.dev
 	OMP_NUM_THREADS=1 RSGT_TORTURE=1 $(BIN)/python -m pytest tests/torture -n auto --dist loadgroup -rA
+
+## The tests of rsgt with the lowest versions that pyproject.toml admits.
+lowest:
+	$(PYTHON) -m venv $(VENV)-lowest
+	$(VENV)-lowest/bin/python -m pip install -q --disable-pip-version-check uv
+	$(VENV)-lowest/bin/uv pip install -q --python $(VENV)-lowest/bin/python --resolution lowest-direct \
+		--group test -e '.[synth,distributed,compare,xarray]'
+	OMP_NUM_THREADS=1 $(VENV)-lowest/bin/python -m pytest tests/rsgt -n auto --dist loadgroup
+
+## The tests of rsgt with the newest versions, on another Python: make newest PYTHON=python3.13.
+newest:
+	$(PYTHON) -m venv $(VENV)-newest
+	$(VENV)-newest/bin/python -m pip install -q --disable-pip-version-check 'pip>=25.1'
+	$(VENV)-newest/bin/python -m pip install -q --group test -e '.[synth,distributed,compare,xarray]'
+	OMP_NUM_THREADS=1 $(VENV)-newest/bin/python -m pytest tests/rsgt -n auto --dist loadgroup \
+		-W default::DeprecationWarning
+
+## Which lines the tests run.
+coverage: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadgroup --cov=rsgt --cov=rsn --cov-report=term-missing:skip-covered
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -45,4 +65,4 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-columns=median,iqr,rounds -s
 
 clean:
-	rm -rf $(VENV) $(DEMO)
+	rm -rf $(VENV) $(VENV)-lowest $(VENV)-newest $(DEMO)

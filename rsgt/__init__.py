@@ -14,41 +14,50 @@ if TYPE_CHECKING:
     from rsgt.inputs import InputError
     from rsgt.page.pictures import show
     from rsgt.page.report import report
-    from rsgt.quality.comparison import compare
-    from rsgt.quality.statistics import statistics
-    from rsgt.quality.verification import verify
+    from rsgt.quality.comparison import Comparison, compare
+    from rsgt.quality.statistics import Statistics, statistics
+    from rsgt.quality.verification import Verification, verify
     from rsgt.regions.algorithm import RegionSupport, region_support
     from rsgt.sources import open_source
     from rsgt.sources.source import Source
     from rsgt.sources.synthetic import write_rooms
     from rsgt.store.frame import Frame
     from rsgt.store.predictions import open_prediction, write_prediction
-    from rsgt.store.reader import Store
+    from rsgt.store.reader import DamageError, Store
     from rsgt.store.reader import open_store as open
 
 __all__ = [
-    "Frame", "InputError", "Parameters", "RegionSupport", "Source", "Store", "build", "compare", "open",
-    "open_prediction", "open_source", "plan", "region_support", "report", "show", "statistics", "verify",
-    "write_prediction", "write_rooms",
+    "Comparison", "DamageError", "Frame", "InputError", "Parameters", "RegionSupport", "Source", "Statistics",
+    "Store", "Verification", "build", "compare", "open", "open_prediction", "open_source", "plan",
+    "region_support", "report", "show", "statistics", "verify", "write_prediction", "write_rooms",
 ]  # fmt: skip
 
 _HOMES = {
-    "rsgt.builder": ("Parameters", "build", "plan"),
-    "rsgt.inputs": ("InputError",),
-    "rsgt.page.pictures": ("show",),
-    "rsgt.page.report": ("report",),
-    "rsgt.quality.comparison": ("compare",),
-    "rsgt.quality.statistics": ("statistics",),
-    "rsgt.quality.verification": ("verify",),
-    "rsgt.regions.algorithm": ("RegionSupport", "region_support"),
-    "rsgt.sources": ("open_source",),
-    "rsgt.sources.source": ("Source",),
-    "rsgt.sources.synthetic": ("write_rooms",),
-    "rsgt.store.predictions": ("open_prediction", "write_prediction"),
-    "rsgt.store.frame": ("Frame",),
-    "rsgt.store.reader": ("Store", "open"),
+    "Comparison": "rsgt.quality.comparison",
+    "DamageError": "rsgt.store.reader",
+    "Frame": "rsgt.store.frame",
+    "InputError": "rsgt.inputs",
+    "Parameters": "rsgt.builder",
+    "RegionSupport": "rsgt.regions.algorithm",
+    "Source": "rsgt.sources.source",
+    "Statistics": "rsgt.quality.statistics",
+    "Store": "rsgt.store.reader",
+    "Verification": "rsgt.quality.verification",
+    "build": "rsgt.builder",
+    "compare": "rsgt.quality.comparison",
+    "open": "rsgt.store.reader",
+    "open_prediction": "rsgt.store.predictions",
+    "open_source": "rsgt.sources",
+    "plan": "rsgt.builder",
+    "region_support": "rsgt.regions.algorithm",
+    "report": "rsgt.page.report",
+    "show": "rsgt.page.pictures",
+    "statistics": "rsgt.quality.statistics",
+    "verify": "rsgt.quality.verification",
+    "write_prediction": "rsgt.store.predictions",
+    "write_rooms": "rsgt.sources.synthetic",
 }
-_NAMES_THERE = {"open": "open_store"}
+"""Public name to the module that defines it."""
 
 try:
     __version__ = version("region-support")
@@ -57,13 +66,11 @@ except PackageNotFoundError:  # run from a tree that is not installed
 
 
 def __getattr__(name: str) -> Any:
-    for home, names in _HOMES.items():
-        if name in names:
-            found = getattr(import_module(home), _NAMES_THERE.get(name, name))
-            globals()[name] = found
-            return found
+    if name in _HOMES:
+        # The one name that is another at home, where it would hide Python's own.
+        return getattr(import_module(_HOMES[name]), "open_store" if name == "open" else name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted({*globals(), *__all__})

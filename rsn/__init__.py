@@ -6,6 +6,8 @@ The public API, which the commands of ``rsn`` call too; PyTorch is imported when
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from rsgt import __version__ as __version__
+
 if TYPE_CHECKING:
     from rsgt.inputs import InputError
     from rsn.data.dataset import Frames

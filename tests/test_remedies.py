@@ -1,6 +1,7 @@
 """What a message, a docstring or a document tells its reader to use is there."""
 
 import ast
+import importlib.util
 import re
 import tomllib
 from pathlib import Path
@@ -98,3 +99,35 @@ def test_every_command_that_is_named_exists(path):
             command = PROGRAMS[program].commands[name]
             flags = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*[a-z](?![\w-])", rest))
             assert flags - OF_OTHERS <= flags_of(command), f"{program} {name}"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_path_and_module_that_a_document_names_exists(path):
+    if path.name == "log.md":  # what was tried, by the names of its day
+        return
+    text = path.read_text(encoding="utf-8")
+    for name in re.findall(r"`((?:rsgt|rsn|tests|docs|pipelines|benchmarks)/[\w./-]+)`", text):
+        assert (ROOT / name).exists(), name
+    for name in re.findall(r"`((?:rsgt|rsn)(?:\.[A-Za-z_]\w*)+)`", text):
+        assert resolved(name), name
+
+
+def resolved(name):
+    """Whether a dotted name is a module, or something in one."""
+    parts = name.split(".")
+    for k in range(len(parts), 0, -1):
+        if find_module(".".join(parts[:k])):
+            found = importlib.import_module(".".join(parts[:k]))
+            for part in parts[k:]:
+                if not hasattr(found, part):
+                    return False
+                found = getattr(found, part)
+            return True
+    return False
+
+
+def find_module(name):
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False

@@ -210,7 +210,19 @@ def stats(
     path: Path, split: str | None, by: str | None, prediction: Path | None, csv_path: Path | None,
     plot_path: Path | None, workers: int | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Measure how well the regions, or predicted maps, stand for the depth."""
+    r"""Measure how well the regions, or predicted maps, stand for the depth.
+
+    \b
+    rmse             root mean square error of a frame's pixels, m
+    abs_rel, sq_rel  mean of |error| / depth, and of error² / depth (m)
+    delta1, 2, 3     share of pixels within a factor of 1.25, 1.25², 1.25³
+    region_rmse      mean over a frame's regions of the error's root mean square, m
+    region_variance  mean over a frame's regions of the error's variance, m²
+    instability      region_variance / region_rmse
+    coverage         share of the pixels with depth that have a region
+
+    All but coverage are means over frames.
+    """
     found = rsgt.statistics(path, split, workers, prediction)
     rows = found.categories() if by == "category" else found.frames()
     if csv_path:

@@ -12,7 +12,7 @@ from tests.conftest import smooth_frames, write_nyu
 
 
 def test_every_name_is_there_and_documented():
-    assert sorted(rsgt.__all__) == sorted({name for names in rsgt._HOMES.values() for name in names})
+    assert sorted(rsgt.__all__) == sorted(rsgt._HOMES)
     for name in rsgt.__all__:
         assert getattr(rsgt, name).__doc__, name
     assert set(rsgt.__all__) <= set(dir(rsgt))
