@@ -13,8 +13,8 @@ from pathlib import Path
 import h5py
 import pytest
 
+import rsgt
 from rsgt import builder
-from rsgt.sources import open_source
 
 
 def read_plainly(path, names=("images", "depths", "labels", "instances")):
@@ -26,9 +26,7 @@ def read_plainly(path, names=("images", "depths", "labels", "instances")):
 
 
 def build(path, out, workers=None):
-    source = open_source(path)
-    plan = builder.plan_build(source, builder.Parameters())
-    builder.build_plan(source, out, plan, overwrite=True, workers=workers)
+    rsgt.build(path, out, overwrite=True, workers=workers)
 
 
 @pytest.mark.benchmark(group="all frames of a .mat")

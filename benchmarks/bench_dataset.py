@@ -8,21 +8,17 @@ from functools import cache
 import pytest
 import torch
 
-from rsgt import builder
-from rsgt.sources import open_source
-from rsgt.store.reader import open_store
+import rsgt
 from rsn.data.dataset import Frames, loader
 
 ARRAYS = ("depth", "region", "support")
 SIZES = pytest.mark.parametrize("share", [1, 2], ids=["whole", "half"])
-opened = cache(open_store)
+opened = cache(rsgt.open)
 
 
 @pytest.fixture(scope="module")
 def path(mat, tmp_path_factory):
-    source, path = open_source(mat), tmp_path_factory.mktemp("store") / "store.zarr"
-    builder.build_plan(source, path, builder.plan_build(source, builder.Parameters(), shard_frames=16))
-    return path
+    return rsgt.build(mat, tmp_path_factory.mktemp("store") / "store.zarr", shard_frames=16).path
 
 
 @pytest.fixture
@@ -70,7 +66,7 @@ def test_one_process_decodes(benchmark, path, batches):
 @pytest.mark.benchmark(group="all frames, one process")
 @SIZES
 def test_one_process_loads(benchmark, path, batches, share):
-    feed = loader(Frames(open_store(path), ARRAYS, size_of(path, share)), batches, workers=0)
+    feed = loader(Frames(rsgt.open(path), ARRAYS, size_of(path, share)), batches, workers=0)
     assert benchmark.pedantic(load, (feed,), rounds=5, warmup_rounds=1) == len(opened(path))
 
 
@@ -78,7 +74,7 @@ def test_one_process_loads(benchmark, path, batches, share):
 @SIZES
 def test_share_of_the_bare_decode_rate(benchmark, path, batches, share):
     """Decode and load each batch one right after the other: both see the same load of the machine."""
-    frames = Frames(open_store(path), ARRAYS, size_of(path, share))
+    frames = Frames(rsgt.open(path), ARRAYS, size_of(path, share))
     feed = iter(loader(frames, batches * 5, workers=0))
     bare, loaded = [], []
 
@@ -109,11 +105,11 @@ def test_two_processes_decode(benchmark, path, batches):
 @pytest.mark.benchmark(group="all frames, two processes")
 @SIZES
 def test_two_processes_load(benchmark, path, batches, share):
-    feed = loader(Frames(open_store(path), ARRAYS, size_of(path, share)), batches, workers=2)
+    feed = loader(Frames(rsgt.open(path), ARRAYS, size_of(path, share)), batches, workers=2)
     assert benchmark.pedantic(load, (feed,), rounds=5, warmup_rounds=1) == len(opened(path))
 
 
 @pytest.mark.benchmark(group="all frames, one process")
 def test_the_cache_loads(benchmark, path, batches):
-    feed = loader(Frames(open_store(path), ARRAYS, size_of(path, 2), cache=True), batches, workers=0)
+    feed = loader(Frames(rsgt.open(path), ARRAYS, size_of(path, 2), cache=True), batches, workers=0)
     assert benchmark.pedantic(load, (feed,), rounds=5, warmup_rounds=1) == len(opened(path))

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from sklearn.cluster import KMeans
 
+import rsgt
 from benchmarks.conftest import over
+from rsgt import region_support
 from rsgt.regions import grouping, kernels
-from rsgt.regions.algorithm import DEFAULT_BINS, region_support
-from rsgt.store.reader import open_store
+from rsgt.regions.algorithm import DEFAULT_BINS
 
 GROUPINGS = ("equal", "log", "natural")
 ERRORS = ("count", "rmse", "rmse_log", "abs_rel")
@@ -101,7 +102,7 @@ def errors(label, depth):
 
 
 def main(path):
-    store = open_store(path)
+    store = rsgt.open(path)
     rows = {}
     for first in range(0, len(store), store.shard_frames):
         last = min(first + store.shard_frames, len(store))

@@ -6,8 +6,8 @@ import pytest
 from skimage.segmentation import felzenszwalb, slic
 
 from benchmarks.conftest import over
+from rsgt import region_support
 from rsgt.regions import kernels
-from rsgt.regions.algorithm import region_support
 
 METHODS = {
     "cc3d.connected_components": lambda depth, semantic, rgb: cc3d.connected_components(

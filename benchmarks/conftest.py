@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rsgt.sources import open_source
-from rsgt.sources.synthetic import write_rooms
+import rsgt
 
 REAL = Path(__file__).parents[2] / "shared" / "nyu"
 FRAMES = 24
@@ -23,14 +22,16 @@ def mat(tmp_path_factory, request):
         command = [sys.executable, REAL / "make_mat.py", path, "--frames", f"1-{FRAMES}"]
         subprocess.run(command, check=True, capture_output=True)
     else:
-        write_rooms(path, frames=FRAMES if timing else 2, seed=0, shape=(480, 640) if timing else (96, 128))
+        rsgt.write_rooms(
+            path, frames=FRAMES if timing else 2, seed=0, shape=(480, 640) if timing else (96, 128)
+        )
     return path
 
 
 @pytest.fixture(scope="session")
 def frames(mat):
     """(depth_m, semantic, rgb) of every frame."""
-    source = open_source(mat)
+    source = rsgt.open_source(mat)
     everything = range(len(source.frame_ids))
     return [*zip(source.depth(everything), source.semantic(everything), source.rgb(everything), strict=True)]
 

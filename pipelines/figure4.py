@@ -10,12 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from rows import HERE, Place, trained
 
+import rsgt
 import rsn
 from rsgt.cli.terminal import INPUT, Script
 from rsgt.inputs import parse_frames
 from rsgt.page.colours import NEUTRAL
 from rsgt.page.pictures import DEPTH_MAP, save
-from rsgt.store.reader import open_store
 from rsgt.store.schema import SPLITS
 
 COLUMNS = {
@@ -30,7 +30,7 @@ FRAMES = "86,131,411,1179"
 
 def draw(place: Place, frame_ids: Sequence[int], seed: int, path: Path) -> None:
     """Draw a row a frame; depths of one row share one scale, in metres."""
-    store = open_store(place.store)
+    store = rsgt.open(place.store)
     rows = store.positions(frame_ids)
     shown = {}
     for name in COLUMNS:

@@ -12,8 +12,8 @@ import table2
 from regions import PEERS, ROWS
 from rows import HERE, PUBLISHED, Row, frame_errors
 
+from rsgt import InputError
 from rsgt.cli.terminal import INPUT, Script
-from rsgt.inputs import InputError
 from rsgt.quality.metrics import bootstrap_interval
 
 ENCODERS = {

@@ -17,11 +17,11 @@ from typing import Any
 
 import click
 
+import rsgt
 import rsn
+from rsgt import InputError
 from rsgt.cli.terminal import INPUT, Script
 from rsgt.files import write_csv
-from rsgt.inputs import InputError
-from rsgt.store.reader import open_store
 from rsn.judging.protocol import Protocol, protocol_named
 
 HERE = Path(__file__).parent
@@ -177,7 +177,7 @@ def _store(place: Place, row: Row) -> Path:
             f"{row.name}: needs a store of the published variant; build it with `rsgt build --variant "
             "published` and give --published-store"
         )
-    if open_store(place.published_store).attributes["parameters"]["variant"] != "published":
+    if rsgt.open(place.published_store).attributes["parameters"]["variant"] != "published":
         raise InputError(f"{place.published_store}: got the default variant, expected the published one")
     return place.published_store
 

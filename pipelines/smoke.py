@@ -11,24 +11,14 @@ import table1
 import table2
 from rows import Place, make
 
-from rsgt import builder
+import rsgt
 from rsgt.cli.terminal import INPUT, Script
-from rsgt.regions.algorithm import Variant
-from rsgt.sources import open_source
-from rsgt.sources.synthetic import write_rooms
 
 FRAMES = 12
 TINY = {
     "size": [48, 64], "epochs": 1, "batch_size": 2, "workers": 0, "validation": 0.2,
     "linear_epochs": 0, "superpixels": 20, "zoom": 1.0,
 }  # fmt: skip
-
-
-def build(source: Path, out: Path, variant: Variant) -> Path:
-    """Build a store, or finish one, and return its path."""
-    frames = open_source(source)
-    builder.build_plan(frames, out, builder.plan_build(frames, builder.Parameters(variant=variant)))
-    return out
 
 
 @click.command(cls=Script)
@@ -38,10 +28,10 @@ def run(out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     rooms = out / "rooms.mat"
     if not rooms.exists():
-        write_rooms(rooms, frames=FRAMES, seed=0)
+        rsgt.write_rooms(rooms, frames=FRAMES, seed=0)
     place = Place(
-        store=build(rooms, out / "default.zarr", "default"),
-        published_store=build(rooms, out / "published.zarr", "published"),
+        store=rsgt.build(rooms, out / "default.zarr").path,
+        published_store=rsgt.build(rooms, out / "published.zarr", variant="published").path,
         recipe_set="cpu",
         out=out,
         overrides=TINY,
