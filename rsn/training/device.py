@@ -1,6 +1,8 @@
 """Where a network runs: the device, the number of processes, the arithmetic."""
 
+import ctypes
 import os
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -41,6 +43,26 @@ def make_fabric(device: str = "auto", devices: int = 1, precision: str = "32") -
             f"devices: got {devices}, which does not fit the job that SLURM started ({error}); give srun as "
             "many tasks, with --ntasks-per-node"
         ) from error
+
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+"""Parameters of glibc's ``mallopt``."""
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep what a step of training frees, for the next step needs as much again.
+
+    glibc decides by what was freed before: a training whose checkpoint was saved once more at its start gave
+    its memory back and asked for it again in each step, 1.6 million page faults an epoch instead of 0.1, for
+    7 % of its time. The peak is the same. Where the user has settings of malloc, or it is another library's,
+    nothing is done.
+    """
+    if any(name.startswith("MALLOC_") for name in os.environ):
+        return
+    with suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+        mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+        mallopt(_MMAP_THRESHOLD, 2**25)
 
 
 def _launched(devices: int) -> bool:

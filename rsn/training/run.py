@@ -22,6 +22,7 @@ from rsn.judging.protocol import PAPER, score
 from rsn.models.contract import Model
 from rsn.models.weight_files import REMEDY
 from rsn.training import checkpoint, progress
+from rsn.training.device import keep_freed_memory
 from rsn.training.interrupt import explain_shortages, stop_signals
 from rsn.training.loop import Batch, Progress, Row, train
 from rsn.training.optimizer import lr_factor, reset_optimizer_state, update_ema
@@ -118,6 +119,8 @@ class Run:
         self.ticker = progress.Ticker(steps * self.epochs, done, stream=self.stream if zero else None)
         if zero:
             self._reconcile()
+        if self.fabric.device.type == "cpu":
+            keep_freed_memory()
         with stop_signals() as self.stop_asked, explain_shortages(LESS_MEMORY):
             return train(
                 self.fabric,
