@@ -42,8 +42,7 @@ lowest:
 	$(VENV)-lowest/bin/uv pip install -q --python $(VENV)-lowest/bin/python --resolution lowest-direct \
 		--group test -e '.[synth,distributed,compare,xarray]'
 	OMP_NUM_THREADS=1 $(VENV)-lowest/bin/python -m pytest tests/rsgt --ignore tests/rsgt/test_metrics.py -n auto \
-		--dist loadgroup \
-		-W default::DeprecationWarning
+		--dist loadgroup -W default::DeprecationWarning
 
 ## The tests of rsgt with the newest versions, on another Python: make newest PYTHON=python3.13.
 newest:
@@ -51,8 +50,7 @@ newest:
 	$(VENV)-newest/bin/python -m pip install -q --disable-pip-version-check 'pip>=25.1'
 	$(VENV)-newest/bin/python -m pip install -q --group test -e '.[synth,distributed,compare,xarray]'
 	OMP_NUM_THREADS=1 $(VENV)-newest/bin/python -m pytest tests/rsgt --ignore tests/rsgt/test_metrics.py -n auto \
-		--dist loadgroup \
-		-W default::DeprecationWarning
+		--dist loadgroup -W default::DeprecationWarning
 
 ## Which lines the tests run.
 coverage: $(VENV)/.dev

@@ -1,7 +1,5 @@
 """How the arrays of a store are encoded: chunks, shards, codecs and what they say of themselves."""
 
-from __future__ import annotations  # the lowest zarr-python that will do has no Array[...]
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Predicted maps: how they are kept on disk, and how they are matched with the frames of a store."""
 
-from __future__ import annotations  # the lowest zarr-python that will do has no Array[...]
-
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice

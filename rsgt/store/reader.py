@@ -3,8 +3,6 @@
 Only this module, ``encoding``, ``writer``, which fills a store, and ``prediction`` know Zarr.
 """
 
-from __future__ import annotations  # the lowest zarr-python that will do has no Array[...]
-
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -85,7 +83,7 @@ class Store:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
 
-    def __reduce__(self) -> tuple[type[Store], tuple[Path]]:
+    def __reduce__(self) -> tuple[type["Store"], tuple[Path]]:
         return (type(self), (self.path,))
 
     @cached_property
