@@ -298,13 +298,22 @@ def _refuse_other(path: Path, found: dict[str, Any], plan: staging.Plan) -> None
 
 @dataclass(frozen=True, kw_only=True)
 class BuildResult:
-    """What ``build_plan`` did: shards in all, shards it had to build, frames, and the store's identity."""
+    """What ``build_plan`` did: the store, its frames and shards, and how many shards it had to build."""
 
-    path: Path
+    store: reader.Store
     frames: int
     shards: int
     built: int
-    identity: str
+
+    @property
+    def path(self) -> Path:
+        """The store's folder."""
+        return self.store.path
+
+    @property
+    def identity(self) -> str:
+        """Hash of the store's content."""
+        return self.store.identity
 
 
 def plan(
@@ -333,12 +342,9 @@ def _plan(
     parameters: Mapping[str, Any],
 ) -> staging.Plan:
     return plan_build(
-        source,
-        Parameters.of(parameters),
-        frame_ids=frames,
-        shard_frames=shard_frames,
+        source, Parameters.of(parameters), frame_ids=frames, shard_frames=shard_frames,
         split_file=None if split_file is None else local_path(split_file),
-    )
+    )  # fmt: skip
 
 
 def build(
@@ -385,11 +391,10 @@ def build(
     """
     opened = as_source(source)
     planned = _plan(opened, frames, shard_frames, split_file, parameters)
-    made = build_plan(
+    return build_plan(
         opened, local_path(out), planned, workers=workers, scheduler=scheduler, overwrite=overwrite,
         progress=progress,
-    )  # fmt: skip
-    return reader.open_store(made.path)
+    ).store  # fmt: skip
 
 
 def as_source(source: str | PathLike[str] | Source) -> Source:
@@ -439,10 +444,8 @@ def build_plan(
                 _begin(path, plan, overwrite)
                 built = _build_rest(source, path, plan, workers, scheduler, progress)
                 writer.switch(path, plan)
-    identity = reader.open_store(path).identity
-    return BuildResult(
-        path=path, frames=len(plan.frames), shards=plan.n_shards, built=built, identity=identity
-    )
+    store = reader.open_store(path)
+    return BuildResult(store=store, frames=len(plan.frames), shards=plan.n_shards, built=built)
 
 
 def _build_rest(

@@ -14,7 +14,7 @@ from matplotlib import colormaps
 from PIL import Image
 
 from rsgt.page import colours
-from rsgt.page.pictures import DEPTH_MAP, ERROR_MAP, class_name, read_frame, support_rmse
+from rsgt.page.pictures import DEPTH_MAP, ERROR_MAP, class_name, support_rmse
 from rsgt.store.reader import Store
 
 Array = npt.NDArray[Any]
@@ -49,7 +49,7 @@ def pack(store: Store, positions: Sequence[int], about: Sequence[str], room: int
     room
         Bytes that the text may take. Frames are shown at a half, a third, … of their size to keep to it.
     """
-    frames = [read_frame(store, position) for position in positions]
+    frames = [store.maps(position) for position in positions]
     categories = colours.category_colours(frame["semantic"] for frame in frames)
     document: dict[str, Any] = {
         "palette": [_hex(c) for c in colours.PALETTE],

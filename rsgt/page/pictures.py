@@ -44,11 +44,6 @@ def class_name(names: Sequence[str], category: int) -> str:
     )
 
 
-def read_frame(store: Store, position: int) -> dict[str, Array]:
-    """Read the maps of one frame by their names, without its axis ``frame``."""
-    return {spec.name: store.read(spec.name, position, position + 1)[0] for spec in schema.FRAME_ARRAYS}
-
-
 def support_rmse(frame: Mapping[str, Array]) -> float:
     """RMSE of the support in metres over the pixels with depth, as ``rsgt.quality.statistics`` has it."""
     count, squares = kernels.map_errors(frame["support"], frame["depth"])[:2]
@@ -81,7 +76,7 @@ def panel(store: Store, frame_ids: Sequence[int]) -> Figure:
     if not 0 < len(frame_ids) <= MAX_FRAMES:
         raise InputError(f"frames: got {len(frame_ids)}, expected 1 to {MAX_FRAMES} in a picture; name fewer")
     rows = store.positions(frame_ids)
-    frames = [read_frame(store, row) for row in rows]
+    frames = [store.maps(row) for row in rows]
     colours = category_colours(frame["semantic"] for frame in frames)
     height, width = store.shape
     panel_in = (WIDTH_IN - 2 * _MARGIN - _GAP - _BAR - _SIDE) / 3

@@ -20,7 +20,6 @@ from rsgt.page import browser, charts
 from rsgt.page.charts import number
 from rsgt.page.colours import paint_regions
 from rsgt.page.comparison_file import COMPARED, checked, read_comparison
-from rsgt.page.pictures import read_frame
 from rsgt.quality.statistics import statistics
 from rsgt.store import schema
 from rsgt.store.reader import Store, as_store
@@ -231,7 +230,7 @@ def _extremes(store: Store, figures: _Figures) -> str:
 
 
 def _card(store: Store, figures: _Figures, position: int) -> str:
-    frame = read_frame(store, position)
+    frame = store.maps(position)
     pair = Image.fromarray(np.hstack([frame["rgb"], paint_regions(frame["region"])]))
     pair.thumbnail((480, 480), Image.Resampling.BOX)
     name = f"Frame {store.frame_id[position]}"

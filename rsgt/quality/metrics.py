@@ -271,8 +271,8 @@ def region_quality(predicted: Partition, truth: Partition) -> dict[str, float]:
 
 
 def _covering(truth: Partition, predicted: Partition) -> float:
-    _, truth, truth_pixels = np.unique(truth, return_inverse=True, return_counts=True)
-    _, predicted, predicted_pixels = np.unique(predicted, return_inverse=True, return_counts=True)
+    """Covering of two labellings (pixel,) that are dense from 0."""
+    truth_pixels, predicted_pixels = np.bincount(truth), np.bincount(predicted)
     pairs, common = np.unique(truth * predicted_pixels.size + predicted, return_counts=True)
     row, column = np.divmod(pairs, predicted_pixels.size)
     union = truth_pixels[row] + predicted_pixels[column] - common

@@ -129,8 +129,12 @@ class Store:
             split=next(name for name, value in schema.SPLITS.items() if value == self.split[k]),
             scene=self.scene_names[self.scene[k]],
             regions=self.region_table(k),
-            **{name: self.read(name, k, k + 1)[0] for name in schema.FRAME_SPECS},
+            **self.maps(k),
         )
+
+    def maps(self, position: int) -> dict[str, Array]:
+        """Read the maps of one frame, by its position, under the names of ``schema.FRAME_ARRAYS``; (y, x)."""
+        return {name: self.read(name, position, position + 1)[0] for name in schema.FRAME_SPECS}
 
     def to_xarray(self) -> Any:
         """Return the maps as an ``xarray.Dataset`` that reads on demand; ``frame`` are the frames' numbers.

@@ -57,7 +57,7 @@ def test_panel_is_written_and_titled(opened, tmp_path):
     drawn = pictures.panel(opened, [9, 2])
     texts = [t.get_text() for t in drawn.texts]
     assert texts.index("Frame 9") < texts.index("Frame 2")
-    frame = pictures.read_frame(opened, 8)
+    frame = opened.maps(8)
     valid = frame["depth"] > 0
     rmse = np.sqrt(np.mean((frame["support"] - frame["depth"])[valid].astype(float) ** 2))
     assert pictures.support_rmse(frame) == pytest.approx(rmse, rel=1e-6)
