@@ -291,3 +291,28 @@ def _decode(codes: Array) -> str:
     """Text of code units of 1, 2 or 4 bytes."""
     encoding = {1: "latin-1", 2: "utf-16-le", 4: "utf-32-le"}[codes.dtype.itemsize]
     return codes.astype(codes.dtype.newbyteorder("<")).tobytes().decode(encoding)
+
+
+def read_dataset(path: Path, name: str | None = None) -> Array:
+    """Read one array of numbers of an HDF5 file whole: ``name``, or the only one, or that called ``dataset``.
+
+    Raises
+    ------
+    InputError
+        Where the file is missing, no HDF5 or damaged, or has no such array.
+    """
+    file = MatFile(path, "expected an HDF5 file with one image")
+    try:
+        names = file.names()
+        if name is None:
+            name = "dataset" if "dataset" in names else names[0] if len(names) == 1 else None
+        if name is None or name not in file:
+            raise InputError(
+                f"{path}: has {', '.join(names) or 'nothing'}, expected one array, or `{name or 'dataset'}`"
+            )
+        with reading(path, name):
+            data = file[name]
+            file._check_size(name, data.size // 64)
+            return np.asarray(data[()])
+    finally:
+        file.close()

@@ -4,12 +4,11 @@ MATLAB writes HDF5 with its axes reversed, so that h5py sees (frame, x, y); here
 """
 
 import hashlib
-import math
 import socket
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +20,14 @@ from rsgt.sources import facts
 from rsgt.sources.chunks import ChunkError, Place, first_frame, stream
 from rsgt.sources.facts import LabelSet
 from rsgt.sources.layout import STACKS, check_layout
-from rsgt.sources.matlab import MatFile, damaged, reading
-from rsgt.sources.source import DepthKind
+from rsgt.sources.matlab import MatFile, damaged, is_matlab73, reading
+from rsgt.sources.options import SourceOptions
+from rsgt.sources.source import TEST, TRAIN, Camera, Source
 
 Array = npt.NDArray[Any]
 _FACTS = "the official file is nyu_depth_v2_labeled.mat, 2.8 GB, from the data set's page"
+
+STACK_OF_KIND = {"filled": "depths", "raw": "rawDepths"}
 
 FURTHEST_MEDIAN_M = 100.0
 """No labelled frame's median depth is above; a room's in millimetres is, from 0.1 m on."""
@@ -34,8 +36,22 @@ FURTHEST_LEAST_M = 0.1
 """No labelled frame lies nearer as a whole; a room's in kilometres does."""
 
 
-class NyuFile:
-    """A labelled NYU Depth file as a source of frames (see ``rsgt.sources.source.Source``).
+OPTIONS: frozenset[str] = frozenset()
+"""A labelled file says all that there is to know."""
+
+
+def recognises(path: Path) -> bool:
+    """Whether a file is HDF5, as MATLAB 7.3's are."""
+    return path.is_file() and is_matlab73(path)
+
+
+def open_frames(path: Path, options: SourceOptions) -> "NyuFile":
+    """Open a labelled NYU file (v2 or v1, real or synthetic)."""
+    return NyuFile(path)
+
+
+class NyuFile(Source):
+    """A labelled NYU Depth file as a source of frames.
 
     Parameters
     ----------
@@ -105,6 +121,29 @@ class NyuFile:
         return same and not self.is_synthetic and facts.label_set(self._names) == "894"
 
     @property
+    def split(self) -> list[str] | None:
+        """The official parts of NYU Depth v2's frames."""
+        if not self.is_official:
+            return None
+        train = facts.official_train_frames()
+        return [TRAIN if number in train else TEST for number in self.frame_ids]
+
+    @property
+    def label_sets(self) -> tuple[str, ...]:
+        """The raw names, and where they are NYU Depth v2's, the 40 and 13 classes that they map to."""
+        return get_args(LabelSet)
+
+    @property
+    def depth_kinds(self) -> tuple[str, ...]:
+        """In-painted depth without holes, or the sensor's own with 0 where it saw nothing."""
+        return tuple(STACK_OF_KIND)
+
+    @property
+    def cameras(self) -> list[Camera]:
+        """The colour camera, of every frame."""
+        return [self.intrinsics] * len(self.frame_ids)
+
+    @property
     def intrinsics(self) -> dict[str, float]:
         """The colour camera, scaled to the frame's size; the labelled depth lies on its plane.
 
@@ -133,7 +172,7 @@ class NyuFile:
             return [f"frame {i}" for i in self.frame_ids]
         return self._file.strings("scenes", len(self.frame_ids))
 
-    def class_names(self, labels: LabelSet) -> list[str]:
+    def class_names(self, labels: str | None = None) -> list[str]:
         """Names of the classes 1, 2, … of a label set.
 
         Raises
@@ -141,14 +180,14 @@ class NyuFile:
         InputError
             For 40 or 13 classes where the file's raw names are not NYU Depth v2's, whose map it is.
         """
-        if labels == "894":
+        if labels in (None, "894"):
             return self._names
         if facts.label_set(self._names) != "894":
             raise InputError(
                 f"{self.path}: has its own {len(self._names)} class names, which no map to {labels} classes "
                 "is known for; use --labels 894"
             )
-        return facts.class_names(labels)
+        return facts.class_names(_known(labels))
 
     def identity(self) -> dict[str, Any]:
         """Name, size and fingerprint: SHA-256 over 64 evenly spaced blocks of 64 KiB and the size.
@@ -170,8 +209,8 @@ class NyuFile:
             "frames": len(self.frame_ids),
         }
 
-    def describe(self) -> dict[str, Any]:
-        """Identity, scenes, labels and every stack's shape, dtype, chunk grid, filter and stored size."""
+    def details(self) -> dict[str, Any]:
+        """Whether the split is official, and each stack's shape, dtype, chunk grid, filter and stored size."""
         arrays = {}
         for name in (name for name in STACKS if name in self._file):
             data = self._file[name]
@@ -183,18 +222,11 @@ class NyuFile:
                     "compression": data.compression,
                     "bytes": data.id.get_storage_size(),
                 }
-        return {
-            **self.identity(),
-            "official_split": self.is_official,
-            "scenes": len(set(self.scenes)),
-            "classes": len(self._names),
-            "intrinsics": self.intrinsics,
-            "arrays": arrays,
-        }
+        return {"official_split": self.is_official, "intrinsics": self.intrinsics, "arrays": arrays}
 
     def rgb(self, frames: Sequence[int], out: Array | None = None) -> npt.NDArray[np.uint8]:
         """Colour, (frame, y, x, channel) uint8."""
-        out = self._room(out, frames, np.uint8, 3)
+        out = self.room(out, frames, np.uint8, 3)
 
         def place(block: Array, rows: slice, window: tuple[slice, ...]) -> None:
             channel, x, y = window
@@ -204,7 +236,7 @@ class NyuFile:
         return out
 
     def depth(
-        self, frames: Sequence[int], kind: DepthKind = "filled", out: Array | None = None
+        self, frames: Sequence[int], kind: str | None = None, out: Array | None = None
     ) -> npt.NDArray[np.float32]:
         """Depth in metres, (frame, y, x) float32; 0 = none.
 
@@ -217,10 +249,13 @@ class NyuFile:
             Where a value is infinite, negative or beyond float32 (or NaN in in-painted depth), a frame's
             median says that the unit is not the metre, or raw depth is asked of a file without it.
         """
-        name = {"filled": "depths", "raw": "rawDepths"}[kind]
+        kind = kind or "filled"
+        if kind not in STACK_OF_KIND:
+            raise InputError(f"depth: got {kind!r}, expected one of {', '.join(STACK_OF_KIND)}")
+        name = STACK_OF_KIND[kind]
         if name not in self._file:
             raise InputError(f"{self.path}: has no {name}; use --depth filled")
-        out = self._room(out, frames, np.float32)
+        out = self.room(out, frames, np.float32)
         largest, furthest = float(np.finfo(np.float32).max), 0.0
 
         def place(block: Array, rows: slice, window: tuple[slice, ...]) -> None:
@@ -247,7 +282,7 @@ class NyuFile:
         return out
 
     def semantic(
-        self, frames: Sequence[int], labels: LabelSet = "894", out: Array | None = None
+        self, frames: Sequence[int], labels: str | None = None, out: Array | None = None
     ) -> npt.NDArray[np.uint16]:
         """Category, (frame, y, x) uint16, 0 = unlabelled.
 
@@ -258,37 +293,22 @@ class NyuFile:
         """
         known = self.class_names("894")
         table = np.arange(len(known) + 1, dtype=np.uint16)
-        if labels != "894" and self.class_names(labels):
-            table = facts.class_map(labels)
+        if labels not in (None, "894") and self.class_names(labels):
+            table = facts.class_map(_known(labels))
         return self._labels("labels", frames, out, table, f"0..{len(known)}, as many as names")
 
     def instance(self, frames: Sequence[int], out: Array | None = None) -> npt.NDArray[np.uint16]:
         """Counter of the object within its category, (frame, y, x) uint16, 0 = none; all 0 without them."""
         if not self.has_instances:
-            out = self._room(out, frames, np.uint16)
+            out = self.room(out, frames, np.uint16)
             out[:] = 0
             return out
         return self._labels("instances", frames, out, np.arange(65536, dtype=np.uint16), "0..65535")
 
-    def _room(self, out: Array | None, frames: Sequence[int], dtype: npt.DTypeLike, *channels: int) -> Array:
-        """Take the caller's memory where it is given, else fresh memory."""
-        shape = (len(frames), *self.shape, *channels)
-        if out is None:
-            try:
-                return np.empty(shape, dtype)
-            except MemoryError as error:
-                size = math.prod(shape) * np.dtype(dtype).itemsize / 2**30
-                raise InputError(
-                    f"{self.path}: {len(frames)} frames need {size:,.1f} GiB at once; read fewer"
-                ) from error
-        if out.shape != shape or out.dtype != dtype:
-            raise ValueError(f"out: got {out.dtype} {out.shape}, expected {np.dtype(dtype)} {shape}")
-        return out
-
     def _labels(
         self, name: str, frames: Sequence[int], out: Array | None, table: Array, expected: str
     ) -> Array:
-        out = self._room(out, frames, np.uint16)
+        out = self.room(out, frames, np.uint16)
         identical = np.array_equal(table, np.arange(len(table)))
 
         def place(block: Array, rows: slice, window: tuple[slice, ...]) -> None:
@@ -311,3 +331,12 @@ class NyuFile:
             stream(self._file[name], frames, place)
         except ChunkError as error:
             raise damaged(self.path, name, error) from error
+
+
+def _known(labels: str | None) -> LabelSet:
+    """Name of a label set of NYU Depth v2."""
+    known: LabelSet
+    for known in get_args(LabelSet):
+        if labels == known:
+            return known
+    raise InputError(f"labels: got {labels!r}, expected one of {', '.join(get_args(LabelSet))}")

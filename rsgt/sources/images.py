@@ -1,0 +1,172 @@
+"""Files of one image each: colour, depth, labels, read to their end as arrays.
+
+PNG, JPEG, TIFF, PFM and what else Pillow knows, ``.npy`` and ``.npz``, HDF5, and OpenEXR with its extra.
+Decoding happens outside the interpreter's lock, so that threads read side by side.
+"""
+
+import warnings
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
+
+from rsgt.inputs import InputError
+
+Array = npt.NDArray[Any]
+
+PICTURES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".ppm", ".pgm", ".pfm", ".webp"})
+ARRAYS = frozenset({".npy", ".npz", ".exr", ".hdf5", ".h5"})
+SUFFIXES = PICTURES | ARRAYS
+"""Suffixes of the files that can be read."""
+
+HDF5 = frozenset({".hdf5", ".h5"})
+_REMEDY = "copy the file again, or leave the frame out (--frames, or --on-error skip)"
+
+
+def read_colour(path: Path) -> npt.NDArray[np.uint8]:
+    """Read colour (y, x, 3), uint8, sRGB; grey becomes three equal channels, and alpha is dropped.
+
+    Raises
+    ------
+    InputError
+        Where the file is missing, damaged, or has values of another type or number of channels.
+    """
+    if path.suffix.lower() not in ARRAYS:
+        with _reading(path), Image.open(path) as image:
+            if image.mode not in ("RGB", "RGBA", "L", "P", "CMYK", "YCbCr", "1", "LA"):
+                raise InputError(
+                    f"{path}: colour has pixels of mode {image.mode}, expected 8 bits a channel; "
+                    "is it the depth map?"
+                )
+            return np.asarray(image.convert("RGB"))
+    values = read_array(path)
+    if values.ndim == 3 and values.shape[0] in (3, 4) and values.shape[2] not in (3, 4):
+        values = np.moveaxis(values, 0, -1)
+    if values.ndim != 3 or values.shape[2] not in (3, 4) or values.dtype != np.uint8:
+        raise InputError(f"{path}: colour is {values.dtype} {values.shape}, expected uint8 (y, x, 3)")
+    return np.ascontiguousarray(values[..., :3])
+
+
+def read_map(path: Path, what: str) -> Array:
+    """Read a map (y, x) of numbers as they are stored: depth in the file's unit, or labels.
+
+    A PNG's 8 or 16 bits stay what they are, and a palette's picture is its indices.
+
+    Parameters
+    ----------
+    path
+        The file.
+    what
+        What it holds, for messages: ``depth``, ``labels``.
+
+    Raises
+    ------
+    InputError
+        Where the file is missing, damaged, or has several channels.
+    """
+    values = read_array(path)
+    values = values[..., 0] if values.ndim == 3 and values.shape[2] == 1 else values
+    values = values[0] if values.ndim == 3 and values.shape[0] == 1 else values
+    if values.ndim != 2 or values.dtype.kind not in "uifb" or not values.size:
+        hint = "; a coloured picture of it can't be read back" if values.ndim == 3 else ""
+        raise InputError(
+            f"{path}: {what} is {values.dtype} {values.shape}, expected one number a pixel (y, x){hint}"
+        )
+    return values.astype(np.uint8) if values.dtype == bool else values
+
+
+def read_array(path: Path) -> Array:
+    """Read whatever array a file holds: (y, x) or (y, x, channel), in the file's own type.
+
+    Raises
+    ------
+    InputError
+        Where the file is missing, damaged, or of a kind that is not known.
+    """
+    suffix = path.suffix.lower()
+    with _reading(path):
+        if suffix == ".npy":
+            return np.asarray(np.load(path, allow_pickle=False))
+        if suffix == ".npz":
+            return _only(path, np.load(path, allow_pickle=False))
+        if suffix in HDF5:
+            return _read_hdf5(path)
+        if suffix == ".exr":
+            return _read_exr(path)
+        with Image.open(path) as image:
+            return np.asarray(image)
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Height and width of the image in a file; of a picture, its head alone is read.
+
+    Raises
+    ------
+    InputError
+        As ``read_array``.
+    """
+    if path.suffix.lower() in ARRAYS:
+        shape = read_array(path).shape
+        shape = shape[1:] if len(shape) == 3 and shape[0] in (1, 3) else shape
+        return int(shape[0]), int(shape[1])
+    with _reading(path), Image.open(path) as image:
+        return image.height, image.width
+
+
+def _read_hdf5(path: Path) -> Array:
+    from rsgt.sources.matlab import read_dataset
+
+    return read_dataset(path)
+
+
+def _read_exr(path: Path) -> Array:
+    try:
+        import OpenEXR  # type: ignore[import-untyped, import-not-found, unused-ignore]
+    except ImportError as error:
+        raise InputError(f"{path}: OpenEXR files need OpenEXR: pip install 'region-support[exr]'") from error
+    with OpenEXR.File(str(path), separate_channels=True) as file:
+        channels = {name: np.asarray(channel.pixels) for name, channel in file.channels().items()}
+    wanted = [name for name in ("Z", "Y", "V", "R", "G", "B") if name in channels]
+    if len(channels) == 1 or (wanted and wanted[0] in "ZYV"):
+        return np.asarray(channels[wanted[0] if wanted else next(iter(channels))])
+    same = len(wanted) == 3 and all(np.array_equal(channels["R"], channels[c]) for c in "GB")
+    # Renderers write one value as three equal channels.
+    return channels["R"] if same else np.stack([channels[c] for c in wanted or sorted(channels)], axis=-1)
+
+
+def _only(path: Path, archive: Any) -> Array:
+    """The one array of an .npz, or that named depth, labels or arr_0 among several."""
+    with archive:
+        names = list(archive.files)
+        usual = [name for name in ("depth", "labels", "label", "instance", "arr_0") if name in names]
+        if len(names) != 1 and not usual:
+            raise InputError(f"{path}: holds {', '.join(names) or 'nothing'}, expected one array, or `depth`")
+        return np.asarray(archive[names[0] if len(names) == 1 else usual[0]])
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn what libraries raise over a file that is missing, damaged or something else into one message."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            yield
+    except InputError:
+        raise
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; {_REMEDY}") from error
+    except UnidentifiedImageError as error:
+        raise InputError(f"{path}: is no image, or damaged from its beginning on; {_REMEDY}") from error
+    except (
+        OSError, ValueError, SyntaxError, RuntimeError, KeyError, IndexError, TypeError, EOFError,
+        MemoryError, ArithmeticError, AttributeError, zipfile.BadZipFile,
+        Image.DecompressionBombError, Image.DecompressionBombWarning,
+    ) as error:  # fmt: skip
+        # There is no end to what image libraries raise over damaged files.
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise InputError(f"{path}: can't be read ({reason}); {_REMEDY}") from error
