@@ -276,7 +276,7 @@ def nearest(values: Array, shape: tuple[int, int]) -> Array:
         ((np.arange(new) + 0.5) * (old / new)).astype(np.intp)
         for old, new in zip(values.shape, shape, strict=True)
     )
-    return values[rows[:, None], columns]
+    return np.asarray(values[rows[:, None], columns])
 
 
 def natural(text: str) -> list[tuple[int, int | str]]:

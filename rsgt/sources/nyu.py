@@ -210,7 +210,7 @@ class NyuFile(Source):
         }
 
     def details(self) -> dict[str, Any]:
-        """Whether the split is official, and each stack's shape, dtype, chunk grid, filter and stored size."""
+        """Whether the split is official; each stack's shape, dtype, chunk grid, filter and stored size."""
         arrays = {}
         for name in (name for name in STACKS if name in self._file):
             data = self._file[name]
