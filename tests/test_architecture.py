@@ -17,6 +17,7 @@ DOORS = {
     "h5py": {"rsgt.sources.matlab", "rsgt.sources.chunks", "rsgt.sources.synthetic"},
     "deflate": {"rsgt.sources.chunks"},
     "embreex": {"rsgt.sources.rooms.tracing"},
+    "pyarrow": {"rsgt.sources.parquet.files", "rsgt.sources.exports.parquet"},
     "zarr": {"rsgt.store.encoding", "rsgt.store.reader", "rsgt.store.writer", "rsgt.store.predictions"},
     "numba": {"rsgt.regions.compilation"},
     "dask": {"rsgt.parallel"},
