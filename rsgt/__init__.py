@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rsgt.quality.verification import Verification, verify
     from rsgt.regions.algorithm import RegionSupport, region_support
     from rsgt.sources import open_source
+    from rsgt.sources.conformance import check_source
     from rsgt.sources.source import Source
     from rsgt.sources.synthetic import write_rooms
     from rsgt.store.frame import Frame
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Comparison", "DamageError", "Frame", "InputError", "Parameters", "RegionSupport", "Source", "Statistics",
-    "Store", "Verification", "build", "compare", "open", "open_prediction", "open_source", "plan",
-    "region_support", "report", "show", "statistics", "verify", "write_prediction", "write_rooms",
+    "Store", "Verification", "build", "check_source", "compare", "open", "open_prediction", "open_source",
+    "plan", "region_support", "report", "show", "statistics", "verify", "write_prediction", "write_rooms",
 ]  # fmt: skip
 
 _HOMES = {
@@ -44,6 +45,7 @@ _HOMES = {
     "Store": "rsgt.store.reader",
     "Verification": "rsgt.quality.verification",
     "build": "rsgt.builder",
+    "check_source": "rsgt.sources.conformance",
     "compare": "rsgt.quality.comparison",
     "open": "rsgt.store.reader",
     "open_prediction": "rsgt.store.predictions",

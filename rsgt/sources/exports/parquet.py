@@ -1,7 +1,8 @@
 """Rendered rooms as Parquet: the columns and the stretched labels of a mirror of NYU Depth v2 on the Hub.
 
 ``data/train-00000-of-00001.parquet`` and ``data/test-…`` with ``id``, ``rgb``, ``depth`` (16 bit, mm),
-``semantic`` (40 classes times 65535 / 40, as that mirror has them) and ``instance``, all as PNG.
+``semantic`` (40 classes times 65535 / 40, as that mirror has them) and ``instance``, all as PNG,
+and beside them ``scene``.
 """
 
 import io
@@ -26,6 +27,7 @@ ROWS_A_GROUP = 8
 TEST_EVERY = 3
 """Every third room is for testing."""
 
+TEXTS = ("id", "scene")
 IMAGES = ("rgb", "depth", "semantic", "instance")
 
 
@@ -54,7 +56,8 @@ def write(out: Path, rooms: Iterable[Room]) -> None:
             f"{out}: writing Parquet needs pyarrow: pip install 'region-support[parquet]'"
         ) from error
     image = pa.struct({"bytes": pa.binary(), "path": pa.string()})
-    fields = [pa.field("id", pa.string()), *(pa.field(name, image) for name in IMAGES)]
+    texts = [pa.field(name, pa.string()) for name in TEXTS]
+    fields = [*texts, *(pa.field(name, image) for name in IMAGES)]
     schema = pa.schema(fields, {"huggingface": json.dumps(_features())})
     (out / "data").mkdir(parents=True, exist_ok=True)
     scenes: dict[str, int] = {}
@@ -73,7 +76,8 @@ def write(out: Path, rooms: Iterable[Room]) -> None:
         for number, room in enumerate(rooms, start=1):
             place = scenes.setdefault(room.scene, len(scenes))
             part = "test" if place % TEST_EVERY == TEST_EVERY - 1 else "train"
-            waiting.setdefault(part, []).append({"id": f"{number:05}", **_images(room, number)})
+            named = {"id": f"{number:05}", "scene": room.scene}
+            waiting.setdefault(part, []).append({**named, **_images(room, number)})
             if len(waiting[part]) == ROWS_A_GROUP:
                 flush(part)
         for part in list(waiting):
@@ -101,5 +105,5 @@ def _png(values: Array) -> bytes:
 
 def _features() -> dict[str, Any]:
     """What the Hub's library notes of the columns, so that it shows images."""
-    features: dict[str, Any] = {"id": {"dtype": "string", "_type": "Value"}}
+    features: dict[str, Any] = {name: {"dtype": "string", "_type": "Value"} for name in TEXTS}
     return {"info": {"features": features | {name: {"_type": "Image"} for name in IMAGES}}}
