@@ -45,7 +45,7 @@ def check_source(source: Source, *, frames: int = 3) -> None:
         raises of its files.
     """
     if not isinstance(getattr(source, "path", None), Path):
-        _fail(source, "path", getattr(source, "path", None), "a pathlib.Path")
+        _fail(source, "path", shortened(getattr(source, "path", None)), "a pathlib.Path")
     for name in MEMBERS:
         with _calling(source, name):
             if not hasattr(source, name):
@@ -86,7 +86,7 @@ def _texts(source: Source, what: str, got: Any, count: int | None = None) -> Seq
     """A sequence of texts, of a number where one is given."""
     is_sequence = isinstance(got, Sequence) and not isinstance(got, str)
     if not is_sequence or not all(isinstance(one, str) for one in got):
-        _fail(source, what, got, "a sequence of str")
+        _fail(source, what, shortened(got), "a sequence of str")
     if count is not None and len(got) != count:
         _fail(source, what, f"{len(got)} of them", f"{count}, one for each of frame_ids")
     return list(got)
@@ -109,7 +109,7 @@ def _check_frames(source: Source) -> int:
     if source.split is not None:
         other = set(_texts(source, "split", source.split, len(ids))) - {TRAIN, TEST}
         if other:
-            _fail(source, "split", min(other), f"{TRAIN!r} or {TEST!r} of each frame, or None")
+            _fail(source, "split", repr(min(other)), f"{TRAIN!r} or {TEST!r} of each frame, or None")
     _texts(source, "unpaired", source.unpaired)
     return len(ids)
 

@@ -288,7 +288,7 @@ class Raises(Bare):
         (ShapeIsList, r"shape: got array.*, expected \(height, width\)"),
         (TwoOfAName, "names: got 'a' 2 times, expected names, no two of them equal"),
         (OneSceneTooFew, "scenes: got 1 of them, expected 2"),
-        (ForeignSplit, "split: got val, expected 'train' or 'test'"),
+        (ForeignSplit, "split: got 'val', expected 'train' or 'test'"),
         (NoLabelSet, r"label_sets: got \(\), expected at least one name"),
         (NamesWithoutLabels, r"class_names\('none'\): got \['wall'\], expected none"),
         (MasksWithoutObjects, "has_instances: got False, expected True"),

@@ -113,6 +113,7 @@ def _cell(cells: Any, place: str) -> Array | bytes | None:
     """One cell, given as a column of a single row."""
     from pyarrow import types
 
+    tensor = getattr(cells.type, "shape", None)
     cells = getattr(cells, "storage", cells)  # of an extension type, what it is made of
     if cells.null_count:
         return None
@@ -135,12 +136,13 @@ def _cell(cells: Any, place: str) -> Array | bytes | None:
     values = cells.to_numpy(zero_copy_only=False)
     if values.size != np.prod(shape, dtype=int):
         raise InputError(f"{place}: has null among its lists, expected those of an image")
-    return np.asarray(values.reshape(shape))
+    return np.asarray(values.reshape(tensor if tensor and len(shape) == 1 else shape))
 
 
 def _kind(kind: Any) -> Kind:
     from pyarrow import types
 
+    axes = len(getattr(kind, "shape", ()))  # of a tensor, whose values are one flat list
     kind = getattr(kind, "storage_type", kind)
     if types.is_struct(kind):
         place = kind.get_field_index("bytes")
@@ -154,7 +156,7 @@ def _kind(kind: Any) -> Kind:
     if not nested:
         readable = types.is_integer(kind) or types.is_string(kind) or types.is_large_string(kind)
         return "plain" if readable else "other"
-    if nested < 2 or not (types.is_integer(kind) or types.is_floating(kind)):
+    if max(nested, axes) < 2 or not (types.is_integer(kind) or types.is_floating(kind)):
         return "other"
     return "floats" if types.is_floating(kind) else "integers"
 
