@@ -69,8 +69,8 @@ def united(frame: str, paths: Sequence[Path]) -> Array:
     for shape, number in sorted(shapes, key=lambda one: -int(np.count_nonzero(one[0]))):
         if shape.shape != objects.shape:
             raise InputError(
-                f"{paths[number - 1]}: mask of frame {frame} is {shape.shape[0]}x{shape.shape[1]}, the first "
-                f"one {objects.shape[0]}x{objects.shape[1]}; expected masks of one size"
+                f"{paths[number - 1]}: mask of frame {frame} is {'x'.join(map(str, shape.shape))}, the first "
+                f"one {'x'.join(map(str, objects.shape))}; expected masks of one size"
             )
         objects[shape] = number
     return objects
