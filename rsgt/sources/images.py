@@ -4,6 +4,7 @@ PNG, JPEG, TIFF, PFM and what else Pillow knows, ``.npy`` and ``.npz``, HDF5, an
 Decoding happens outside the interpreter's lock, so that threads read side by side.
 """
 
+import io
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -38,18 +39,41 @@ def read_colour(path: Path) -> npt.NDArray[np.uint8]:
     """
     if path.suffix.lower() not in ARRAYS:
         with _reading(path), Image.open(path) as image:
-            if image.mode not in ("RGB", "RGBA", "L", "P", "CMYK", "YCbCr", "1", "LA"):
-                raise InputError(
-                    f"{path}: colour has pixels of mode {image.mode}, expected 8 bits a channel; "
-                    "is it the depth map?"
-                )
-            return np.asarray(image.convert("RGB"))
+            return _colour(image, path)
     values = read_array(path)
     if values.ndim == 3 and values.shape[0] in (3, 4) and values.shape[2] not in (3, 4):
         values = np.moveaxis(values, 0, -1)
     if values.ndim != 3 or values.shape[2] not in (3, 4) or values.dtype != np.uint8:
         raise InputError(f"{path}: colour is {values.dtype} {values.shape}, expected uint8 (y, x, 3)")
     return np.ascontiguousarray(values[..., :3])
+
+
+def decode_colour(content: bytes, place: str) -> npt.NDArray[np.uint8]:
+    """Decode colour (y, x, 3), uint8, of an encoded image that is part of a larger file.
+
+    Parameters
+    ----------
+    content
+        The encoded image: PNG, JPEG or what else Pillow knows.
+    place
+        Where it came from, for messages.
+
+    Raises
+    ------
+    InputError
+        As ``read_colour``.
+    """
+    with _reading(place), Image.open(io.BytesIO(content)) as image:
+        return _colour(image, place)
+
+
+def _colour(image: Image.Image, place: Path | str) -> npt.NDArray[np.uint8]:
+    if image.mode not in ("RGB", "RGBA", "L", "P", "CMYK", "YCbCr", "1", "LA"):
+        raise InputError(
+            f"{place}: colour has pixels of mode {image.mode}, expected 8 bits a channel; "
+            "is it the depth map?"
+        )
+    return np.asarray(image.convert("RGB"))
 
 
 def read_map(path: Path, what: str) -> Array:
@@ -69,7 +93,22 @@ def read_map(path: Path, what: str) -> Array:
     InputError
         Where the file is missing, damaged, or has several channels.
     """
-    values = read_array(path)
+    return one_channel(read_array(path), path, what)
+
+
+def decode_map(content: bytes, place: str, what: str) -> Array:
+    """Decode a map (y, x) of numbers of an encoded image that is part of a larger file, as ``read_map``."""
+    with _reading(place), Image.open(io.BytesIO(content)) as image:
+        if image.format == "JPEG":
+            raise InputError(
+                f"{place}: {what} is a JPEG, which alters values; expected PNG, or another lossless format"
+            )
+        values = np.asarray(image)
+    return one_channel(values, place, what)
+
+
+def one_channel(values: Array, path: Path | str, what: str) -> Array:
+    """Check that an array is a map of one number a pixel, and bring it to (y, x)."""
     values = values[..., 0] if values.ndim == 3 and values.shape[2] == 1 else values
     values = values[0] if values.ndim == 3 and values.shape[0] == 1 else values
     if values.ndim != 2 or values.dtype.kind not in "uifb" or not values.size:
@@ -150,7 +189,7 @@ def _only(path: Path, archive: Any) -> Array:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def _reading(path: Path | str) -> Iterator[None]:
     """Turn what libraries raise over a file that is missing, damaged or something else into one message."""
     try:
         with warnings.catch_warnings():
