@@ -164,8 +164,8 @@ def _opened(content: bytes) -> Image.Image:
         while at + 12 <= len(content):
             end = at + 8 + int.from_bytes(view[at : at + 4], "big")
             told = int.from_bytes(view[end : end + 4], "big")
-            is_whole = end + 4 <= len(content)
-            if is_whole and bytes(view[at + 4 : at + 8]) == b"IDAT" and zlib.crc32(view[at + 4 : end]) != told:
+            is_pixels = end + 4 <= len(content) and bytes(view[at + 4 : at + 8]) == b"IDAT"
+            if is_pixels and zlib.crc32(view[at + 4 : end]) != told:
                 raise ValueError("its checksum is another one: damaged")
             at = end + 4
     return Image.open(io.BytesIO(content))
