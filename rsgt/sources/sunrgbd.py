@@ -112,7 +112,8 @@ def _frame(folder: Path, names: list[str], key: str, unpaired: list[str]) -> Fra
     labels = [folder / "label37.png"]
     if "label" in names:
         labels += [folder / "label" / name for name in pictures(look(folder / "label")[0])[:1]]
-    files |= {"labels": file for file in labels[::-1] if file.is_file()}
+    if there := [file for file in labels if file.is_file()]:
+        files["labels"] = there[0]
     return FrameFiles(key, scene_of(key), {**files, "depth": depth})
 
 
