@@ -60,7 +60,7 @@ def open_frames(path: Path, options: SourceOptions) -> "Hypersim":
         frames = [frame for frame in frames if frame.name not in gone]
         if not frames:
             raise InputError(
-                f"{path}: the split table excludes all of its {len(excluded)} frames from the public release; "
+                f"{path}: the split table excludes all of its {len(excluded)} frames from the release; "
                 "take other scenes"
             )
     return Hypersim(path, frames, options, unpaired, split, excluded)
@@ -89,9 +89,7 @@ def list_frames(path: Path) -> tuple[list[FrameFiles], list[str]]:
         for number in sorted({n for found in maps.values() for n in found}, key=natural):
             name = f"{prefix}/{number}"
             files = {kind: found[number] for kind, found in maps.items() if number in found}
-            lacks = [
-                kind for kind in ("rgb", "depth", *(("labels",) if labelled else ())) if kind not in files
-            ]
+            lacks = [kind for kind in needed if kind not in files]
             if lacks:
                 unpaired.append(f"{name}: has no {' and no '.join(_LACKS[kind] for kind in lacks)}")
             else:
