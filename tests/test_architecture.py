@@ -14,7 +14,12 @@ NAMES = {
 }
 
 DOORS = {
-    "h5py": {"rsgt.sources.matlab", "rsgt.sources.chunks", "rsgt.sources.synthetic"},
+    "h5py": {
+        "rsgt.sources.matlab",
+        "rsgt.sources.chunks",
+        "rsgt.sources.synthetic",
+        "rsgt.sources.exports.hdf5",
+    },
     "deflate": {"rsgt.sources.chunks"},
     "embreex": {"rsgt.sources.rooms.tracing"},
     "pyarrow": {"rsgt.sources.parquet.files", "rsgt.sources.exports.parquet"},

@@ -252,6 +252,17 @@ class MatFile:
                 raise InputError(f"{self.path}: {name}: entry {k} is no text ({text[:20]!r}); {self.remedy}")
         return texts
 
+    def cell(self, name: str, index: int) -> Array:
+        """Read the numbers of one entry of a cell array, or of a stack; raises as ``small`` does."""
+        data, what = self[name], f"{name}: entry {index + 1}"
+        with reading(self.path, what):
+            entry = data[index].ravel()[0] if h5py.check_ref_dtype(data.dtype) else data[index]
+            item = self._plain(self._file[entry], what) if isinstance(entry, h5py.Reference) else entry
+            self._check_size(what, item.size // 64)
+            if item.ndim != 2 or item.dtype.kind not in "uif":
+                raise InputError(f"{self.path}: {what} is {item.dtype} {item.shape}, expected numbers (x, y)")
+            return np.asarray(item[()])
+
     def _texts(self, data: Any, name: str, count: int | None) -> list[str]:
         self._check_size(name, data.size)
         if h5py.check_ref_dtype(data.dtype) is h5py.Reference:

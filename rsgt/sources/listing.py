@@ -1,0 +1,93 @@
+"""What lies in a folder: names of files and folders, read without opening any file."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from rsgt.inputs import InputError
+from rsgt.sources.frame_files import natural
+from rsgt.sources.images import PICTURES
+
+Listing = tuple[list[str], list[str]]
+"""Names of the files and of the folders in a folder, both in natural order."""
+
+_PACKED = {b"PK\x03\x04": "a zip archive", b"\x1f\x8b": "packed with gzip", b"\xfd7zXZ": "packed with xz"}
+_TAR = b"ustar"
+
+
+def check_folder(path: Path, expected: str) -> None:
+    """Refuse what is no folder.
+
+    Raises
+    ------
+    InputError
+        That says what is there instead, as far as the first bytes tell.
+    """
+    if path.is_dir():
+        return
+    if not path.exists():
+        raise InputError(f"{path}: no such folder; expected {expected}")
+    head = b""
+    if path.is_file():
+        try:
+            with path.open("rb") as file:
+                head = file.read(262)
+        except OSError as error:
+            raise InputError(f"{path}: can't be read ({error.strerror or error})") from error
+    packed = next((what for start, what in _PACKED.items() if head.startswith(start)), None)
+    packed = packed or ("a tar archive" if head[257:] == _TAR else None)
+    if packed:
+        raise InputError(f"{path}: is {packed}, expected {expected}; unpack it and give the folder")
+    raise InputError(f"{path}: is a file, expected {expected}; give the folder")
+
+
+def look(folder: Path | str) -> Listing:
+    """List files and folders, without hidden ones; of a link, what it leads to.
+
+    Raises
+    ------
+    InputError
+        Where the folder can't be read.
+    """
+    files: list[str] = []
+    folders: list[str] = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if not entry.name.startswith("."):
+                    (folders if entry.is_dir() else files).append(entry.name)
+    except OSError as error:
+        raise InputError(f"{folder}: can't be read ({error.strerror or error})") from error
+    return sorted(files, key=natural), sorted(folders, key=natural)
+
+
+def has(folder: Path, *names: str) -> bool:
+    """Whether each of the names is a folder in a folder."""
+    return all((folder / name).is_dir() for name in names)
+
+
+def walk(folder: Path, depth: int) -> Iterator[tuple[Path, Listing]]:
+    """Give a folder and those below it, down to a depth, each with what it holds, in natural order.
+
+    Who takes a folder name out of a listing has that one passed over.
+    """
+    listing = look(folder)
+    yield folder, listing
+    if depth:
+        for name in listing[1]:
+            yield from walk(folder / name, depth - 1)
+
+
+def pictures(files: list[str]) -> list[str]:
+    """Of names, those of images."""
+    return [name for name in files if os.path.splitext(name)[1].lower() in PICTURES]  # noqa: PTH122
+
+
+def nearby(path: Path, names: tuple[str, ...], above: int = 1) -> Path | None:
+    """Find the first of some files in a folder, or else in one of those above it."""
+    folder = path.absolute()
+    for place in (folder, *list(folder.parents)[:above]):
+        for name in names:
+            if (place / name).is_file():
+                return place / name
+    return None
