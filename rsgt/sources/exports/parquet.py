@@ -18,7 +18,7 @@ from PIL import Image
 
 from rsgt.files import replacing
 from rsgt.inputs import InputError
-from rsgt.sources.facts import class_map
+from rsgt.sources.exports.maps import classes40, millimetres, objects
 from rsgt.sources.rooms.frame import Room
 
 Array = npt.NDArray[Any]
@@ -85,14 +85,11 @@ def write(out: Path, rooms: Iterable[Room]) -> None:
 
 
 def _images(room: Room, number: int) -> dict[str, Any]:
-    classes = class_map("40")[room.semantic]
-    objects = np.unique(room.semantic.astype(np.uint32) * 256 + room.instance, return_inverse=True)[1]
-    objects = objects.reshape(room.semantic.shape) + (room.semantic > 0).all()
     maps = {
         "rgb": room.rgb,
-        "depth": np.rint(room.depth_m * 1000).astype(np.uint16),
-        "semantic": np.rint(classes * (65535 / 40)).astype(np.uint16),
-        "instance": np.where(room.semantic > 0, objects, 0).astype(np.uint16),
+        "depth": millimetres(room.depth_m),
+        "semantic": np.rint(classes40(room) * (65535 / 40)).astype(np.uint16),
+        "instance": objects(room).astype(np.uint16),
     }
     return {name: {"bytes": _png(values), "path": f"{number:05}.png"} for name, values in maps.items()}
 

@@ -12,7 +12,9 @@ from rsgt.sources.options import SourceOptions
 if TYPE_CHECKING:
     from rsgt.sources.parquet.frames import ParquetSource
 
-OPTIONS = frozenset({"size", "columns", "depth_scale", "no_depth", "label_offset", "camera", "fov"})
+OPTIONS = frozenset({
+    "size", "columns", "depth_scale", "no_depth", "label_offset", "classes", "camera", "fov",
+})  # fmt: skip
 FOLDERS = ("", "data", "default", "train", "val", "validation", "test", "default/train", "default/test")
 """Where the Hub keeps files below a data set's folder."""
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from rsgt.inputs import InputError
 from rsgt.sources.cameras import of_field_of_view, read_camera, scaled
 from rsgt.sources.facts import nyu_facts
+from rsgt.sources.folder.units import check_largest, guess_text, to_metres, valid
 from rsgt.sources.frame_files import FileSource, FrameFiles
 from rsgt.sources.images import decode_colour, decode_map, one_channel
 from rsgt.sources.options import SourceOptions
@@ -28,9 +29,6 @@ Array = npt.NDArray[Any]
 LOOKED_AT = 8
 """Frames that are looked at to tell how labels are stored."""
 
-SCALES = (1.0, 1000.0, 5000.0, 256.0, 4000.0, 512.0, 6553.5, 100.0)
-"""Units in a metre of depth files, the usual ones first."""
-
 
 class ParquetSource(FileSource):
     """Rows of Parquet files as frames: those of train files first, then val, then test.
@@ -40,7 +38,8 @@ class ParquetSource(FileSource):
     path
         A file, or a folder of files.
     options
-        ``size``, ``columns``, ``depth_scale``, ``no_depth``, ``label_offset``, ``camera``, ``fov``.
+        ``size``, ``columns``, ``depth_scale``, ``no_depth``, ``label_offset``, ``classes``, ``camera``,
+        ``fov``.
 
     Raises
     ------
@@ -111,7 +110,8 @@ class ParquetSource(FileSource):
         """How stored labels become categories."""
         names = self.tables[_row(self.frames[0]).files["depth"]].columns[self.columns["semantic"]].names
         looked = list(self._look("semantic", LOOKED_AT))
-        return label_rule(looked, self.mirror_name, names, self.options.get("label_offset"))
+        said, classes = self.options.get("label_offset"), self.options.get("classes")
+        return label_rule(looked, self.mirror_name, names, said, classes)
 
     @cached_property
     def depth_scale(self) -> float:
@@ -125,17 +125,17 @@ class ParquetSource(FileSource):
         said = self.options.get("depth_scale") or (self.mirror.depth_scale if self.mirror else None)
         if said is None:
             raise InputError(
-                f"{self.path}: the unit of column {self.columns['depth']} is not known; --depth-scale N says "
-                f"how many are a metre{self._guess()}"
+                f"{self.path}: the unit of column {self.columns['depth']} is not known, expected "
+                f"--depth-scale with how many are a metre; {self._guess()}"
             )
         return float(said)
 
     def _guess(self) -> str:
-        values = next(self._look("depth", 1), np.empty(0))
-        middle = float(np.median(values[values > 0])) if (values > 0).any() else 0.0
-        scale = next((scale for scale in SCALES if 0.5 <= middle / scale <= 10), None)
-        unit = {1.0: "metres", 1000.0: "millimetres", 100.0: "centimetres"}.get(scale or 0, "such units")
-        return f" (median {middle:.4g}: a guess is {unit}, --depth-scale {scale:g})" if scale else ""
+        for values in self._look("depth", LOOKED_AT):
+            distances = valid(values, self.options.get("no_depth", ()))
+            if distances.size:
+                return guess_text(float(np.median(distances)), values.dtype)
+        return "it holds no distance in the frames looked at"
 
     def _look(self, key: str, count: int) -> Iterator[Array]:
         """Maps as they are stored, of frames that are soon reached; those that are damaged are left out."""
@@ -194,7 +194,7 @@ class ParquetSource(FileSource):
         return np.ascontiguousarray(np.broadcast_to(image[..., :3], (*cell.shape[:2], 3)))
 
     def read_depth(self, frame: FrameFiles, kind: str) -> Array:
-        """Planar depth of a frame in metres, (h, w) float32; 0 or NaN = none."""
+        """Planar depth of a frame in metres, (h, w) floats; 0 or NaN = none."""
         place, values = self._place("depth", frame), self._map("depth", _row(frame))
         if values is None:
             raise _empty(place)
@@ -203,10 +203,9 @@ class ParquetSource(FileSource):
                 f"{place}: has 8 bits, expected 16 or floats; it may be a picture whose range was stretched "
                 "frame by frame, and then is no depth; if all frames have one unit, --depth-scale says which"
             )
-        metres = np.asarray(values / np.float64(self.depth_scale), np.float32)
-        for value in self.options.get("no_depth", ()):
-            metres[values == value] = 0
-        return metres
+        none = self.options.get("no_depth", ())
+        check_largest(frame.files["depth"], values, none)
+        return to_metres(values, self.depth_scale, none)
 
     def read_semantic(self, frame: FrameFiles, labels: str) -> Array | None:
         """Category of a frame, (h, w), 0 = unlabelled; None where the frame has no labels."""
@@ -216,7 +215,9 @@ class ParquetSource(FileSource):
             objects = self.read_instance(frame)
             return None if objects is None else (objects > 0).astype(np.uint16)
         values = self._map("semantic", _row(frame))
-        return None if values is None else self.label_rule.categories(values, self._place("semantic", frame))
+        if values is None:
+            return None
+        return self.label_rule.categories(values, self._place("semantic", frame), frame)
 
     def read_instance(self, frame: FrameFiles) -> Array | None:
         """Objects of a frame, (h, w) integers, 0 = none; None where the frame has none."""
@@ -270,6 +271,8 @@ class ParquetSource(FileSource):
         told = {**self.options, "columns": self.columns, "depth_scale": self.depth_scale}
         if "semantic" in self.columns:
             told["label_offset"] = self.label_rule.known_offset(self._place("semantic", self.frames[0]))
+        if "semantic" in self.columns and self.label_rule.classes:
+            told["classes_sha256"] = self.label_rule.classes.sha256
         return told
 
     def details(self) -> dict[str, Any]:

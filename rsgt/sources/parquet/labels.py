@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,11 @@ import numpy.typing as npt
 
 from rsgt.inputs import InputError
 from rsgt.sources.facts import class_names, label_set
+from rsgt.sources.folder.classes import OWN, Classes
+from rsgt.sources.frame_files import FrameFiles
 from rsgt.sources.parquet.columns import MIRRORS
 
 Array = npt.NDArray[Any]
-
-OWN = "own"
-"""Label set of numbers that nobody explains, or of the file's own names."""
 
 NO_CLASS = frozenset({"background", "none", "unlabeled", "unlabelled", "void", "ignore", "unknown"})
 """First names of a list whose number 0 is no class."""
@@ -39,6 +39,8 @@ class LabelRule:
         Whether 40 classes were stretched over 16 bits.
     seen
         What stored labels are, as far as was looked, for messages.
+    classes
+        The user's names of numbers.
     """
 
     labels: str
@@ -46,6 +48,7 @@ class LabelRule:
     offset: int | None
     stretched: bool
     seen: str
+    classes: Classes | None = None
 
     def known_offset(self, place: str) -> int:
         """What is added to stored labels.
@@ -62,7 +65,7 @@ class LabelRule:
             )
         return self.offset
 
-    def categories(self, stored: Array, place: str) -> Array:
+    def categories(self, stored: Array, place: str, frame: FrameFiles) -> Array:
         """Bring stored labels (y, x) to categories; -1 is none, and where 0 is a class, 255 and 65535 are.
 
         Raises
@@ -80,8 +83,12 @@ class LabelRule:
                     f"{place}: has labels up to {values.max()}, expected steps of 65535 / 40 as in other "
                     "frames; leave the frame out (--frames, or --on-error skip)"
                 )
-            return found
+            return self.classes.of(found, frame.files["depth"], frame.name) if self.classes else found
         offset = self.known_offset(place)
+        if self.classes:
+            if stored.dtype.kind == "i":
+                stored = np.where(stored < 0, -offset, stored)
+            return self.classes.of(stored, frame.files["depth"], frame.name)
         none = values < 0
         for mark, dtype in ((255, np.uint8), (65535, np.uint16)):
             free = mark + offset > len(self.names) if self.names else stored.dtype == dtype
@@ -99,7 +106,11 @@ class LabelRule:
 
 
 def label_rule(
-    looked: Sequence[Array], mirror: str | None, names: Sequence[str], said: int | None
+    looked: Sequence[Array],
+    mirror: str | None,
+    names: Sequence[str],
+    said: int | None,
+    path: Path | None,
 ) -> LabelRule:
     """Tell how labels are stored.
 
@@ -113,29 +124,32 @@ def label_rule(
         Class names of the numbers 0, 1, … that the file itself gives.
     said
         The offset that the user gave.
+    path
+        The file of class names that the user gave.
     """
     whole = [values.astype(np.int64) for values in looked if values.dtype.kind in "ui" and values.size]
     low = min((int(values.min()) for values in whole), default=0)
     high = max((int(values.max()) for values in whole), default=0)
     seen = f"from {low} to {high}"
-    if mirror == STRETCHED and high > 894 and all(unstretched(values) is not None for values in whole):
-        return LabelRule("40", class_names("40"), 0, True, f"{seen} in steps of 65535 / 40")
-    if names:
-        counted = 0 if names[0].strip().lower() in NO_CLASS else 1
-        kept = list(names[1 - counted :])
-        return LabelRule(label_set(kept) or OWN, kept, counted if said is None else said, False, seen)
-    known = MIRRORS[mirror] if mirror and mirror != STRETCHED else None
+    stretched = mirror == STRETCHED and high > 894 and all(unstretched(one) is not None for one in whole)
     offset = said if said is not None else MIRRORS[mirror].label_offset if mirror else None
     if offset is None and low < 0:
         offset = 1  # where -1 is none, 0 is a class
+    known = MIRRORS[mirror].labels if mirror and (stretched or mirror != STRETCHED) else None
     if offset is None and known:
         # Classes from 0 with 255 = none, as this mirror is said to have them; seen, it is no doubt any more.
-        classes = {int(one) for values in whole for one in np.unique(values)}
-        offset = (
-            1 if 255 in classes and max(classes - {255}, default=0) < len(class_names(known.labels)) else None
-        )
+        ids = {int(one) for values in whole for one in np.unique(values)}
+        offset = 1 if 255 in ids and max(ids - {255}, default=0) < len(class_names(known)) else None
+    if path is not None:
+        classes = Classes(0 if stretched else offset or 0, path)
+        return LabelRule(classes.label_set, classes.names, classes.offset, stretched, seen, classes)
+    if names and not stretched:
+        counted = 0 if names[0].strip().lower() in NO_CLASS else 1
+        kept = list(names[1 - counted :])
+        return LabelRule(label_set(kept) or OWN, kept, counted if said is None else said, False, seen)
     if known:
-        return LabelRule(known.labels, class_names(known.labels), offset, False, seen)
+        steps = " in steps of 65535 / 40" if stretched else ""
+        return LabelRule(known, class_names(known), offset, stretched, seen + steps)
     return LabelRule(OWN, (), offset, False, seen)
 
 
