@@ -60,15 +60,16 @@ def tanganke(arrays):
 
 def jagennath(arrays, *, first=0, stretched=True):
     """Encoded images with an id: depth in millimetres, 40 classes stretched over 16 bits, or raw labels."""
-    labels = arrays["labels"].astype(np.uint16)
+    labels, objects = (arrays[name].astype(np.uint16) for name in ("labels", "instances"))
     if stretched:
         labels = np.rint(class_map("40")[labels] * (65535 / 40)).astype(np.uint16)
+        objects = np.rint(objects * (65535 / 37)).astype(np.uint16)
     return {
         "id": [str(first + k) for k in range(len(labels))],
         "rgb": encoded(arrays["images"]),
         "depth": encoded(np.rint(arrays["depths"] * 1000).astype(np.uint16)),
         "semantic": encoded(labels),
-        "instance": encoded(np.rint(arrays["instances"] * (65535 / 37)).astype(np.uint16)),
+        "instance": encoded(objects),
     }
 
 

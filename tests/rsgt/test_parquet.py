@@ -158,7 +158,7 @@ def test_columns_by_option_and_of_other_kinds(tmp_path):
         opened(path)
     with pytest.raises(InputError, match="no column is known to hold depth.*--column depth=NAME"):
         opened(path, columns={"rgb": "photo"})
-    named = {"rgb": "photo", "depth": "z", "instance": "things", "name": "key", "scene": "room"}
+    named = {"rgb": "photo", "depth": "z", "instance": "things", "id": "key", "scene": "room"}
     source = opened(path, columns=named, depth_scale=1)
     check_source(source)
     assert source.names == ["7", "8", "9", "10", "11"]
@@ -172,7 +172,7 @@ def test_columns_by_option_and_of_other_kinds(tmp_path):
         ({"colour": "photo"}, "got colour=photo, expected one of rgb, depth"),
         ({"rgb": "foto"}, "got rgb=foto, .* has key, room"),
         ({"rgb": "image"}, "got rgb=image, whose cells are no images"),
-        ({"name": "photo"}, "got name=photo, whose cells are no texts"),
+        ({"id": "photo"}, "got id=photo, whose cells are no texts"),
     ]:
         with pytest.raises(InputError, match=f"--column: {message}"):
             opened(path, columns=wrong)

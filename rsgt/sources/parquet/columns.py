@@ -13,7 +13,7 @@ USUAL_NAMES = {
     "depth": ("depth", "depth_map", "depths"),
     "semantic": ("segmentation", "semantic", "label", "labels", "mask"),
     "instance": ("instance", "instances"),
-    "name": ("id", "name", "frame"),
+    "id": ("id", "name", "frame"),
     "scene": ("scene", "scene_id", "scene_name"),
 }
 """What a column may hold, and the names that tell so; the first that is there is taken."""
@@ -67,7 +67,7 @@ MIRRORS = {
 
 
 def choose_columns(path: Path, columns: Mapping[str, Column], said: Mapping[str, str]) -> dict[str, str]:
-    """Find the column of each map, of names and of scenes.
+    """Find the column of each map, of the frames' names and of their scenes.
 
     Parameters
     ----------

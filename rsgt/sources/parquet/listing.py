@@ -76,7 +76,7 @@ def list_rows(tables: Sequence[Table], parts: Mapping[Path, str], columns: Mappi
     """
     rows, numbers = list[Row](), dict[str, int]()
     for table in tables:
-        named, scenes = (_texts(table, columns.get(role)) for role in ("name", "scene"))
+        named, scenes = (_texts(table, columns.get(role)) for role in ("id", "scene"))
         files = dict.fromkeys(("rgb", "depth"), table.path)
         part = parts[table.path]
         for row in range(table.rows):
@@ -84,8 +84,8 @@ def list_rows(tables: Sequence[Table], parts: Mapping[Path, str], columns: Mappi
             counted = f"{part or table.path.stem}/{number if part else row}"
             name = named[row] if named else counted
             rows.append(Row(name, scenes[row] if scenes else name, files, part, row))
-    if len({row.name for row in rows}) < len(rows) and "name" in columns:
-        return list_rows(tables, parts, {role: columns[role] for role in columns if role != "name"})
+    if len({row.name for row in rows}) < len(rows) and "id" in columns:
+        return list_rows(tables, parts, {role: columns[role] for role in columns if role != "id"})
     unique_names(tables[0].path, (row.name for row in rows))
     return rows
 
