@@ -62,6 +62,8 @@ def test_the_camera_of_a_mirror_at_its_size(tmp_path):
     frame = smooth_frames(1, (288, 384))
     source = opened(write_table(tmp_path / "train.parquet", tanganke(frame)))
     assert source.cameras[0]["fx"] == pytest.approx(518.8579 * 0.6)
+    full = opened(write_table(tmp_path / "full.parquet", jagennath(smooth_frames(1, (480, 640)))))
+    assert full.cameras[0] == pytest.approx({"fx": 518.8579, "fy": 519.4696, "cx": 325.5824, "cy": 253.7362})
     small = opened(source.path, size=(144, 192), camera="300,300,191.5,143.5")
     assert small.cameras[0] == {"fx": 150, "fy": 150, "cx": 95.5, "cy": 71.5}
     assert opened(source.path, fov=90).cameras[0]["fx"] == pytest.approx(192)
