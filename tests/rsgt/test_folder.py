@@ -73,9 +73,9 @@ LAYOUTS = {
     "suffixes": (["x_rgb.png", "x_depth.png"], ["x"]),
     "prefixes": (["rgb_00001.jpg", "sync_depth_00001.png"], ["00001"]),
     "Replica": (["results/frame000000.jpg", "results/depth000000.png"], ["results/frame000000"]),
-    "DIODE": (["s/00_indoors.png", "s/00_indoors_depth.npy", "s/00_indoors_depth_mask.npy"], ["s/00_indoors"]),
-    "TartanAir": (["P0/image_left/0_left.png", "P0/image_right/0_right.png", "P0/depth_left/0_left_depth.npy"],
-                  ["P0/left/0_left"]),
+    "DIODE": (["s/0_indoor.png", "s/0_indoor_depth.npy", "s/0_indoor_depth_mask.npy"], ["s/0_indoor"]),
+    "TartanAir": (["P0/image_left/0_left.png", "P0/image_right/0_right.png",
+                   "P0/depth_left/0_left_depth.npy"], ["P0/left/0_left"]),
     "Virtual KITTI": (["frames/rgb/Camera_0/rgb_00000.jpg", "frames/depth/Camera_0/depth_00000.png"],
                       ["frames/Camera_0/00000"]),
     "same name in both": (["rgb/rgb_0001.png", "depth/rgb_0001.png"], ["rgb_0001"]),
@@ -115,7 +115,9 @@ def test_zeros_in_front_are_part_of_a_name(tmp_path):
 
 
 def test_left_is_not_paired_with_right(tmp_path):
-    with pytest.raises(InputError, match="none of the 1 colour files has the name of one of the 1 depth maps"):
+    with pytest.raises(
+        InputError, match="none of the 1 colour files has the name of one of the 1 depth maps"
+    ):
         opened(lay(tmp_path, "image_left/1.png", "depth_right/1.png"))
 
 
@@ -138,7 +140,14 @@ def test_two_files_of_one_frame_are_refused_with_both_names(tmp_path, files):
 
 
 def test_patterns_say_which(tmp_path):
-    lay(tmp_path, "a_rgb.png", "a_depth_zbuffer.png", "a_depth_euclidean.png", "b_rgb.png", "b_depth_zbuffer.png")
+    lay(
+        tmp_path,
+        "a_rgb.png",
+        "a_depth_zbuffer.png",
+        "a_depth_euclidean.png",
+        "b_rgb.png",
+        "b_depth_zbuffer.png",
+    )
     found = seen(tmp_path, colour="*_rgb.png", depth_maps="*_depth_zbuffer.png")
     assert found == (["a", "b"], [("a_rgb.png", "a_depth_zbuffer.png"), ("b_rgb.png", "b_depth_zbuffer.png")])
 
@@ -209,7 +218,12 @@ def test_each_depth_map_is_used_once_and_the_nearest_pair_goes_first(tmp_path):
 
 
 def test_times_in_names_may_be_nanoseconds(tmp_path):
-    lay(tmp_path, "rgb/1403636579763555584.png", "depth/1403636579765555584.png", "rgb/1403636579963555584.png")
+    lay(
+        tmp_path,
+        "rgb/1403636579763555584.png",
+        "depth/1403636579765555584.png",
+        "rgb/1403636579963555584.png",
+    )
     source = opened(tmp_path, pairing="time")
     assert source.names == ["1403636579763555584"]
 
@@ -272,7 +286,10 @@ def test_scenes_by_frame_and_by_file(tmp_path):
 
 
 def test_folders_called_train_and_val_are_a_split(tmp_path):
-    lay(tmp_path, *[f"{part}/{m}/{n}.png" for part in ("train", "val") for m in ("rgb", "depth") for n in (1, 2)])
+    lay(
+        tmp_path,
+        *[f"{part}/{m}/{n}.png" for part in ("train", "val") for m in ("rgb", "depth") for n in (1, 2)],
+    )
     assert opened(tmp_path).split == ["train", "train", "test", "test"]
     assert opened(tmp_path / "train").split is None
 
