@@ -1,6 +1,7 @@
 """Folders of colour and depth: what the numbers in their files become, and what is refused."""
 
 import json
+import re
 import struct
 import zlib
 
@@ -265,9 +266,23 @@ def test_a_camera_of_larger_images_is_told(one):
     save(one / "depth/1.png", ramp())
     (one / "intrinsics.txt").write_text("1000 0 640\n0 1000 360\n0 0 1\n")
     source = opened(one, depth_scale=1000)
-    with pytest.raises(InputError, match=r"axis meets the image at \(640, 360\), the depth maps are 24x32"):
-        _ = source.cameras
-    assert "axis meets the image" in source.details()["notes"][0]
+    message = r"axis meets the image at \(640, 360\), the depth maps are 24x32; is it .*--camera"
+    assert source.cameras == [{}]
+    assert re.search(f"^intrinsics.txt: .*{message}", source.details()["notes"][0])
+    with pytest.raises(InputError, match=f"has no camera .intrinsics.txt: .*{message}"):
+        depth_of(one, depth_kind="radial")
+    with pytest.raises(InputError, match=f"^--camera 1000,1000,640,360: .*{message}"):
+        _ = opened(one, camera="1000,1000,640,360").cameras
+
+
+def test_a_damaged_first_map_leaves_the_rest(tmp_path):
+    lay(tmp_path, *[f"{m}/{n}.png" for m in ("rgb", "depth") for n in (1, 2)])
+    (tmp_path / "depth/1.png").write_bytes(b"nothing")
+    source = opened(tmp_path, depth_scale=1000)
+    assert source.shape == SHAPE
+    assert source.depth([1]).shape == (1, *SHAPE)
+    assert len(source.details()["depth_sample"]) == 1
+    assert source.identity()["frames"] == 2
 
 
 def test_a_file_that_is_no_camera_is_told_and_passed_over(one):
