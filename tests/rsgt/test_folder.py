@@ -228,6 +228,15 @@ def test_times_in_names_may_be_nanoseconds(tmp_path):
     assert source.names == ["1403636579763555584"]
 
 
+def test_times_in_names_may_have_a_counter_beside_them(tmp_path):
+    files = ("s/r-1294886360.208-3157.ppm", "s/r-1294886360.308-3158.ppm", "s/d-1294886360.210-99.pgm")
+    for number, name in enumerate(files):
+        save(tmp_path / name, ramp(number) if "/d-" in name else colour(number))
+    source = opened(tmp_path, colour="**/r-*.ppm", depth_maps="**/d-*.pgm", pairing="time")
+    assert source.names == ["s/1294886360.208-3157"]
+    assert source.scenes == ["s"]
+
+
 def test_time_that_is_not_there_is_told(tmp_path):
     lay(tmp_path, "rgb/desk.png", "depth/desk.png")
     with pytest.raises(InputError, match="rgb/desk.png has no time in its name.*--pairing name"):

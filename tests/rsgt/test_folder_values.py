@@ -3,6 +3,7 @@
 import json
 import re
 import struct
+import sys
 import zlib
 
 import numpy as np
@@ -75,6 +76,24 @@ WRITERS = {
 def test_depth_is_read_from(one, kind):
     WRITERS[kind](one)
     np.testing.assert_array_equal(depth_of(one), METRES)
+
+
+def test_exr_without_its_library_says_what_to_install(one, monkeypatch):
+    (one / "depth").mkdir()
+    (one / "depth/1.exr").write_bytes(b"v/1\x01")
+    monkeypatch.setitem(sys.modules, "OpenEXR", None)
+    with pytest.raises(
+        InputError, match=r"1.exr: OpenEXR files need OpenEXR: pip install 'region-support\[exr\]'"
+    ):
+        depth_of(one)
+
+
+def test_a_damaged_exr_is_told(one):
+    write_exr(one / "depth/1.exr", Z=ramp().astype(np.float32))
+    whole = (one / "depth/1.exr").read_bytes()
+    (one / "depth/1.exr").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match="1.exr: can't be read"):
+        depth_of(one)
 
 
 def test_metres_are_said_too(one):
