@@ -27,6 +27,7 @@ from rsgt.sources.source import Camera, Source
 Array = npt.NDArray[Any]
 
 SAMPLED_FILES = 64
+SHAPE_TRIES = 16
 MOST_LABEL = 65_535
 
 
@@ -110,7 +111,13 @@ class FileSource(Source):
 
     @cached_property
     def _first_shape(self) -> tuple[int, int]:
-        return image_size(self.frames[0].files["depth"])
+        damaged: InputError | None = None
+        for frame in self.frames[:SHAPE_TRIES]:  # one that is damaged is no reason to read none
+            try:
+                return image_size(frame.files["depth"])
+            except InputError as error:
+                damaged = damaged or error
+        raise damaged or InputError(f"{self.path}: has no frames")
 
     @property
     def frame_ids(self) -> range:

@@ -85,18 +85,13 @@ def _scale_in(file: Path) -> float | None:
     return None
 
 
-def check_place(camera: Mapping[str, float], shape: tuple[int, int], origin: str) -> None:
-    """Refuse a camera whose axis passes the depth map far from its middle: it is one of another image size.
-
-    Raises
-    ------
-    InputError
-        With both sizes.
-    """
+def misplaced(camera: Mapping[str, float], shape: tuple[int, int]) -> str | None:
+    """Say so where a camera's axis meets the depth map far from its middle: it is of another size."""
     height, width = shape
-    if not (0.2 * width < camera["cx"] < 0.8 * width and 0.2 * height < camera["cy"] < 0.8 * height):
-        raise InputError(
-            f"{origin}: the camera's axis meets the image at ({camera['cx']:g}, {camera['cy']:g}), the depth "
-            f"maps are {height}x{width}; is it the camera of larger colour images? say --camera fx,fy,cx,cy "
-            "in pixels of the depth maps"
-        )
+    if 0.2 * width < camera["cx"] < 0.8 * width and 0.2 * height < camera["cy"] < 0.8 * height:
+        return None
+    return (
+        f"the camera's axis meets the image at ({camera['cx']:g}, {camera['cy']:g}), the depth maps are "
+        f"{height}x{width}; is it the camera of larger colour images? say --camera fx,fy,cx,cy in pixels of "
+        "the depth maps"
+    )

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from rsgt.inputs import InputError
 from rsgt.sources.cameras import of_field_of_view, planar_factor, scaled
 from rsgt.sources.folder import masks, units
-from rsgt.sources.folder.camera import check_place
+from rsgt.sources.folder.camera import misplaced
 from rsgt.sources.folder.meaning import Meaning
 from rsgt.sources.folder.names import DEPTH, INSTANCES, LABELS, RGB
 from rsgt.sources.frame_files import FileSource, FrameFiles
@@ -131,7 +131,7 @@ class FolderSource(FileSource):
     def _planar(self, frame: FrameFiles, shape: tuple[int, int]) -> npt.NDArray[np.float64]:
         camera = self.native_camera(frame)
         if not camera:
-            trouble = f" ({self.meaning.cameras.troubles[0]})" if self.meaning.cameras.troubles else ""
+            trouble = next((f" ({one})" for one in self._troubles(frame)), "")
             raise InputError(
                 f"{self.path}: radial depth of frame {frame.name} has no camera{trouble}; say "
                 "--camera fx,fy,cx,cy, a file that does, or --fov in degrees"
@@ -151,17 +151,30 @@ class FolderSource(FileSource):
         return {name: value for name, value in super().__getstate__().items() if name != "_factors"}
 
     def native_camera(self, frame: FrameFiles) -> Camera:
-        """Camera of a frame in pixels of its depth map: what options say, else the nearest file."""
+        """Camera of a frame in pixels of its depth map: what options say, else the nearest file.
+
+        A file's camera that can't be that of images of this size leaves it unknown, and ``details`` says so.
+
+        Raises
+        ------
+        InputError
+            Where the camera that options name can't be.
+        """
         if self.meaning.camera:
+            if trouble := misplaced(self.meaning.camera, self._first_shape):
+                raise InputError(f"--camera {self.options['camera']}: {trouble}")
             return self.meaning.camera
         if self.meaning.fov is not None:
             return of_field_of_view(self.meaning.fov, self._first_shape)
         camera = self.meaning.cameras.of_folder.get(self._folder(frame), {})
-        if camera:
-            check_place(
-                camera, self._first_shape, f"{self.path}: {', '.join(self.meaning.cameras.files[:3])}"
-            )
-        return camera
+        return {} if camera and misplaced(camera, self._first_shape) else camera
+
+    def _troubles(self, frame: FrameFiles) -> list[str]:
+        """Why files that may name a frame's camera do not."""
+        cameras = self.meaning.cameras
+        camera = cameras.of_folder.get(self._folder(frame), {})
+        trouble = misplaced(camera, self._first_shape) if camera else None
+        return [*cameras.troubles, *([f"{', '.join(cameras.files[:3])}: {trouble}"] if trouble else [])]
 
     def _folder(self, frame: FrameFiles) -> str:
         return frame.files[DEPTH].parent.as_posix().removeprefix(self._base).lstrip("/")
@@ -236,11 +249,7 @@ class FolderSource(FileSource):
         if LABELS in self.frames[0].files:
             told["label_set"] = meaning.classes.label_set
             told["classes"] = len(meaning.classes.names)
-        notes = [*meaning.cameras.troubles]
-        try:
-            self.native_camera(self.frames[0])
-        except InputError as error:
-            notes.append(str(error))
+        notes = self._troubles(self.frames[0])
         return told | ({"notes": notes} if notes else {})
 
     def _sample(self) -> list[tuple[Path, Array]]:

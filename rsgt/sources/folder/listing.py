@@ -1,7 +1,7 @@
 """The frames of a folder: its files found, paired, named, ordered and put into scenes; none is opened."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,6 +47,35 @@ class Listing(NamedTuple):
     facts: dict[str, Any]
 
 
+class FilesBelow(Mapping[str, Path]):
+    """Files of a frame, kept as paths from the source's folder: most of many frames are asked for once.
+
+    Parameters
+    ----------
+    base
+        The folder.
+    below
+        For each map the path from there.
+    """
+
+    __slots__ = ("_base", "_below")
+
+    def __init__(self, base: str, below: Mapping[str, str]) -> None:
+        self._base, self._below = base, below
+
+    def __getitem__(self, role: str) -> Path:
+        return Path(f"{self._base}/{self._below[role]}")
+
+    def __contains__(self, role: object) -> bool:
+        return role in self._below
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._below)
+
+    def __len__(self) -> int:
+        return len(self._below)
+
+
 def list_frames(path: Path, options: SourceOptions) -> Listing:
     """List the frames below a folder.
 
@@ -75,13 +104,11 @@ def list_frames(path: Path, options: SourceOptions) -> Listing:
         lost |= {file.path for file in colour if INSTANCES not in files[file.path]}
     kept = [file for file in colour if file.path not in lost]
     frames = _named(path, kept, files, min(pairs.level, 1))
-    frames = with_scenes(
-        path, frames, {str(path.absolute() / file.path): file.path for file in kept}, options
-    )
+    frames = with_scenes(path, frames, options)
     facts: dict[str, Any] = {
         "paired_by": how,
         "found_by": "patterns" if any(key in options for key in _PATTERN_OF.values()) else "names",
-        "files": {role: _counted(files[file.path][role] for file in kept if role in files[file.path])
+        "maps": {role: _counted(files[file.path][role] for file in kept if role in files[file.path])
                   for role in ROLES if any(role in files[file.path] for file in kept)},
     }  # fmt: skip
     if objects == "masks":
@@ -238,20 +265,19 @@ def _named(
     path: Path, colour: Iterable[Found], files: Mapping[str, Mapping[str, str]], level: int
 ) -> list[FrameFiles]:
     """Name frames after their place and colour file, and bring them into order."""
-    base, whole = path.absolute(), path.resolve().name
-    rows = []
+    base, whole = path.absolute().as_posix(), path.resolve().name
+    places: dict[str, list[Found]] = defaultdict(list)
     for file in colour:
-        key = reduced(file.key, level)
-        paths = {role: base / below for role, below in files[file.path].items()}
-        rows.append(
-            (natural(key.place), natural(str(key)), FrameFiles(str(key) or whole, key.place or whole, paths))
-        )
-    rows.sort(key=lambda row: row[:2])
-    frames = [frame for *_, frame in rows]
+        places[file.key.place].append(file._replace(key=reduced(file.key, level)))
+    frames = [
+        FrameFiles(str(file.key) or whole, place or whole, FilesBelow(base, files[file.path]))
+        for place in sorted(places, key=natural)
+        for file in sorted(places[place], key=lambda file: natural(f"{file.key.view}/{file.key.stem}"))
+    ]
     unique_names(path, (frame.name for frame in frames))
     return frames
 
 
 def _counted(names: Iterable[str]) -> dict[str, int]:
     """How many files there are of each suffix."""
-    return dict(sorted(Counter(Path(name).suffix.lower() for name in names).items()))
+    return dict(sorted(Counter("." + name.rpartition(".")[2].lower() for name in names).items()))

@@ -13,7 +13,8 @@ ROLES = (RGB, DEPTH, LABELS, INSTANCES)
 """What a file can hold."""
 
 _ROLE_OF = {
-    **dict.fromkeys(("rgb", "rgbs", "color", "colors", "colour", "colours", "image", "images", "img", "imgs"),
+    **dict.fromkeys(("rgb", "rgbs", "color", "colors", "colour", "colours", "image", "images", "img", "imgs",
+                    "photo", "photos"),
                     RGB),
     **dict.fromkeys(("depth", "depths", "depthmap", "depthmaps"), DEPTH),
     **dict.fromkeys(("label", "labels", "semantic", "semantics", "segmentation", "seg"), LABELS),

@@ -116,12 +116,12 @@ def by_words(tree: Tree) -> dict[str, list[Found]]:
         place = place_of(folder)
         if place is None:
             continue
-        said = [roles_in(_stem(name)) for name in names]
+        stems = [_stem(name) for name in names]
+        said = [roles_in(stem) for stem in stems]
         # A folder rgb/ may hold 1_rgb.png, 2_rgb.png, and depth/ the depth maps under the same names; where
         # files of one folder differ in their words, the words count.
         side_by_side = not place.role or len(set(said)) > 1
-        for name, roles in zip(names, said, strict=True):
-            stem = _stem(name)
+        for name, stem, roles in zip(names, stems, said, strict=True):
             role = place.role
             if side_by_side and (roles or not role):
                 if len(roles) > 1 or is_picture(stem):

@@ -2,7 +2,6 @@
 
 import csv
 import io
-from collections.abc import Mapping
 from pathlib import Path
 
 from rsgt.inputs import InputError, local_path, read_text
@@ -11,20 +10,19 @@ from rsgt.sources.frame_files import FrameFiles
 from rsgt.sources.options import SourceOptions
 
 
-def with_scenes(
-    path: Path, frames: list[FrameFiles], colour: Mapping[str, str], options: SourceOptions
-) -> list[FrameFiles]:
+def with_scenes(path: Path, frames: list[FrameFiles], options: SourceOptions) -> list[FrameFiles]:
     """Put frames into the scenes that ``--scenes`` says: their folders, themselves, or what a file tells."""
     said = options.get("scenes", "folder")
     if said == "folder":
         return frames
     if said == "frame":
         return [FrameFiles(frame.name, frame.name, frame.files) for frame in frames]
-    told = _scene_file(said)
+    told, base = _scene_file(said), path.absolute().as_posix()
     placed = []
     for frame in frames:
-        below = colour[str(frame.files[RGB])]
-        names = (frame.name, below, below.rpartition(".")[0], below.rpartition("/")[2], frame.files[RGB].stem)
+        file = frame.files[RGB]
+        below = file.as_posix().removeprefix(f"{base}/")
+        names = (frame.name, below, below.rpartition(".")[0], file.name, file.stem)
         scene = next((told[name] for name in names if name in told), None)
         if scene is None:
             raise InputError(

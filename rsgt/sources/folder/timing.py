@@ -55,7 +55,8 @@ def _read_list(file: Path) -> dict[str, float]:
                 rows[parts[1].strip().removeprefix("./")] = float(parts[0])
             except (ValueError, IndexError) as error:
                 raise InputError(
-                    f"{file}: line {number} is {text[:40]!r}, expected a time in seconds and a file"
+                    f"{file}: line {number} is {text[:40]!r}, expected a time in seconds and a file; "
+                    "--pairing name passes over the list"
                 ) from error
     return rows
 
@@ -65,6 +66,8 @@ def times_in_names(path: Path, files: Sequence[Found]) -> Timed:
     timed = []
     for file in files:
         numbers = re.findall(r"\d+(?:\.\d+)?", reduced(file.key, 1).stem)
+        # Beside a time, some names have a counter: NYU's raw files are d-TIME-TICKS.pgm.
+        numbers = [number for number in numbers if "." in number] or numbers
         if len(numbers) != 1:
             raise InputError(
                 f"{path}: {file.path} has no time in its name, expected one number such as "

@@ -245,8 +245,8 @@ class ParquetSource(FileSource):
         if "fov" in self.options:
             return of_field_of_view(self.options["fov"], self._first_shape)
         if self.mirror and self._first_shape == self.mirror.shape:
-            lens = nyu_facts()["intrinsics_rgb"]
-            return scaled({name: lens[name] for name in ("fx", "fy", "cx", "cy")}, (480, 640), self.mirror.shape)
+            lens = {name: nyu_facts()["intrinsics_rgb"][name] for name in ("fx", "fy", "cx", "cy")}
+            return scaled(lens, (480, 640), self.mirror.shape)
         return {}
 
     @cached_property
