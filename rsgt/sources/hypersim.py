@@ -149,13 +149,11 @@ class Hypersim(FileSource):
             warnings.warn(self._told_standard(), UserWarning, stacklevel=4)
 
     def _told_standard(self) -> str:
-        count = len(self._standard)
-        scenes = (
-            f"{count:,} scene{'s' if count > 1 else ''} ({self._standard[0]}{', …' if count > 1 else ''})"
-        )
-        why = f"not in {self._table.path.name}" if self._table else "no camera table"
+        count, first = len(self._standard), self._standard[0]
+        scenes = f"{count:,} scenes ({first}, …) are" if count > 1 else f"scene {first} is"
+        where = f"not in {self._table.path.name}" if self._table else "without a camera table"
         return (
-            f"{self.path}: {scenes}: {why}, so that depth is made planar by the standard camera, up to 15 % "
+            f"{self.path}: {scenes} {where}, so that depth is made planar by the standard camera, up to 15 % "
             f"off in some scenes; --camera-table with {CAMERA_TABLE} of Hypersim's code makes it exact"
         )
 
