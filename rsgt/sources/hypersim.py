@@ -76,10 +76,11 @@ def _cameras(scene: Path) -> list[str]:
 def list_frames(path: Path) -> tuple[list[FrameFiles], list[str]]:
     """List frames by scene, camera and number, and what was left out for want of a file."""
     scenes: list[tuple[str, str, dict[str, dict[str, Path]]]] = []
-    for folder, (_, names) in walk(path, DEEPEST):
+    # In full, since a worker may read them from another folder.
+    for folder, (_, names) in walk(path.absolute(), DEEPEST):
         if "images" in names:
             for camera in _cameras(folder):
-                scenes.append((folder.absolute().name, camera, _maps(folder / "images", camera)))
+                scenes.append((folder.name, camera, _maps(folder / "images", camera)))
             names.clear()
     frames: list[FrameFiles] = []
     unpaired: list[str] = []
@@ -113,7 +114,7 @@ def _maps(images: Path, geometry: str) -> dict[str, dict[str, Path]]:
             maps[_KINDS[found[2]]][found[1]] = images / geometry / name
     preview = images / geometry.replace("_geometry_hdf5", "_final_preview")
     # In order, so that ``tonemap`` comes after ``color``, and stays.
-    for name in look(preview)[0] if preview.is_dir() else []:
+    for name in sorted(look(preview)[0]) if preview.is_dir() else []:
         if found := _COLOUR.fullmatch(name):
             maps["rgb"][found[1]] = preview / name
     return maps

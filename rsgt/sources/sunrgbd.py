@@ -76,14 +76,15 @@ def list_frames(path: Path, sensor: str | None = None) -> tuple[list[FrameFiles]
     """
     frames: list[FrameFiles] = []
     unpaired: list[str] = []
-    for folder, (_, names) in walk(path, DEEPEST):
+    top = path.absolute()  # in full, since a worker may read them from another folder
+    for folder, (files, names) in walk(top, DEEPEST):
         if "SUNRGBDtoolbox" in names:
             names.remove("SUNRGBDtoolbox")
         if "image" not in names or not {*MAPS.values()} & {*names}:
             continue
-        key = key_of(str(folder.absolute())) or folder.absolute().relative_to(path.absolute()).as_posix()
+        key = key_of(str(folder)) or (folder.relative_to(top).as_posix() if folder != top else top.name)
         if sensor is None or key.startswith(f"{sensor}/"):
-            frame = _frame(folder, names, folder.absolute().name if key == "." else key, unpaired)
+            frame = _frame(folder, files, names, key, unpaired)
             frames += [frame] if frame else []
         names.clear()
     kinds = [kind for kind in MAPS if any(kind in frame.files for frame in frames)]
@@ -99,26 +100,27 @@ def list_frames(path: Path, sensor: str | None = None) -> tuple[list[FrameFiles]
     return whole, unpaired
 
 
-def _frame(folder: Path, names: list[str], key: str, unpaired: list[str]) -> FrameFiles | None:
+def _frame(
+    folder: Path, names: list[str], folders: list[str], key: str, unpaired: list[str]
+) -> FrameFiles | None:
     found = {"rgb": _only_picture(folder / "image", key, unpaired)}
     for kind, name in MAPS.items():
-        if name in names:
+        if name in folders:
             found[kind] = _only_picture(folder / name, key, unpaired)
     files = {name: file for name, file in found.items() if file}
     depth = next((files[kind] for kind in MAPS if kind in files), None)
     if "rgb" not in files or depth is None:
         return None
     # Written by those who unpack the labels once and for all.
-    labels = [folder / "label37.png"]
-    if "label" in names:
-        labels += [folder / "label" / name for name in pictures(look(folder / "label")[0])[:1]]
-    if there := [file for file in labels if file.is_file()]:
-        files["labels"] = there[0]
+    if "label37.png" in names:
+        files["labels"] = folder / "label37.png"
+    elif "label" in folders and (labels := sorted(pictures(look(folder / "label")[0]))):
+        files["labels"] = folder / "label" / labels[0]
     return FrameFiles(key, scene_of(key), {**files, "depth": depth})
 
 
 def _only_picture(folder: Path, key: str, unpaired: list[str]) -> Path | None:
-    found = pictures(look(folder)[0])
+    found = sorted(pictures(look(folder)[0]))
     if len(found) == 1:
         return folder / found[0]
     count = f"{len(found)} pictures ({found[0]}, {found[1]})" if found else "no picture"
