@@ -87,10 +87,10 @@ def list_frames(path: Path, sensor: str | None = None) -> tuple[list[FrameFiles]
             frame = _frame(folder, files, names, key, unpaired)
             frames += [frame] if frame else []
         names.clear()
-    kinds = [kind for kind in MAPS if any(kind in frame.files for frame in frames)]
+    kinds = [kind for kind in MAPS if any(kind in depth_files(frame) for frame in frames)]
     whole = []
     for frame in frames:
-        lacks = [MAPS[kind] for kind in kinds if kind not in frame.files]
+        lacks = [MAPS[kind] for kind in kinds if kind not in depth_files(frame)]
         if lacks:
             unpaired.append(f"{frame.name}: has no {' and no '.join(lacks)}")
         else:
@@ -103,20 +103,25 @@ def list_frames(path: Path, sensor: str | None = None) -> tuple[list[FrameFiles]
 def _frame(
     folder: Path, names: list[str], folders: list[str], key: str, unpaired: list[str]
 ) -> FrameFiles | None:
-    found = {"rgb": _only_picture(folder / "image", key, unpaired)}
-    for kind, name in MAPS.items():
-        if name in folders:
-            found[kind] = _only_picture(folder / name, key, unpaired)
-    files = {name: file for name, file in found.items() if file}
-    depth = next((files[kind] for kind in MAPS if kind in files), None)
-    if "rgb" not in files or depth is None:
+    colour = _only_picture(folder / "image", key, unpaired)
+    maps = [_only_picture(folder / name, key, unpaired) for name in MAPS.values() if name in folders]
+    depth = [file for file in maps if file is not None]
+    if colour is None or not depth:
         return None
+    # The usual kind is ``depth``, another one goes by its own name.
+    files = {"rgb": colour, "depth": depth[0], **({"raw": depth[1]} if len(depth) > 1 else {})}
     # Written by those who unpack the labels once and for all.
     if "label37.png" in names:
         files["labels"] = folder / "label37.png"
     elif "label" in folders and (labels := sorted(pictures(look(folder / "label")[0]))):
         files["labels"] = folder / "label" / labels[0]
-    return FrameFiles(key, scene_of(key), {**files, "depth": depth})
+    return FrameFiles(key, scene_of(key), files)
+
+
+def depth_files(frame: FrameFiles) -> dict[str, Path]:
+    """Depth map of each kind that a frame has."""
+    files = [frame.files[name] for name in ("depth", "raw") if name in frame.files]
+    return {kind: file for kind, place in MAPS.items() for file in files if file.parent.name == place}
 
 
 def _only_picture(folder: Path, key: str, unpaired: list[str]) -> Path | None:
@@ -162,7 +167,7 @@ class SunRgbd(FileSource):
     @cached_property
     def depth_kinds(self) -> tuple[str, ...]:
         """``filled`` is the in-painted depth, ``raw`` the sensor's with 0 where it saw nothing."""
-        return tuple(kind for kind in MAPS if kind in self.frames[0].files)
+        return tuple(depth_files(self.frames[0]))
 
     @cached_property
     def _labels_of_all(self) -> SegmentationFile | None:
@@ -265,14 +270,15 @@ class SunRgbd(FileSource):
 
     def read_depth(self, frame: FrameFiles, kind: str) -> Array:
         """Depth of a frame: the bits rotated back by three, millimetres."""
-        if kind not in frame.files or kind not in MAPS:
+        file = depth_files(frame).get(kind)
+        if file is None:
             raise InputError(
                 f"{self.path}: depth: got {kind!r}, expected one of {', '.join(self.depth_kinds)}"
             )
-        stored = read_map(frame.files[kind], "depth")
+        stored = read_map(file, "depth")
         if stored.dtype != np.uint16:
             raise InputError(
-                f"{frame.files[kind]}: depth is {stored.dtype}, expected 16 bits; a picture of 8 bits has "
+                f"{file}: depth is {stored.dtype}, expected 16 bits; a picture of 8 bits has "
                 "lost it, so take the official file"
             )
         return ((stored >> 3) | (stored << 13)).astype(np.float32) / np.float32(1000)
