@@ -18,11 +18,11 @@ from rsgt.inputs import InputError
 from rsgt.sources import facts
 from rsgt.sources.frame_files import FileSource, FrameFiles, natural, unique_names
 from rsgt.sources.hypersim_cameras import camera_of, planar_factor, standard_matrix
-from rsgt.sources.hypersim_tables import CAMERA_TABLE, CameraTable, Matrix, read_split_table
+from rsgt.sources.hypersim_tables import CAMERA_TABLE, SPLIT_TABLE, CameraTable, Matrix, read_split_table
 from rsgt.sources.images import read_array, read_colour, read_map
 from rsgt.sources.listing import check_folder, look, nearby, walk
 from rsgt.sources.options import SourceOptions
-from rsgt.sources.published_split import PublishedSplit
+from rsgt.sources.published_split import PublishedSplit, told_split
 from rsgt.sources.source import MASKS, NO_LABELS, Camera
 
 Array = npt.NDArray[Any]
@@ -210,7 +210,7 @@ class Hypersim(FileSource):
             "scenes": len({*self.scenes}),
             "cameras": {**self._told_cameras(), "tilted": sorted(tilted, key=natural)},
             "excluded": {"frames": len(self.excluded), "names": list(self.excluded[:20])},
-            "split": self._split.told() if self._split else "none: no split table (--split-table)",
+            "split": told_split(lambda: self._split, SPLIT_TABLE),
         }
 
     def read_rgb(self, frame: FrameFiles) -> Array:

@@ -16,6 +16,8 @@ from rsgt.sources import facts, open_source, recognise, sunrgbd
 from rsgt.sources.cameras import scaled
 from rsgt.sources.exports import sunrgbd as export
 from rsgt.sources.exports.maps import classes40
+from rsgt.sources.sunrgbd_samples import scene_of
+from rsgt.sources.sunrgbd_toolbox import key_of, read_split
 from tests.rendered import SHAPE, one_line, rooms
 
 REAL = Path(__file__).parents[3] / "shared" / "sources" / "sunrgbd"
@@ -152,6 +154,11 @@ class TestDepth:
         with pytest.raises(InputError, match=f"{file.name}.*can't be read") as caught:
             source.depth([2])
         one_line(caught)
+        assert source.details()["sizes"] == [{"sensor": "kv2", "size": "48x64", "frames": 9}]
+
+    def test_a_damaged_head_does_not_hide_the_rest(self, copied):
+        depth_file(samples(copied)[0]).write_bytes(b"nothing")
+        assert open_source(copied).details()["sizes"] == [{"sensor": "kv2", "size": "48x64", "frames": 8}]
 
 
 class TestSizes:
@@ -294,6 +301,7 @@ class TestSplit:
         with pytest.raises(InputError, match="allsplit.mat|SUNRGBDtoolbox") as caught:
             _ = open_source(copied).split
         one_line(caught)
+        assert open_source(copied).details()["split"].startswith("none: ")
 
 
 class TestBadInput:
@@ -349,7 +357,7 @@ class TestBadInput:
     ],
 )
 def test_what_a_split_must_not_cut(name, scene):
-    assert sunrgbd.scene_of(name) == scene
+    assert scene_of(name) == scene
 
 
 class TestReal:
@@ -376,11 +384,22 @@ class TestReal:
         file = REAL / "SUNRGBDtoolbox" / "traintestSUNRGBD" / "allsplit.mat"
         content = loadmat(file)
         names = {part: [str(cell[0]) for cell in content[part].ravel()] for part in ("alltrain", "alltest")}
-        keys = [sunrgbd.key_of(name) for part in names.values() for name in part]
-        found = sunrgbd.read_split(REAL, file, keys)
+        keys = [key_of(name) for part in names.values() for name in part]
+        found = read_split(REAL, file, keys)
         assert found.split == ["train"] * 5285 + ["test"] * 5050
         # NYU's frames have kept their official part, which is what their scenes here rest upon.
         train = facts.official_train_frames()
         parts = dict(zip(keys, found.split, strict=True))
         nyu = {int(key[-4:]): part for key, part in parts.items() if "/NYUdata/" in key}
         assert nyu == {number: "train" if number in train else "test" for number in range(1, 1450)}
+
+
+def test_folders_of_the_same_names_are_not_taken_for_it(tmp_path):
+    for name in ("realsense/rgb", "realsense/depth", "sa/rgb", "lg/rgb", "image", "depth"):
+        (tmp_path / name).mkdir(parents=True)
+    assert not sunrgbd.recognises(tmp_path)
+    assert not sunrgbd.recognises(tmp_path / "realsense")
+    assert not sunrgbd.recognises(tmp_path / "sa")
+    (tmp_path / "SUNRGBD" / "realsense" / "sa").mkdir(parents=True)
+    for part in (".", "SUNRGBD", "SUNRGBD/realsense", "SUNRGBD/realsense/sa"):
+        assert sunrgbd.recognises(tmp_path / part)
