@@ -75,8 +75,9 @@ class ScanNet(FileSource):
 
     @cached_property
     def _table(self) -> LabelTable | None:
-        given = self.options.get("label_table")
-        found = given or (nearby(self.path, (TABLE,), 2) if self._raw_labels else None)
+        if not self._raw_labels:
+            return None
+        found = self.options.get("label_table") or nearby(self.path, (TABLE,), 2)
         return LabelTable(found) if found else None
 
     @cached_property

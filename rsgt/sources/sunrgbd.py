@@ -167,7 +167,8 @@ class SunRgbd(FileSource):
     def _told_labels(self) -> str:
         if self._labels_of_all:
             return self._labels_of_all.path.name
-        return "label37.png" if self.label_sets == (LABELS,) else "none"
+        count = sum("labels" in frame.files for frame in self.frames)
+        return f"pictures of {count:,} of {len(self.frames):,} frames" if count else "none"
 
     def details(self) -> dict[str, Any]:
         """Sizes by sensor, where labels come from, and the split, if any."""

@@ -118,6 +118,12 @@ class TestFrames25k:
             np.testing.assert_array_equal(labels[k], classes40(room))
             assert same_objects(objects[k], room)
 
+    def test_a_table_changes_nothing(self, written, frames_25k):
+        source = open_source(frames_25k, label_table=written / TABLE)
+        assert source.label_sets == ("40",)
+        assert source.details()["labels"] == "NYU's 40 classes (8 bits)"
+        np.testing.assert_array_equal(source.semantic([0])[0], classes40(rooms()[0]))
+
     def test_a_label_that_is_no_class(self, frames_25k):
         file = frames_25k / "scene0000_00" / "label" / "000900.png"
         Image.fromarray(np.full(SHAPE, 41, np.uint8)).save(file)

@@ -263,6 +263,7 @@ class TestLabels:
             source.semantic([1])
         one_line(caught)
         assert not source.semantic([2]).any()
+        assert source.details()["labels"] == "pictures of 2 of 9 frames"
 
 
 class TestSplit:
