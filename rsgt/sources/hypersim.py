@@ -18,11 +18,11 @@ from rsgt.inputs import InputError
 from rsgt.sources import facts
 from rsgt.sources.frame_files import FileSource, FrameFiles, natural, unique_names
 from rsgt.sources.hypersim_cameras import camera_of, planar_factor, standard_matrix
-from rsgt.sources.hypersim_tables import CAMERA_TABLE, CameraTable, Matrix, read_split_table
+from rsgt.sources.hypersim_tables import CAMERA_TABLE, SPLIT_TABLE, CameraTable, Matrix, read_split_table
 from rsgt.sources.images import read_array, read_colour, read_map
 from rsgt.sources.listing import check_folder, look, nearby, walk
 from rsgt.sources.options import SourceOptions
-from rsgt.sources.published_split import PublishedSplit
+from rsgt.sources.published_split import PublishedSplit, told_split
 from rsgt.sources.source import MASKS, NO_LABELS, Camera
 
 Array = npt.NDArray[Any]
@@ -76,10 +76,11 @@ def _cameras(scene: Path) -> list[str]:
 def list_frames(path: Path) -> tuple[list[FrameFiles], list[str]]:
     """List frames by scene, camera and number, and what was left out for want of a file."""
     scenes: list[tuple[str, str, dict[str, dict[str, Path]]]] = []
-    for folder, (_, names) in walk(path, DEEPEST):
+    # In full, since a worker may read them from another folder.
+    for folder, (_, names) in walk(path.absolute(), DEEPEST):
         if "images" in names:
             for camera in _cameras(folder):
-                scenes.append((folder.absolute().name, camera, _maps(folder / "images", camera)))
+                scenes.append((folder.name, camera, _maps(folder / "images", camera)))
             names.clear()
     frames: list[FrameFiles] = []
     unpaired: list[str] = []
@@ -113,7 +114,7 @@ def _maps(images: Path, geometry: str) -> dict[str, dict[str, Path]]:
             maps[_KINDS[found[2]]][found[1]] = images / geometry / name
     preview = images / geometry.replace("_geometry_hdf5", "_final_preview")
     # In order, so that ``tonemap`` comes after ``color``, and stays.
-    for name in look(preview)[0] if preview.is_dir() else []:
+    for name in sorted(look(preview)[0]) if preview.is_dir() else []:
         if found := _COLOUR.fullmatch(name):
             maps["rgb"][found[1]] = preview / name
     return maps
@@ -149,13 +150,11 @@ class Hypersim(FileSource):
             warnings.warn(self._told_standard(), UserWarning, stacklevel=4)
 
     def _told_standard(self) -> str:
-        count = len(self._standard)
-        scenes = (
-            f"{count:,} scene{'s' if count > 1 else ''} ({self._standard[0]}{', …' if count > 1 else ''})"
-        )
-        why = f"not in {self._table.path.name}" if self._table else "no camera table"
+        count, first = len(self._standard), self._standard[0]
+        scenes = f"{count:,} scenes ({first}, …) are" if count > 1 else f"scene {first} is"
+        where = f"not in {self._table.path.name}" if self._table else "without a camera table"
         return (
-            f"{self.path}: {scenes}: {why}, so that depth is made planar by the standard camera, up to 15 % "
+            f"{self.path}: {scenes} {where}, so that depth is made planar by the standard camera, up to 15 % "
             f"off in some scenes; --camera-table with {CAMERA_TABLE} of Hypersim's code makes it exact"
         )
 
@@ -211,7 +210,7 @@ class Hypersim(FileSource):
             "scenes": len({*self.scenes}),
             "cameras": {**self._told_cameras(), "tilted": sorted(tilted, key=natural)},
             "excluded": {"frames": len(self.excluded), "names": list(self.excluded[:20])},
-            "split": self._split.told() if self._split else "none: no split table (--split-table)",
+            "split": told_split(lambda: self._split, SPLIT_TABLE),
         }
 
     def read_rgb(self, frame: FrameFiles) -> Array:

@@ -9,7 +9,7 @@ from rsgt.sources.frame_files import natural
 from rsgt.sources.images import PICTURES
 
 Listing = tuple[list[str], list[str]]
-"""Names of the files and of the folders in a folder, both in natural order."""
+"""Names of the files and of the folders in a folder, in no order."""
 
 _PACKED = {b"PK\x03\x04": "a zip archive", b"\x1f\x8b": "packed with gzip", b"\xfd7zXZ": "packed with xz"}
 _TAR = b"ustar"
@@ -58,7 +58,7 @@ def look(folder: Path | str) -> Listing:
                     (folders if entry.is_dir() else files).append(entry.name)
     except OSError as error:
         raise InputError(f"{folder}: can't be read ({error.strerror or error})") from error
-    return sorted(files, key=natural), sorted(folders, key=natural)
+    return files, folders
 
 
 def has(folder: Path, *names: str) -> bool:
@@ -67,14 +67,14 @@ def has(folder: Path, *names: str) -> bool:
 
 
 def walk(folder: Path, depth: int) -> Iterator[tuple[Path, Listing]]:
-    """Give a folder and those below it, down to a depth, each with what it holds, in natural order.
+    """Give a folder and those below it, down to a depth, in natural order, each with what it holds.
 
     Who takes a folder name out of a listing has that one passed over.
     """
     listing = look(folder)
     yield folder, listing
     if depth:
-        for name in listing[1]:
+        for name in sorted(listing[1], key=natural):
             yield from walk(folder / name, depth - 1)
 
 

@@ -1,6 +1,6 @@
 """The publishers' split of a data set's frames, where it is a table beside the frames."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from rsgt.inputs import InputError
@@ -55,3 +55,20 @@ class PublishedSplit:
                 f"such as {self._left[0]}"
             )
         return self.table.name
+
+
+def told_split(read: Callable[[], PublishedSplit | None], missing: str) -> str:
+    """Say where the split comes from, for who looks at a source that may have faults.
+
+    Parameters
+    ----------
+    read
+        Reads it; None = there is no table.
+    missing
+        The table that is not there, for the remedy.
+    """
+    try:
+        found = read()
+    except InputError as error:
+        return f"none: {error}"
+    return found.told() if found else f"none: no {missing} (--split-table)"

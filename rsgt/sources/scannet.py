@@ -20,7 +20,7 @@ from rsgt.sources.frame_files import FileSource, FrameFiles
 from rsgt.sources.images import read_colour, read_map
 from rsgt.sources.listing import check_folder, has, look, nearby
 from rsgt.sources.options import SourceOptions
-from rsgt.sources.published_split import PublishedSplit
+from rsgt.sources.published_split import PublishedSplit, told_split
 from rsgt.sources.scannet_scans import CAMERAS, FOLDERS, SCAN, is_lost, list_frames, ranges, read_facts
 from rsgt.sources.scannet_tables import TABLE, LabelTable, read_split
 from rsgt.sources.source import MASKS, NO_LABELS, Camera
@@ -75,8 +75,9 @@ class ScanNet(FileSource):
 
     @cached_property
     def _table(self) -> LabelTable | None:
-        given = self.options.get("label_table")
-        found = given or (nearby(self.path, (TABLE,), 2) if self._raw_labels else None)
+        if not self._raw_labels:
+            return None
+        found = self.options.get("label_table") or nearby(self.path, (TABLE,), 2)
         return LabelTable(found) if found else None
 
     @cached_property
@@ -155,7 +156,7 @@ class ScanNet(FileSource):
             "scans": len({*self._scans}),
             "labels": kinds[self.label_sets[0]],
             "lost_poses": {"frames": len(lost), "numbers": ranges(lost)},
-            "split": self._split.told() if self._split else "none: no scannetv2_train.txt (--split-table)",
+            "split": told_split(lambda: self._split, "scannetv2_train.txt"),
         }
 
     def read_rgb(self, frame: FrameFiles) -> Array:

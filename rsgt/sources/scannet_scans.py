@@ -33,10 +33,10 @@ DEEPEST = 3
 def list_frames(path: Path) -> tuple[list[FrameFiles], list[str]]:
     """List frames by scan and number, and what was left out for want of a file."""
     scans: list[tuple[str, dict[str, dict[str, Path]]]] = []
-    for folder, (_, names) in walk(path, DEEPEST):
+    # In full, since a worker may read them from another folder.
+    for folder, (_, names) in walk(path.absolute(), DEEPEST):
         if "color" in names and "depth" in names:
-            name = folder.relative_to(path).as_posix()
-            scans.append((path.absolute().name if name == "." else name.split("/")[-1], _maps(folder, names)))
+            scans.append((folder.name, _maps(folder, names)))
             names.clear()
     unpaired: list[str] = []
     frames = []

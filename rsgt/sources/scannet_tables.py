@@ -72,7 +72,7 @@ class LabelTable:
         rows = {}
         for number, line in enumerate(lines, start=2):
             try:
-                key, value = int(line["id"]), int(line["nyu40id"] or 0)
+                key, value = int(line["id"]), int("0" if line["nyu40id"] == "" else line["nyu40id"])
                 if not (1 <= key <= MOST_ID and 0 <= value <= len(facts.class_names("40"))):
                     raise ValueError
             except (TypeError, ValueError):

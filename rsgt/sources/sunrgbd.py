@@ -5,9 +5,9 @@ Depth is uint16 with its bits rotated left by three, millimetres when rotated ba
 equal depth there would be a region that nobody saw.
 """
 
-import re
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,14 @@ import numpy.typing as npt
 from rsgt.inputs import InputError
 from rsgt.sources import facts
 from rsgt.sources.cameras import read_camera
-from rsgt.sources.frame_files import FileSource, FrameFiles, natural, unique_names
+from rsgt.sources.frame_files import FileSource, FrameFiles
 from rsgt.sources.images import image_size, read_colour, read_map
-from rsgt.sources.listing import check_folder, has, look, pictures, walk
+from rsgt.sources.listing import check_folder, has, look
 from rsgt.sources.options import SourceOptions
-from rsgt.sources.published_split import PublishedSplit
+from rsgt.sources.published_split import PublishedSplit, told_split
 from rsgt.sources.source import NO_LABELS, Camera
-from rsgt.sources.sunrgbd_toolbox import SegmentationFile, key_of, read_split
+from rsgt.sources.sunrgbd_samples import depth_files, list_frames
+from rsgt.sources.sunrgbd_toolbox import SegmentationFile, read_split
 
 Array = npt.NDArray[Any]
 
@@ -38,24 +39,27 @@ _COLLECTIONS = frozenset(
 _EXPECTED = "SUN RGB-D's folder (with kv1, kv2, realsense, xtion), one of these, or that of one frame"
 LABELS = "37"
 CLASSES = 37
-DEEPEST = 7
-MAPS = {"filled": "depth_bfx", "raw": "depth"}
-"""Folder of each kind of depth."""
-
-_DATE = re.compile(r"(?<!\d)(20\d\d)[-_](\d\d?)[-_](\d\d?)[-_]")
 
 
 def recognises(path: Path) -> bool:
-    """Whether a folder has the sensors' folders, or is one of these, of their collections, or of a frame."""
+    """Whether a folder has the sensors' folders, or is one of these, of their collections, or of a frame.
+
+    By names of several levels: a user's own folder may be called ``realsense``, too.
+    """
     if not path.is_dir():
         return False
-    _, names = look(path)
-    found = {*names, path.absolute().name}
-    if "SUNRGBDtoolbox" in found or not found.isdisjoint({*SENSORS, *_COLLECTIONS}):
+    place = path.absolute()
+    above = {place.name, place.parent.name} & {*SENSORS}
+    _, names = look(place)
+    if "SUNRGBDtoolbox" in names or (above and not _COLLECTIONS.isdisjoint({place.name, *names})):
         return True
-    return {"image", "depth_bfx"} <= {*names} or any(
-        has(path / name, "image", "depth_bfx") for name in names[:3]
+    whole = any(
+        has(place / name / sensor, collection)
+        for name in ("", "SUNRGBD")
+        for sensor in SENSORS
+        for collection in _COLLECTIONS
     )
+    return whole or {"image", "depth_bfx"} <= {*names}
 
 
 def open_frames(path: Path, options: SourceOptions) -> "SunRgbd":
@@ -68,90 +72,6 @@ def open_frames(path: Path, options: SourceOptions) -> "SunRgbd":
     return SunRgbd(path, frames, options, unpaired)
 
 
-def list_frames(path: Path, sensor: str | None = None) -> tuple[list[FrameFiles], list[str]]:
-    """List frames in natural order of their folders, and what was left out.
-
-    A frame's files have names of their own, so that the only picture in a folder is taken. Its name is its
-    path from the sensor's folder on, as the publishers' tables call it.
-    """
-    frames: list[FrameFiles] = []
-    unpaired: list[str] = []
-    for folder, (_, names) in walk(path, DEEPEST):
-        if "SUNRGBDtoolbox" in names:
-            names.remove("SUNRGBDtoolbox")
-        if "image" not in names or not {*MAPS.values()} & {*names}:
-            continue
-        key = key_of(str(folder.absolute())) or folder.absolute().relative_to(path.absolute()).as_posix()
-        if sensor is None or key.startswith(f"{sensor}/"):
-            frame = _frame(folder, names, folder.absolute().name if key == "." else key, unpaired)
-            frames += [frame] if frame else []
-        names.clear()
-    kinds = [kind for kind in MAPS if any(kind in frame.files for frame in frames)]
-    whole = []
-    for frame in frames:
-        lacks = [MAPS[kind] for kind in kinds if kind not in frame.files]
-        if lacks:
-            unpaired.append(f"{frame.name}: has no {' and no '.join(lacks)}")
-        else:
-            whole.append(frame)
-    whole.sort(key=lambda frame: natural(frame.name))
-    unique_names(path, (frame.name for frame in whole))
-    return whole, unpaired
-
-
-def _frame(folder: Path, names: list[str], key: str, unpaired: list[str]) -> FrameFiles | None:
-    found = {"rgb": _only_picture(folder / "image", key, unpaired)}
-    for kind, name in MAPS.items():
-        if name in names:
-            found[kind] = _only_picture(folder / name, key, unpaired)
-    files = {name: file for name, file in found.items() if file}
-    depth = next((files[kind] for kind in MAPS if kind in files), None)
-    if "rgb" not in files or depth is None:
-        return None
-    # Written by those who unpack the labels once and for all.
-    labels = [folder / "label37.png"]
-    if "label" in names:
-        labels += [folder / "label" / name for name in pictures(look(folder / "label")[0])[:1]]
-    if there := [file for file in labels if file.is_file()]:
-        files["labels"] = there[0]
-    return FrameFiles(key, scene_of(key), {**files, "depth": depth})
-
-
-def _only_picture(folder: Path, key: str, unpaired: list[str]) -> Path | None:
-    found = pictures(look(folder)[0])
-    if len(found) == 1:
-        return folder / found[0]
-    count = f"{len(found)} pictures ({found[0]}, {found[1]})" if found else "no picture"
-    unpaired.append(f"{key}: {folder.name}/ has {count}, expected one")
-    return None
-
-
-def scene_of(key: str) -> str:
-    """What is not to be cut by a split, of a frame's path from the sensor on.
-
-    SUN3D: the place, with all its scans. Frames with a date: all of that day, of any sensor, since three
-    sensors took the same rooms. NYU's frames go by scene: a run of them that is all in the official training
-    set, or all in the test set, is whole scenes. Berkeley's say nothing of their places, and are one scene.
-    """
-    parts = key.split("/")
-    if "sun3ddata" in parts[:-2]:
-        return "/".join(parts[: parts.index("sun3ddata") + 2])
-    number = re.fullmatch(r"NYU(\d{4})", parts[-1])
-    if number and 1 <= int(number[1]) <= facts.nyu_facts()["frames"]:
-        return f"NYUdata/from {_run_of_nyu(int(number[1])):04d}"
-    if date := _DATE.search(parts[-1]):
-        return f"{date[1]}-{int(date[2]):02d}-{int(date[3]):02d}"
-    return "/".join(parts[:-1]) or key
-
-
-def _run_of_nyu(number: int) -> int:
-    """First frame of the run of official training frames, or of test frames, that a NYU frame is in."""
-    train = facts.official_train_frames()
-    while number > 1 and (number - 1 in train) == (number in train):
-        number -= 1
-    return number
-
-
 class SunRgbd(FileSource):
     """Frames of SUN RGB-D."""
 
@@ -160,7 +80,7 @@ class SunRgbd(FileSource):
     @cached_property
     def depth_kinds(self) -> tuple[str, ...]:
         """``filled`` is the in-painted depth, ``raw`` the sensor's with 0 where it saw nothing."""
-        return tuple(kind for kind in MAPS if kind in self.frames[0].files)
+        return tuple(depth_files(self.frames[0]))
 
     @cached_property
     def _labels_of_all(self) -> SegmentationFile | None:
@@ -190,17 +110,17 @@ class SunRgbd(FileSource):
         return self._split.split if self._split else None
 
     @cached_property
-    def sizes(self) -> list[tuple[int, int]]:
-        """Height and width of each frame's depth map, from the heads of the files."""
-        return [image_size(frame.files["depth"]) for frame in self.frames]
-
-    @cached_property
-    def _size_of(self) -> dict[str, tuple[int, int]]:
-        return dict(zip(self.names, self.sizes, strict=True))
+    def sizes(self) -> dict[str, tuple[int, int]]:
+        """Height and width of each frame's depth map, from the heads of the files that have one."""
+        found = {}
+        for frame in self.frames:
+            with suppress(InputError):  # reading the frame tells what is wrong
+                found[frame.name] = image_size(frame.files["depth"])
+        return found
 
     def native_shape(self, frame: FrameFiles) -> tuple[int, int]:
         """Height and width of a frame's own depth map."""
-        return self._size_of[frame.name]
+        return self.sizes.get(frame.name) or image_size(frame.files["depth"])
 
     def native_camera(self, frame: FrameFiles) -> Camera:
         """The frame's own intrinsics.txt; unknown where there is none."""
@@ -215,10 +135,10 @@ class SunRgbd(FileSource):
     def _check_sizes(self) -> None:
         """Refuse frames of several sizes where nobody said which one they are to have."""
         counts = self._counts()
-        if "size" in self.options or len({shape for _, shape in counts}) == 1:
+        if "size" in self.options or len({shape for _, shape in counts}) < 2:
             return
         parts = [f"{sensor} {h}x{w} ({n:,})" for (sensor, (h, w)), n in sorted(counts.items())]
-        height, width = Counter(self.sizes).most_common(1)[0][0]
+        height, width = Counter(self.sizes.values()).most_common(1)[0][0]
         sensors = {sensor for sensor, _ in counts}
         selects = len(sensors) > 1 and any(
             len([1 for one, _ in counts if one == sensor]) == 1 for sensor in sensors
@@ -230,8 +150,9 @@ class SunRgbd(FileSource):
         )
 
     def _counts(self) -> Counter[tuple[str, tuple[int, int]]]:
-        sensors = [name.split("/")[0] if "/" in name else "frames" for name in self.names]
-        return Counter(zip(sensors, self.sizes, strict=True))
+        return Counter(
+            (name.split("/")[0] if "/" in name else "frames", size) for name, size in self.sizes.items()
+        )
 
     def identity(self) -> dict[str, Any]:
         """As that of any files; frames of several sizes need one to be named."""
@@ -246,7 +167,8 @@ class SunRgbd(FileSource):
     def _told_labels(self) -> str:
         if self._labels_of_all:
             return self._labels_of_all.path.name
-        return "label37.png" if self.label_sets == (LABELS,) else "none"
+        count = sum("labels" in frame.files for frame in self.frames)
+        return f"pictures of {count:,} of {len(self.frames):,} frames" if count else "none"
 
     def details(self) -> dict[str, Any]:
         """Sizes by sensor, where labels come from, and the split, if any."""
@@ -254,7 +176,7 @@ class SunRgbd(FileSource):
         return {
             "sizes": [{"sensor": sensor, "size": f"{h}x{w}", "frames": n} for (sensor, (h, w)), n in counts],
             "labels": self._told_labels(),
-            "split": self._split.told() if self._split else "none: no allsplit.mat (--split-table)",
+            "split": told_split(lambda: self._split, "allsplit.mat"),
         }
 
     def read_rgb(self, frame: FrameFiles) -> Array:
@@ -263,14 +185,15 @@ class SunRgbd(FileSource):
 
     def read_depth(self, frame: FrameFiles, kind: str) -> Array:
         """Depth of a frame: the bits rotated back by three, millimetres."""
-        if kind not in frame.files or kind not in MAPS:
+        file = depth_files(frame).get(kind)
+        if file is None:
             raise InputError(
                 f"{self.path}: depth: got {kind!r}, expected one of {', '.join(self.depth_kinds)}"
             )
-        stored = read_map(frame.files[kind], "depth")
+        stored = read_map(file, "depth")
         if stored.dtype != np.uint16:
             raise InputError(
-                f"{frame.files[kind]}: depth is {stored.dtype}, expected 16 bits; a picture of 8 bits has "
+                f"{file}: depth is {stored.dtype}, expected 16 bits; a picture of 8 bits has "
                 "lost it, so take the official file"
             )
         return ((stored >> 3) | (stored << 13)).astype(np.float32) / np.float32(1000)

@@ -55,9 +55,7 @@ def write(out: Path, rooms: Iterable[Room]) -> None:
     for number, name in enumerate(names, start=1):
         if number % 10 == 0:
             rows.append(f"{number}\told {name}\t{name}\t40\totherprop")
-        rows.append(
-            f"{number}\t{name}\t{name}\t{map40[number]}\t{facts.class_names('40')[map40[number] - 1]}"
-        )
+        rows.append(f"{number}\t{name}\t{name}\t{map40[number]}\t{names40[map40[number] - 1]}")
     save_text(out / TABLE, "\n".join(rows) + "\n")
 
 

@@ -45,7 +45,7 @@ def write(out: Path, rooms: Iterable[Room]) -> None:
         classes = classes40(room)
         labels.append(np.where(classes > _LAST_CLASS, 0, classes).astype(np.uint8))
     order = list(range(len(keys)))[::-1]
-    (toolbox / "traintestSUNRGBD").mkdir(parents=True)
+    (toolbox / "traintestSUNRGBD").mkdir(parents=True, exist_ok=True)
     lists = {"alltrain": False, "alltest": True}
     savemat(
         toolbox / "traintestSUNRGBD" / "allsplit.mat",
