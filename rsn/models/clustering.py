@@ -238,7 +238,7 @@ def clustering_loss(output: ClusteringOutput, target: Tensor) -> Tensor:
     """
     pull, push, regularisation = discriminative_loss(output.embedding, output.region)
     embedding = pull + push + REGULARISATION_WEIGHT * regularisation
-    valid = valid_pixels(output.initial, target, None)
+    valid = valid_pixels(target)
     used = torch.where(valid.squeeze(1), output.region, 0)
     mean = region_mean_map(torch.where(valid, target, 0), used)
     regional = valid & (used > 0).unsqueeze(1)
