@@ -16,7 +16,7 @@ from rsgt.store.reader import open_store
 from rsn.cli import main
 from rsn.config import from_plain, with_overrides
 from rsn.data.split import hold_out
-from rsn.experiment import evaluate, evaluation, fit_config
+from rsn.experiment import evaluate, evaluation, fit_config, load
 from rsn.judging.protocol import PAPER
 from rsn.training import checkpoint
 from rsn.training.loop import Progress, train
@@ -244,6 +244,8 @@ def test_another_number_of_categories_is_refused(store, tmp_path):
     other = write_rooms(tmp_path / "other.zarr", train=4, test=2, shape=(24, 32), class_names=names)
     with pytest.raises(InputError, match="guided by 40 categories, got a store of 13"):
         evaluate(tmp_path / "run" / "best.ckpt", other, [PAPER], device="cpu", stream=None)
+    with pytest.raises(InputError, match="guided by 40 categories, got a store of 13"):
+        load(tmp_path / "run" / "best.ckpt", device="cpu").predict_frames(other, [0])
 
 
 @pytest.mark.slow
