@@ -265,7 +265,7 @@ class Predictor:
             except InputError as error:
                 yield {"photo": str(path), "error": str(error).removeprefix(f"{path}: ")}
             except MemoryError:
-                yield {"photo": str(path), "error": "too large for this machine's memory; make it smaller"}
+                yield {"photo": str(path), "error": "not enough memory to predict it; downscale it"}
 
     def predict_frames(
         self, store: str | Path | Store, frames: Sequence[int], *, full_size: Sequence[str] = ()
