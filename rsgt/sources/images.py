@@ -224,7 +224,7 @@ def _reading(path: Path | str) -> Iterator[None]:
     except (
         OSError, ValueError, SyntaxError, RuntimeError, KeyError, IndexError, TypeError, EOFError,
         MemoryError, ArithmeticError, AttributeError, zipfile.BadZipFile,
-        Image.DecompressionBombError, Image.DecompressionBombWarning,
+        Image.DecompressionBombError, Warning,
     ) as error:  # fmt: skip
         # There is no end to what image libraries raise over damaged files.
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -243,7 +243,7 @@ class FolderSource(FileSource):
             "depth_kind": "radial" if meaning.is_radial else "planar",
             "no_depth": list(meaning.none),
             "depth_sample": [self._looks(path, values) for path, values in self._sample()],
-            "depth_guess": self._guess,
+            **({} if meaning.scale else {"depth_guess": self._guess}),
             "camera_from": self._camera_from(),
         }
         if LABELS in self.frames[0].files:
