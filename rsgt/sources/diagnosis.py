@@ -95,9 +95,7 @@ def _content(source: Source, positions: Sequence[int], findings: list[str]) -> d
     unnamed = [one for one in sorted(ids) if one and (one >= len(names) or not names[one])]
     return {
         "sample": looked,
-        "depth_m": [float(np.round(f(values), 3)) for f in (np.min, np.median, np.max)]
-        if values.size
-        else [],
+        "depth_m": [round(float(f(values)), 3) for f in (np.min, np.median, np.max)] if values.size else [],
         "holes": round(1 - values.size / pixels, 4),
         "label_ids": sorted(ids)[:SHOWN] + (["…"] if len(ids) > SHOWN else []),
         **({"unnamed_labels": unnamed[:SHOWN]} if classes and unnamed else {}),

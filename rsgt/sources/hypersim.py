@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rsgt.inputs import InputError
+from rsgt.inputs import DataWarning, InputError
 from rsgt.sources import facts
 from rsgt.sources.frame_files import FileSource, FrameFiles, natural, unique_names
 from rsgt.sources.hypersim_cameras import camera_of, planar_factor, standard_matrix
@@ -147,7 +147,7 @@ class Hypersim(FileSource):
         self._matrices = self._table.matrices({*self.scenes}) if self._table else {}
         self._standard = sorted({*self.scenes} - self._matrices.keys(), key=natural)
         if self._standard:
-            warnings.warn(self._told_standard(), UserWarning, stacklevel=4)
+            warnings.warn(self._told_standard(), DataWarning, stacklevel=4)
 
     def _told_standard(self) -> str:
         count, first = len(self._standard), self._standard[0]

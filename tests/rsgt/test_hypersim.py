@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rsgt.inputs import InputError
+from rsgt.inputs import DataWarning, InputError
 from rsgt.sources import facts, open_source, recognise
 from rsgt.sources.cameras import planar_factor as pinhole_factor
 from rsgt.sources.cameras import scaled
@@ -114,7 +114,7 @@ class TestRoundTrip:
 class TestCameras:
     def test_without_the_table_the_standard_camera_is_taken_and_said(self, copied, tmp_path):
         (copied / CAMERA_TABLE).rename(tmp_path / "cameras.csv")
-        with pytest.warns(UserWarning, match=r"3 scenes \(ai_001_001, …\).*--camera-table") as told:
+        with pytest.warns(DataWarning, match=r"3 scenes \(ai_001_001, …\).*--camera-table") as told:
             source = open_source(copied)
         assert len(told) == 1
         with warnings.catch_warnings():
@@ -138,7 +138,7 @@ class TestCameras:
     def test_a_scene_that_the_table_lacks(self, copied):
         table = copied / CAMERA_TABLE
         table.write_text("".join(table.read_text().splitlines(keepends=True)[:2]))
-        with pytest.warns(UserWarning, match="2 scenes .*are not in metadata_camera_parameters.csv"):
+        with pytest.warns(DataWarning, match="2 scenes .*are not in metadata_camera_parameters.csv"):
             source = open_source(copied)
         assert source.details()["cameras"]["standard"] == ["ai_001_002", "ai_001_003"]
 
@@ -319,7 +319,7 @@ class TestReal:
             assert camera == pytest.approx(wanted, abs=1e-3)
 
     def test_a_frame_of_an_unknown_scene(self):
-        with pytest.warns(UserWarning, match=r"scene ai_999_001 is not in"):
+        with pytest.warns(DataWarning, match=r"scene ai_999_001 is not in"):
             source = open_source(REAL)
         assert source.names == ["ai_999_001/cam_00/0000"]
         assert "ai_037_002/cam_00/0000" in source.unpaired[0]
