@@ -21,6 +21,7 @@ DOORS = {
         "rsgt.sources.exports.hdf5",
     },
     "deflate": {"rsgt.sources.chunks"},
+    "OpenEXR": {"rsgt.sources.images"},
     "embreex": {"rsgt.sources.rooms.tracing"},
     "zarr": {"rsgt.store.encoding", "rsgt.store.reader", "rsgt.store.writer", "rsgt.store.predictions"},
     "numba": {"rsgt.regions.compilation"},
