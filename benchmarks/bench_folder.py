@@ -28,17 +28,18 @@ def write_frames(root, count):
     """Slanted planes behind boxes, with noise of a sensor, so that files are about as large as real ones."""
     y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
     for number in range(count):
+        folder, name = root / f"scene{number // A_SCENE:03d}", f"{number % A_SCENE}.png"
+        if (folder / "labels" / name).exists():  # written last
+            continue
         rng = np.random.default_rng(number)
         labels = rng.integers(1, 41, (4, 4), np.uint8).repeat(30, 0).repeat(40, 1)
         depth = 1500 + 40 * labels.astype(float) + 5 * x + rng.normal(0, 4, SHAPE)
         depth[rng.random(SHAPE) < 0.02] = 0
         shade = (4 * labels[..., None] + y[..., None] / 3 + rng.normal(0, 6, (*SHAPE, 3))).clip(0, 255)
         maps = {"rgb": shade.astype(np.uint8), "depth": depth.astype(np.uint16), "labels": labels}
-        for name, values in maps.items():
-            file = root / f"scene{number // A_SCENE:03d}" / name / f"{number % A_SCENE}.png"
-            if not file.exists():
-                file.parent.mkdir(parents=True, exist_ok=True)
-                Image.fromarray(values).save(file, compress_level=1)
+        for kind, values in maps.items():
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(values).save(folder / kind / name, compress_level=1)
     return root
 
 

@@ -21,6 +21,7 @@ DOORS = {
         "rsgt.sources.exports.hdf5",
     },
     "deflate": {"rsgt.sources.chunks"},
+    "OpenEXR": {"rsgt.sources.images"},
     "embreex": {"rsgt.sources.rooms.tracing"},
     "pyarrow": {"rsgt.sources.parquet.files", "rsgt.sources.exports.parquet"},
     "zarr": {"rsgt.store.encoding", "rsgt.store.reader", "rsgt.store.writer", "rsgt.store.predictions"},
