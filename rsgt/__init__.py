@@ -1,6 +1,6 @@
 """Region-support ground truth for monocular depth.
 
-``rsgt`` turns frames with depth and semantic labels (NYU Depth v2) into region support, a
+``rsgt`` turns frames with depth, and with semantic labels where there are any, into region support, a
 segmentation whose regions hold one category at nearly constant depth, and keeps it in a sharded
 Zarr v3 store. What stands in ``__all__`` is its public API; each name is loaded when it is first used.
 """
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rsgt.builder import Parameters, build, plan
-    from rsgt.inputs import InputError
+    from rsgt.inputs import DataWarning, InputError
     from rsgt.page.pictures import show
     from rsgt.page.report import report
     from rsgt.quality.comparison import Comparison, compare
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from rsgt.quality.verification import Verification, verify
     from rsgt.regions.algorithm import RegionSupport, region_support
     from rsgt.sources import open_source
+    from rsgt.sources.conformance import check_source
+    from rsgt.sources.diagnosis import diagnose
+    from rsgt.sources.options import SourceOptions
     from rsgt.sources.source import Source
     from rsgt.sources.synthetic import write_rooms
     from rsgt.store.frame import Frame
@@ -27,24 +30,29 @@ if TYPE_CHECKING:
     from rsgt.store.reader import open_store as open
 
 __all__ = [
-    "Comparison", "DamageError", "Frame", "InputError", "Parameters", "RegionSupport", "Source", "Statistics",
-    "Store", "Verification", "build", "compare", "open", "open_prediction", "open_source", "plan",
-    "region_support", "report", "show", "statistics", "verify", "write_prediction", "write_rooms",
+    "Comparison", "DamageError", "DataWarning", "Frame", "InputError", "Parameters", "RegionSupport",
+    "Source", "SourceOptions", "Statistics", "Store", "Verification", "build", "check_source", "compare",
+    "diagnose", "open", "open_prediction", "open_source", "plan", "region_support", "report", "show",
+    "statistics", "verify", "write_prediction", "write_rooms",
 ]  # fmt: skip
 
 _HOMES = {
     "Comparison": "rsgt.quality.comparison",
     "DamageError": "rsgt.store.reader",
     "Frame": "rsgt.store.frame",
+    "DataWarning": "rsgt.inputs",
     "InputError": "rsgt.inputs",
     "Parameters": "rsgt.builder",
     "RegionSupport": "rsgt.regions.algorithm",
     "Source": "rsgt.sources.source",
+    "SourceOptions": "rsgt.sources.options",
     "Statistics": "rsgt.quality.statistics",
     "Store": "rsgt.store.reader",
     "Verification": "rsgt.quality.verification",
     "build": "rsgt.builder",
+    "check_source": "rsgt.sources.conformance",
     "compare": "rsgt.quality.comparison",
+    "diagnose": "rsgt.sources.diagnosis",
     "open": "rsgt.store.reader",
     "open_prediction": "rsgt.store.predictions",
     "open_source": "rsgt.sources",

@@ -21,6 +21,10 @@ class InputError(ValueError):
         super().__init__(" ".join(line.strip() for line in message.splitlines()))
 
 
+class DataWarning(UserWarning):
+    """Something about the data that its owner should know, and that nothing need stop for."""
+
+
 _NAME_BYTES, _PATH_BYTES = 255, 4095
 _URL = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.:-]+:/")
 """A scheme of two letters or more: ``C:/`` is a drive. ``Path`` has made ``s3://`` into ``s3:/`` already."""

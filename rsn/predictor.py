@@ -11,20 +11,20 @@ import numpy.typing as npt
 import torch
 from lightning_fabric import Fabric
 from PIL import Image
-from torch import Tensor, nn
+from torch import nn
 
 from rsgt.inputs import InputError
 from rsn.data.dataset import Store, guidance_classes, opened
-from rsn.data.resize import resize_antialiased, resize_bilinear, resize_nearest
+from rsn.data.resize import resize_antialiased
 from rsn.judging.frames import FramePrediction, predict_frames
-from rsn.models.contract import BatchPrediction, Model
+from rsn.models.contract import Model
 from rsn.models.export import FromColour, check_file, export_onnx
-from rsn.models.inference import infer, support_of
-from rsn.models.region_means import region_mean_map
+from rsn.models.inference import infer, photo_maps
 from rsn.photos import naming, writing
 from rsn.photos.camera import Camera, Pair, camera_of, check_camera
 from rsn.photos.reading import OpenedPhoto, Photo, open_photo
 from rsn.training.interrupt import explain_shortages
+from rsn.training.provenance import commit, versions
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -109,6 +109,21 @@ class Predictor:
             f"<rsn.Predictor {self.model.name}{guided}: {weights:,} parameters, trained at {height}x{width}, "
             f"epoch {self.contents['epoch']} of {self.checkpoint}, on {self.fabric.device}>"
         )
+
+    def origin(self) -> dict[str, Any]:
+        """Say where its predictions come from, for records: model, training, the program that predicts."""
+        return {
+            "model": self.settings["model"],
+            "guidance": self.model.guidance_rule,
+            "checkpoint": {"name": self.checkpoint.name}
+            | {key: self.contents.get(key) for key in ("epoch", "rsn", "commit", "versions")},
+            "trained_on": self.contents["store"],
+            "seed": self.settings["seed"],
+            "config": self.contents["config"],
+            "commit": commit(),
+            "versions": versions(),
+            "device": str(self.fabric.device),
+        }
 
     @overload
     def predict(  # type: ignore[overload-overlap]  # to a type checker, a path is a sequence of strings
@@ -250,7 +265,7 @@ class Predictor:
             except InputError as error:
                 yield {"photo": str(path), "error": str(error).removeprefix(f"{path}: ")}
             except MemoryError:
-                yield {"photo": str(path), "error": "too large for this machine's memory; make it smaller"}
+                yield {"photo": str(path), "error": "not enough memory to predict it; downscale it"}
 
     def predict_frames(
         self, store: str | Path | Store, frames: Sequence[int], *, full_size: Sequence[str] = ()
@@ -270,11 +285,23 @@ class Predictor:
         ------
         FramePrediction
             Maps (y, x) of a frame: float32 metres and int32 labels, None where the model has none.
+
+        Raises
+        ------
+        InputError
+            At once where the model is guided by categories, and the store has another number of them.
         """
         store = opened(store)
+        classes = guidance_classes(store)[1]
+        learnt = self.contents.get("classes", classes)
+        if "semantic" in self.model.arrays(training=False) and learnt != classes:
+            raise InputError(
+                f"{self.checkpoint}: is guided by {learnt} categories, got a store of {classes}: "
+                f"{store.path}; give a store with the labels that it learnt from"
+            )
         return predict_frames(
             self.fabric,
-            self.model.with_classes(guidance_classes(store)[1]),
+            self.model.with_classes(classes),
             self.network,
             store,
             frames,
@@ -334,37 +361,9 @@ class Predictor:
             found = infer(self.model, self.network, batch, size, flip=self.flip)
         predictions = []
         for index, (photo, camera) in enumerate(zip(photos, cameras, strict=True)):
-            one = _one_of(found, index)
-            depth, support, region = _at_size(one, shape)
+            depth, support, region = photo_maps(found, index, shape)
             notes = (*photo.notes, *writing.check_depth(depth))
             predictions.append(
                 Prediction(depth=depth, support=support, region=region, camera=camera, notes=notes)
             )
         return predictions
-
-
-def _one_of(found: BatchPrediction, index: int) -> BatchPrediction:
-    """Take one photo out of a batch, as a batch of one."""
-    others = (None if maps is None else maps[index : index + 1] for maps in found[1:])
-    return BatchPrediction(found.depth[index : index + 1], *others)
-
-
-def _at_size(
-    found: BatchPrediction, shape: tuple[int, int]
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.int32]]:
-    """Bring a prediction of ``infer``, (1, 1, h, w), to a photo's size: depth, support, dense regions."""
-    base = found.depth if found.support is None else found.support
-    region: Tensor | None = found.region
-    if region is None:
-        region = torch.from_numpy(support_of(base[0, 0].numpy()).region)[None, None]
-    # An average with the mirrored photo varies within the regions of the photo itself.
-    support = region_mean_map(base, region[:, 0])
-    region = resize_nearest(region, shape)[0, 0]
-    there = torch.bincount(region.flatten()) > 0
-    there[0] = False
-    dense = there.cumsum(0).int() * there
-    return (
-        resize_bilinear(found.depth, shape)[0, 0].numpy(),
-        resize_nearest(support, shape)[0, 0].numpy(),
-        dense[region].int().numpy(),
-    )

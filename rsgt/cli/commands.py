@@ -13,21 +13,22 @@ import click
 
 import rsgt
 from rsgt.cli.options import COUNT, FRAMES, INPUT, NUMBER, OR_NONE, OUTPUT, PICTURE, STORE, WORKERS, Whole
+from rsgt.cli.source_options import opened_source, source_options
 from rsgt.cli.terminal import Program, Progress, cell, print_json, print_pairs, print_table, progress_bar
 from rsgt.files import write_csv
 from rsgt.inputs import InputError
+from rsgt.sources.source import Source
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(rsgt.__version__, prog_name="rsgt")
 def main() -> None:
-    """Region-support ground truth: from NYU Depth v2 to a verified, sharded Zarr store."""
+    """Region-support ground truth: from RGB-D frames to a verified, sharded Zarr store."""
 
 
 @main.command()
-@click.option(
-    "--nyu", "source_path", type=INPUT, required=True, help="nyu_depth_v2_labeled.mat, or its like."
-)
+@click.option("--nyu", type=INPUT, help="nyu_depth_v2_labeled.mat, or its like.")
+@click.option("--source", "source_path", type=INPUT, help="Frames of any known format: a file or a folder.")
 @click.option("--out", type=STORE, required=True, help="Folder of the store, by custom *.zarr.")
 @click.option(
     "--variant",
@@ -51,34 +52,35 @@ def main() -> None:
     type=click.Choice(["cluster", "ignore"]),
     help="Unlabelled pixels: a category of their own, or no region.  [default: cluster]",
 )
+@click.option("--labels", metavar="SET", help="Class list of the categories: for NYU 894, 40 or 13.")
+@click.option("--depth", metavar="KIND", help="For NYU and SUN RGB-D: filled, or raw with holes.")
 @click.option(
-    "--labels",
-    type=click.Choice(["894", "40", "13"]),
-    default="894",
-    show_default=True,
-    help="Class list of the categories.",
+    "--instances/--no-instances",
+    default=None,
+    help="Split between objects of one category, too.  [default: where there are objects and no labels]",
 )
-@click.option(
-    "--depth",
-    type=click.Choice(["filled", "raw"]),
-    default="filled",
-    show_default=True,
-    help="In-painted depth, or the sensor's with holes.",
-)
-@click.option("--instances", is_flag=True, help="Split between objects of one category, too.")
 @click.option("--frames", type=FRAMES, help="Numbers from 1, such as 1-48,60.  [default: all]")
-@click.option("--split-file", type=INPUT, help="splits.mat, or JSON {train: [ids], test: [ids]}.")
+@click.option("--split-file", type=INPUT, help="splits.mat, or JSON {train: [...], test: [...]}.")
+@click.option(
+    "--on-error",
+    type=click.Choice(["stop", "skip"]),
+    default="stop",
+    show_default=True,
+    help="A frame that cannot be read, or lacks a file: stop, or leave it out and name it.",
+)
 @click.option("--shard-frames", type=COUNT, default=32, show_default=True, help="Frames in one shard file.")
 @click.option("--workers", type=OR_NONE, help="Threads; 0 = in this one.  [default: one per core]")
 @click.option("--scheduler", metavar="ADDRESS", help="A dask.distributed scheduler instead of threads.")
 @click.option("--overwrite", is_flag=True, help="Replace a store that stands at --out.")
 @click.option("--dry-run", is_flag=True, help="Say what would be built, and write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and no progress.")
+@source_options
 def build(
-    source_path: Path, out: Path, variant: Any, bins: int, grouping: Any, groups: int | None,
-    min_size: int | None, unlabelled: Any, labels: Any, depth: Any, instances: bool,
-    frames: list[int] | None, split_file: Path | None, shard_frames: int, workers: int | None,
-    scheduler: str | None, overwrite: bool, dry_run: bool, as_json: bool,
+    nyu: Path | None, source_path: Path | None, format_name: str | None, out: Path, variant: Any, bins: int,
+    grouping: Any, groups: int | None, min_size: int | None, unlabelled: Any, labels: str | None,
+    depth: str | None, instances: bool | None, frames: list[int] | None, split_file: Path | None,
+    on_error: Any, shard_frames: int, workers: int | None, scheduler: str | None, overwrite: bool,
+    dry_run: bool, as_json: bool, **said: Any,
 ) -> None:  # fmt: skip
     """Cluster frames into region support and write the store.
 
@@ -93,12 +95,12 @@ def build(
         "unlabelled": unlabelled, "labels": labels, "depth": depth, "instances": instances,
     }  # fmt: skip
     options = {
-        "frames": frames, "shard_frames": shard_frames, "split_file": split_file,
+        "frames": frames, "shard_frames": shard_frames, "split_file": split_file, "on_error": on_error,
         **{name: value for name, value in given.items() if value is not None},
     }  # fmt: skip
-    source = rsgt.open_source(source_path)
-    summary = rsgt.plan(source, **options)
+    source = _source_of(nyu, source_path, format_name, said)
     if dry_run:
+        summary = rsgt.plan(source, **options)
         print_json(summary) if as_json else print_pairs(
             [(name, str(value)) for name, value in summary.items()]
         )
@@ -114,6 +116,9 @@ def build(
         except KeyboardInterrupt as stop:
             raise type(stop)(f"run the same command to finish {out}") from None
     seconds = time.monotonic() - started
+    summary = _summary(store)
+    for reason in summary.get("skipped", ()):
+        click.echo(f"skipped: {reason}", err=True)
     if as_json:
         print_json({**summary, "built_shards": built.made, "identity": store.identity,
                   "seconds": round(seconds, 2)})  # fmt: skip
@@ -122,6 +127,37 @@ def build(
         click.echo(f"{out}: {len(store)} frames in {seconds:.1f} s ({built.made} of {shards} shards)")
     else:
         click.echo(f"{out}: {len(store)} frames, finished before; nothing to do")
+
+
+def _source_of(nyu: Path | None, path: Path | None, format_name: str | None, said: dict[str, Any]) -> Source:
+    """Open what --nyu or --source names; say of which format it was taken for."""
+    if nyu is not None and path is None:
+        if format_name not in (None, "nyu"):
+            raise InputError(f"--format {format_name}: --nyu says what lies there; use --source")
+        return opened_source(nyu, "nyu", said)
+    if path is None or nyu is not None:
+        raise click.UsageError("give --nyu FILE, or --source PATH of any known format")
+    source = opened_source(path, format_name, said)
+    if format_name is None:
+        click.echo(f"{path}: format {source.identity()['kind']}", err=True)
+    return source
+
+
+def _summary(store: "rsgt.Store") -> dict[str, Any]:
+    """What a build's record says of the store."""
+    held = store.describe()
+    skipped = held["source"].get("skipped", [])
+    return {
+        "source": held["source"]["name"],
+        **{name: held[name] for name in ("frames", "train", "test")},
+        "shape": list(store.shape),
+        "split": held["split_origin"],
+        "scenes": len(store.scene_names),
+        "shards": len(store.attributes["shards"]),
+        "shard_frames": store.shard_frames,
+        "parameters": held["parameters"],
+        **({"skipped": skipped} if skipped else {}),
+    }
 
 
 class _Built:
@@ -140,14 +176,24 @@ class _Built:
 
 @main.command()
 @click.argument("path", type=INPUT)
+@click.option("--sample", type=COUNT, default=16, show_default=True, help="Frames of a source to look into.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def info(path: Path, as_json: bool) -> None:
-    """Show what a .mat file or a store holds."""
-    found = (rsgt.open(path) if path.is_dir() else rsgt.open_source(path)).describe()
+@source_options
+def info(path: Path, sample: int, as_json: bool, format_name: str | None, **said: Any) -> None:
+    """Show what a store holds, or what frames of any known format are: sizes, units, labels, camera.
+
+    It opens what `build --source` would, and says what is missing or cannot be right.
+    """
+    from rsgt.store.staging import is_ours
+
+    if path.is_dir() and is_ours(path):
+        found = rsgt.open(path).describe()
+    else:
+        found = rsgt.diagnose(opened_source(path, format_name, said), sample=sample)
     if as_json:
         print_json(found)
         return
-    arrays = found.pop("arrays")
+    arrays, findings = found.pop("arrays", {}), found.pop("findings", [])
     if not found.get("intrinsics", True):
         found["intrinsics"] = "camera unknown"
     print_pairs(
@@ -156,35 +202,48 @@ def info(path: Path, as_json: bool) -> None:
             for name, value in found.items()
         ]
     )
-    click.echo()
+    if arrays:
+        click.echo()
     for name, array in arrays.items():
         shape = "x".join(map(str, array["shape"]))
         chunks = "x".join(map(str, array["chunks"])) if array["chunks"] else "contiguous"
         click.echo(
             f"{name:<22} {array['dtype']:<8} {shape:<18} chunks {chunks:<16} {array['bytes'] / 1e6:9.2f} MB"
         )
+    for finding in findings:
+        click.echo(f"look at: {finding}")
 
 
 @main.command()
 @click.argument("path", type=INPUT)
 @click.option(
-    "--source", "source_path", type=INPUT, help="Also compare frames with this .mat, value by value."
+    "--source", "source_path", type=INPUT, help="Also compare frames with this source, value by value."
 )
 @click.option("--sample", type=COUNT, default=16, show_default=True, help="Frames to compare with --source.")
 @click.option("--workers", type=WORKERS, help="Threads.  [default: one per core]")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON, and no progress.")
-def verify(path: Path, source_path: Path | None, sample: int, workers: int | None, as_json: bool) -> None:
-    """Re-read a store: checksums, schema, invariants, Algorithm 1 again. Exit code 1 if something is off."""
+@source_options
+def verify(
+    path: Path, source_path: Path | None, sample: int, workers: int | None, as_json: bool,
+    format_name: str | None, **said: Any,
+) -> None:  # fmt: skip
+    """Re-read a store: checksums, schema, invariants, Algorithm 1 again. Exit code 1 if something is off.
+
+    What is implausible about frames that are as they were built is named, too. A source takes the options
+    that it was built with.
+    """
+    source = None if source_path is None else opened_source(source_path, format_name, said)
     with progress_bar("shards", quiet=as_json) as progress:
-        found = rsgt.verify(path, source=source_path, sample=sample, workers=workers, progress=progress)
+        found = rsgt.verify(path, source=source, sample=sample, workers=workers, progress=progress)
     if as_json:
         print_json({
             "frames": found.frames, "shards": found.shards, "regions": found.regions,
             "compared_with_source": found.compared_with_source,
             "problems": [{"frame": p.frame, "message": p.message} for p in found.problems],
+            "findings": [str(finding) for finding in found.findings],
         })  # fmt: skip
     else:
-        for problem in found.problems:
+        for problem in (*found.problems, *found.findings):
             click.echo(f"{path}: {problem}")
         if not found.problems:
             compared = f", {found.compared_with_source} compared with the source" if source_path else ""

@@ -114,6 +114,23 @@ class Real(click.ParamType):  # type: ignore[type-arg]
         return number
 
 
+class Size(click.ParamType):  # type: ignore[type-arg]
+    """Height and width in pixels, such as ``480x640``."""
+
+    name = "text"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """Turn the text of an option into the two numbers."""
+        if isinstance(value, tuple):
+            return value
+        match = re.fullmatch(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})", str(value).strip())
+        if not match:
+            self.fail(f"got {str(value)[:60]}, expected height and width, such as 480x640", param, ctx)
+        return int(match[1]), int(match[2])
+
+
 class Frames(click.ParamType):  # type: ignore[type-arg]
     """Numbers of frames, such as ``1-48,60``."""
 

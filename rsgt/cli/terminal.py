@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -16,7 +17,7 @@ import click
 
 from rsgt.cli.options import INPUT, name_of, refuse_overwriting
 from rsgt.cli.streams import guarded_streams
-from rsgt.inputs import InputError
+from rsgt.inputs import DataWarning, InputError
 
 __all__ = [
     "INPUT", "INTERRUPTED", "Program", "Script", "cell", "end_soon", "fail", "print_json",
@@ -63,7 +64,7 @@ class Script(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
-        with _foreseen():
+        with _foreseen(), _warnings():
             return super().invoke(ctx)
 
 
@@ -71,6 +72,23 @@ class Program(Script, click.Group):
     """A group of commands with the same manners."""
 
     command_class = Script
+
+
+@contextmanager
+def _warnings() -> Iterator[None]:
+    """Print what the library warns of the data, a line each; other warnings go Python's own way."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", DataWarning)
+        usual = warnings.showwarning
+
+        def show(message: Any, category: Any, *where: Any, **more: Any) -> None:
+            if issubclass(category, DataWarning):
+                click.echo(f"warning: {message}", err=True)
+            else:
+                usual(message, category, *where, **more)
+
+        warnings.showwarning = show
+        yield
 
 
 @contextmanager

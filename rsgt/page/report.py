@@ -321,6 +321,14 @@ def _frame_table(store: Store, figures: _Figures) -> str:
     return _table(head, rows, f"All {len(rows):,} frames", texts=3)
 
 
+def _cameras(cameras: list[dict[str, Any]]) -> Any:
+    """The camera of all frames, or how many there are."""
+    different = {str(one["intrinsics"]) for one in cameras}
+    if len(different) > 1:
+        return f"{len(different)} cameras, each frame's in the store"
+    return cameras[0]["intrinsics"] or "unknown"
+
+
 def _provenance(store: Store) -> str:
     """List the root attributes that say what the store is made of, and how."""
     a = store.attributes
@@ -330,7 +338,7 @@ def _provenance(store: Store) -> str:
         "Split": a["split_origin"],
         "Parameters": a["parameters"],
         "Source": a["source"],
-        "Camera (pixels)": a["intrinsics"] or "unknown",
+        "Camera (pixels)": _cameras(a["cameras"]),
         "Versions": a["versions"],
     }
 

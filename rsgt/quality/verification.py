@@ -12,6 +12,7 @@ from rsgt.builder import Parameters, as_source, cluster, region_table
 from rsgt.inputs import InputError
 from rsgt.parallel import map_threads
 from rsgt.regions import kernels
+from rsgt.sources.plausibility import gathered, implausible
 from rsgt.sources.source import Source
 from rsgt.store import reader, schema
 from rsgt.store.encoding import encoding_problems
@@ -34,13 +35,18 @@ class Problem:
 
 @dataclass(frozen=True)
 class Verification:
-    """Outcome of ``verify``."""
+    """Outcome of ``verify``.
+
+    ``problems`` say in what the store is not as it was built; ``findings`` what is implausible about frames
+    that were stored as they are (``rsgt.sources.plausibility``).
+    """
 
     frames: int
     shards: int
     regions: int
     compared_with_source: int
     problems: list[Problem] = field(default_factory=list)
+    findings: list[Problem] = field(default_factory=list)
 
 
 def frame_problems(maps: dict[str, Array], table: dict[str, Array], parameters: Parameters) -> Iterator[str]:
@@ -111,13 +117,22 @@ def _source_problems(
     if source.identity()["fingerprint"] != opened.attributes["source"]["fingerprint"]:
         return [Problem(None, f"{source.path} is another file than the store was built from")], 0
     scene_of = dict(zip(source.frame_ids, source.scenes, strict=True))
+    name_of = dict(zip(source.frame_ids, source.names, strict=True))
+    camera_of = {n: dict(camera) for n, camera in zip(source.frame_ids, source.cameras, strict=True)}
     pairs = {
         "class names": (opened.class_names, list(source.class_names(parameters.labels))),
         "scenes": (
             [opened.scene_names[k] for k in opened.scene],
             [scene_of.get(number) for number in opened.frame_id.tolist()],
         ),
-        "intrinsics": (opened.attributes["intrinsics"], source.intrinsics),
+        "names": (
+            opened.frame_names,
+            [name_of.get(number) for number in opened.frame_id.tolist()],
+        ),
+        "cameras": (
+            [opened.intrinsics(k) for k in range(len(opened))],
+            [camera_of.get(number) for number in opened.frame_id.tolist()],
+        ),
     }
     problems = [
         Problem(None, f"{name}: differ from the source's") for name, (a, b) in pairs.items() if a != b
@@ -130,8 +145,11 @@ def _source_problems(
     return problems, len(picks)
 
 
-def _check_part(opened: Store, start: int, stop: int, parameters: Parameters) -> list[Problem]:
-    problems = []
+def _check_part(
+    opened: Store, start: int, stop: int, parameters: Parameters
+) -> tuple[list[Problem], list[tuple[int, str]]]:
+    """Problems of some frames, and what is implausible about them."""
+    problems, findings = [], []
     for k in range(start, stop):
         number = int(opened.frame_id[k])
         maps = {}
@@ -143,7 +161,13 @@ def _check_part(opened: Store, start: int, stop: int, parameters: Parameters) ->
         if len(maps) == len(schema.FRAME_ARRAYS):
             found = frame_problems(maps, opened.region_table(k), parameters)
             problems += [Problem(number, message) for message in found]
-    return problems
+            odd = implausible(maps["rgb"], maps["depth"], maps["semantic"], len(opened.class_names))
+            findings += [(number, message) for message in odd]
+    return problems, findings
+
+
+FREE = {"semantic": ("class_names",), "scene": ("scene_names",), "frame": ("frame_names",)}
+"""Attributes of arrays that are of this store alone."""
 
 
 def _schema_problems(opened: Store) -> Iterator[str]:
@@ -156,7 +180,7 @@ def _schema_problems(opened: Store) -> Iterator[str]:
         shapes: dict[str, tuple[int, ...]] = {"frame": (n,), "frame_bound": (n + 1,), "region": regions}
         for name, spec in schema.ARRAYS.items():
             shape = (*frame, 3)[: len(spec.axes)] if spec.per_frame else shapes[spec.axes[0]]
-            free = ("class_names",) if name == "semantic" else ("scene_names",) if name == "scene" else ()
+            free = FREE.get(name, ())
             problems = encoding_problems(
                 opened.array(name), spec, shape, shard=shard if spec.per_frame else None, free=free
             )
@@ -225,7 +249,7 @@ def verify(
     Returns
     -------
     Verification
-        Its ``problems`` are empty where the store is sound.
+        Its ``problems`` are empty where the store is sound; its ``findings`` say what is implausible.
 
     Raises
     ------
@@ -244,9 +268,12 @@ def verify(
     parameters = Parameters(**opened.attributes["parameters"])
     shards = opened.attributes["shards"]
     parts = [(opened, *shard["frames"], parameters) for shard in shards]
-    problems += [problem for part in map_threads(_check_part, parts, workers, progress) for problem in part]
+    checked = map_threads(_check_part, parts, workers, progress)
+    problems += [problem for part, _ in checked for problem in part]
+    findings = [Problem(None, text) for text in gathered([one for _, part in checked for one in part])]
     compared = 0
     if source is not None:
         of_source, compared = _source_problems(opened, as_source(source), parameters, sample, seed)
         problems += of_source
-    return Verification(len(opened), len(shards), int(opened.region_start[-1]), compared, problems)
+    regions = int(opened.region_start[-1])
+    return Verification(len(opened), len(shards), regions, compared, problems, findings)

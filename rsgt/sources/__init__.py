@@ -47,7 +47,10 @@ def open_source(
 
 def recognise(path: Path) -> str:
     """Tell the format of what lies at a path, by a look at the first names in it."""
-    return next((name for name in FORMATS if name != "nyu" and _home(name).recognises(path)), "nyu")
+    from importlib.util import find_spec
+
+    there = [name for name in FORMATS if find_spec(f"rsgt.sources.{name}")]
+    return next((name for name in there if _home(name).recognises(path)), "nyu")
 
 
 def _home(name: str) -> Any:

@@ -8,7 +8,7 @@ import hashlib
 import os
 import re
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +27,7 @@ from rsgt.sources.source import Camera, Source
 Array = npt.NDArray[Any]
 
 SAMPLED_FILES = 64
+SHAPE_TRIES = 16
 MOST_LABEL = 65_535
 
 
@@ -110,7 +111,13 @@ class FileSource(Source):
 
     @cached_property
     def _first_shape(self) -> tuple[int, int]:
-        return image_size(self.frames[0].files["depth"])
+        damaged: InputError | None = None
+        for frame in self.frames[:SHAPE_TRIES]:  # one that is damaged is no reason to read none
+            try:
+                return image_size(frame.files["depth"])
+            except InputError as error:
+                damaged = damaged or error
+        raise damaged or InputError(f"{self.path}: has no frames")
 
     @property
     def frame_ids(self) -> range:
@@ -161,7 +168,7 @@ class FileSource(Source):
             place = Path(os.path.relpath(file, self.path)).as_posix()
             digest.update(f"{place}\0{size}\0".encode())
         for file in files[:: -(-len(files) // SAMPLED_FILES)]:
-            digest.update(file.read_bytes())
+            digest.update(self.content(file))
         return {
             "kind": self.kind,
             "name": self.path.resolve().name,
@@ -176,13 +183,21 @@ class FileSource(Source):
         """The options that shape what is read, for provenance."""
         return dict(self.options)
 
+    def opened(self, frames: Sequence[int], key: str) -> Iterator[FrameFiles]:
+        """Frames at positions, to read one map of; a format of many frames in a file reads ahead here."""
+        return (self.frames[f] for f in frames)
+
+    def content(self, file: Path) -> bytes:
+        """What the fingerprint takes of a file that it looks into."""
+        return file.read_bytes()
+
     def _every_file(self) -> list[Path]:
         return [file for frame in self.frames for file in frame.files.values()]
 
     def rgb(self, frames: Sequence[int], out: Array | None = None) -> npt.NDArray[np.uint8]:
         """Colour, (frame, y, x, channel)."""
         out = self.room(out, frames, np.uint8, 3)
-        for row, frame in enumerate(self.frames[f] for f in frames):
+        for row, frame in enumerate(self.opened(frames, "rgb")):
             image = self.read_rgb(frame)
             if image.shape[:2] != self.shape:
                 self._check_size(frame, "colour", image.shape[:2])
@@ -202,7 +217,7 @@ class FileSource(Source):
             Where a file is missing, damaged or of another size, or holds negative depth.
         """
         out = self.room(out, frames, np.float32)
-        for row, frame in enumerate(self.frames[f] for f in frames):
+        for row, frame in enumerate(self.opened(frames, "depth")):
             metres = self.read_depth(frame, kind or self.depth_kinds[0])
             if metres.shape != self.shape:
                 self._check_size(frame, "depth", metres.shape)
@@ -237,7 +252,7 @@ class FileSource(Source):
         dense: bool = False,
     ) -> npt.NDArray[np.uint16]:
         out = self.room(out, frames, np.uint16)
-        for row, frame in enumerate(self.frames[f] for f in frames):
+        for row, frame in enumerate(self.opened(frames, "instance" if dense else "semantic")):
             values = read(frame)
             if values is None:
                 out[row] = 0

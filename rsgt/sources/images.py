@@ -4,8 +4,9 @@ PNG, JPEG, TIFF, PFM and what else Pillow knows, ``.npy`` and ``.npz``, HDF5, an
 Decoding happens outside the interpreter's lock, so that threads read side by side.
 """
 
-import warnings
+import io
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,19 +38,42 @@ def read_colour(path: Path) -> npt.NDArray[np.uint8]:
         Where the file is missing, damaged, or has values of another type or number of channels.
     """
     if path.suffix.lower() not in ARRAYS:
-        with _reading(path), Image.open(path) as image:
-            if image.mode not in ("RGB", "RGBA", "L", "P", "CMYK", "YCbCr", "1", "LA"):
-                raise InputError(
-                    f"{path}: colour has pixels of mode {image.mode}, expected 8 bits a channel; "
-                    "is it the depth map?"
-                )
-            return np.asarray(image.convert("RGB"))
+        with _reading(path), _opened(path.read_bytes()) as image:
+            return _colour(image, path)
     values = read_array(path)
     if values.ndim == 3 and values.shape[0] in (3, 4) and values.shape[2] not in (3, 4):
         values = np.moveaxis(values, 0, -1)
     if values.ndim != 3 or values.shape[2] not in (3, 4) or values.dtype != np.uint8:
         raise InputError(f"{path}: colour is {values.dtype} {values.shape}, expected uint8 (y, x, 3)")
     return np.ascontiguousarray(values[..., :3])
+
+
+def decode_colour(content: bytes, place: str) -> npt.NDArray[np.uint8]:
+    """Decode colour (y, x, 3), uint8, of an encoded image that is part of a larger file.
+
+    Parameters
+    ----------
+    content
+        The encoded image: PNG, JPEG or what else Pillow knows.
+    place
+        Where it came from, for messages.
+
+    Raises
+    ------
+    InputError
+        As ``read_colour``.
+    """
+    with _reading(place), _opened(content) as image:
+        return _colour(image, place)
+
+
+def _colour(image: Image.Image, place: Path | str) -> npt.NDArray[np.uint8]:
+    if image.mode not in ("RGB", "RGBA", "L", "P", "CMYK", "YCbCr", "1", "LA"):
+        raise InputError(
+            f"{place}: colour has pixels of mode {image.mode}, expected 8 bits a channel; "
+            "is it the depth map?"
+        )
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def read_map(path: Path, what: str) -> Array:
@@ -69,7 +93,22 @@ def read_map(path: Path, what: str) -> Array:
     InputError
         Where the file is missing, damaged, or has several channels.
     """
-    values = read_array(path)
+    return one_channel(read_array(path), path, what)
+
+
+def decode_map(content: bytes, place: str, what: str) -> Array:
+    """Decode a map (y, x) of numbers of an encoded image that is part of a larger file, as ``read_map``."""
+    with _reading(place), _opened(content) as image:
+        if image.format == "JPEG":
+            raise InputError(
+                f"{place}: {what} is a JPEG, which alters values; expected PNG, or another lossless format"
+            )
+        values = _numbers(image)
+    return one_channel(values, place, what)
+
+
+def one_channel(values: Array, path: Path | str, what: str) -> Array:
+    """Check that an array is a map of one number a pixel, and bring it to (y, x)."""
     values = values[..., 0] if values.ndim == 3 and values.shape[2] == 1 else values
     values = values[0] if values.ndim == 3 and values.shape[0] == 1 else values
     if values.ndim != 2 or values.dtype.kind not in "uifb" or not values.size:
@@ -98,8 +137,8 @@ def read_array(path: Path) -> Array:
             return _read_hdf5(path)
         if suffix == ".exr":
             return _read_exr(path)
-        with Image.open(path) as image:
-            return np.asarray(image)
+        with _opened(path.read_bytes()) as image:
+            return _numbers(image)
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -116,6 +155,28 @@ def image_size(path: Path) -> tuple[int, int]:
         return int(shape[0]), int(shape[1])
     with _reading(path), Image.open(path) as image:
         return image.height, image.width
+
+
+def _opened(content: bytes) -> Image.Image:
+    """Open an encoded image; a PNG's pixels are held against their checksum, which Pillow passes over."""
+    if content.startswith(b"\x89PNG\r\n\x1a\n"):
+        view, at = memoryview(content), 8
+        while at + 12 <= len(content):
+            end = at + 8 + int.from_bytes(view[at : at + 4], "big")
+            told = int.from_bytes(view[end : end + 4], "big")
+            is_pixels = end + 4 <= len(content) and bytes(view[at + 4 : at + 8]) == b"IDAT"
+            if is_pixels and zlib.crc32(view[at + 4 : end]) != told:
+                raise ValueError("its checksum is another one: damaged")
+            at = end + 4
+    return Image.open(io.BytesIO(content))
+
+
+def _numbers(image: Image.Image) -> Array:
+    """Pixels as they are stored: Pillow spreads 2 and 4 bits over 0 to 255, as for a picture to look at."""
+    tile = getattr(image, "tile", None)
+    spread = {"L;2": 85, "L;4": 17}.get(str(tile[0][3]) if tile else "", 1)
+    values = np.asarray(image)
+    return values // np.uint8(spread) if spread > 1 else values
 
 
 def _read_hdf5(path: Path) -> Array:
@@ -150,12 +211,10 @@ def _only(path: Path, archive: Any) -> Array:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def _reading(path: Path | str) -> Iterator[None]:
     """Turn what libraries raise over a file that is missing, damaged or something else into one message."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            yield
+        yield
     except InputError:
         raise
     except FileNotFoundError as error:
@@ -165,7 +224,7 @@ def _reading(path: Path) -> Iterator[None]:
     except (
         OSError, ValueError, SyntaxError, RuntimeError, KeyError, IndexError, TypeError, EOFError,
         MemoryError, ArithmeticError, AttributeError, zipfile.BadZipFile,
-        Image.DecompressionBombError, Image.DecompressionBombWarning,
+        Image.DecompressionBombError, Warning,
     ) as error:  # fmt: skip
         # There is no end to what image libraries raise over damaged files.
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -210,7 +210,7 @@ class NyuFile(Source):
         }
 
     def details(self) -> dict[str, Any]:
-        """Whether the split is official; each stack's shape, dtype, chunk grid, filter and stored size."""
+        """Every stack's shape, dtype, chunk grid, filter and stored size."""
         arrays = {}
         for name in (name for name in STACKS if name in self._file):
             data = self._file[name]
@@ -222,7 +222,7 @@ class NyuFile(Source):
                     "compression": data.compression,
                     "bytes": data.id.get_storage_size(),
                 }
-        return {"official_split": self.is_official, "intrinsics": self.intrinsics, "arrays": arrays}
+        return {"arrays": arrays}
 
     def rgb(self, frames: Sequence[int], out: Array | None = None) -> npt.NDArray[np.uint8]:
         """Colour, (frame, y, x, channel) uint8."""

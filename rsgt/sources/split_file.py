@@ -1,7 +1,7 @@
 """A file that says which frames train and which test: ``splits.mat`` of either MATLAB format, or JSON."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,14 @@ _EXPECTED = (
 _IN_MATLAB = {"train": "trainNdxs", "test": "testNdxs"}
 
 
-def read_split_file(path: Path, frame_ids: Sequence[int]) -> list[int]:
+def read_split_file(
+    path: Path, frame_ids: Sequence[int], names: Mapping[str, int] | None = None
+) -> list[int]:
     """Read a split: ``splits.mat`` (trainNdxs, testNdxs) or JSON {"train": [ids], "test": [ids]}.
 
-    What the file is, its content says and not its name. An id is a whole number from 1; ids of other
-    frames than ``frame_ids`` are passed over.
+    What the file is, its content says and not its name. An id is a whole number from 1, or, where ``names``
+    tells the numbers of frames by their names, a name; those of other frames than ``frame_ids`` are passed
+    over.
 
     Returns
     -------
@@ -38,7 +41,12 @@ def read_split_file(path: Path, frame_ids: Sequence[int]) -> list[int]:
     missing = [name for name in _IN_MATLAB if name not in content]
     if missing:
         raise InputError(f"{path}: no split (has no {' and no '.join(missing)}); {_EXPECTED}")
-    ids = {name: _ids(path, name, content[name]) for name in _IN_MATLAB}
+    known = names or {}
+    numbered = {
+        name: [known.get(one, 2**31 - 1) if known and isinstance(one, str) else one for one in content[name]]
+        for name in _IN_MATLAB
+    }
+    ids = {name: _ids(path, name, numbered[name]) for name in _IN_MATLAB}
     for frame in frame_ids:
         if (frame in ids["train"]) == (frame in ids["test"]):
             where = "both parts" if frame in ids["train"] else "no part"

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from rsgt.sources import facts
 from rsgt.sources.source import Source
 from rsgt.sources.split_file import read_split_file
-from rsgt.store.schema import TEST, TRAIN
+from rsgt.store.schema import SPLITS, TEST, TRAIN
 
 TEST_SHARE = 0.2
 SPLIT_SEED = 0
@@ -36,10 +35,12 @@ def draw_split(source: Source, frames: Sequence[int], split_file: Path | None) -
     """Tell which frames of a source (positions) train and which test, 0 and 1, and who says so."""
     ids = [source.frame_ids[f] for f in frames]
     if split_file is not None:
-        return read_split_file(split_file, ids), f"file {split_file.name}"
-    if source.is_official:
-        train = facts.official_train_frames()
-        return [TRAIN if i in train else TEST for i in ids], "official"
+        names = source.names
+        numbered = {names[f]: source.frame_ids[f] for f in frames}
+        return read_split_file(split_file, ids, numbered), f"file {split_file.name}"
+    if source.split is not None:
+        whole = source.split
+        return [SPLITS[whole[f]] for f in frames], "official"
     # Drawn over the whole source, so that a frame's part does not depend on the selection.
-    whole = scene_split(source.scenes)
-    return [whole[f] for f in frames], f"by scene, {TEST_SHARE:.0%} test, seed {SPLIT_SEED}"
+    drawn = scene_split(source.scenes)
+    return [drawn[f] for f in frames], f"by scene, {TEST_SHARE:.0%} test, seed {SPLIT_SEED}"

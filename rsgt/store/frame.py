@@ -16,8 +16,12 @@ class Frame:
     ----------
     number : int
         Its number (from 1) in the source.
+    name : str
+        Its name in the source, such as that of its file.
     split, scene : str
         ``"train"`` or ``"test"``, and the scene's name.
+    intrinsics : dict
+        Pinhole camera: fx, fy, cx, cy in pixels of these maps; empty = unknown.
     rgb : uint8 array, (y, x, channel)
         Colour, sRGB.
     depth : float32 array
@@ -33,8 +37,10 @@ class Frame:
     """
 
     number: int
+    name: str
     split: str
     scene: str
+    intrinsics: dict[str, float]
     rgb: Array
     depth: Array
     semantic: Array

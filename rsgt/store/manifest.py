@@ -16,7 +16,7 @@ from rsgt.store import schema
 SEAL = "seal"
 
 _KINDS = {
-    "parameters": dict, "source": dict, "split_origin": str, "intrinsics": dict, "versions": dict,
+    "parameters": dict, "source": dict, "split_origin": str, "cameras": list, "versions": dict,
     "shards": list, "content_sha256": str, "files": dict,
 }  # fmt: skip
 
@@ -170,3 +170,17 @@ def _root_problems(attributes: Mapping[str, Any]) -> Iterator[str]:
         stop = frames[1]
     if not stop:
         yield "it has no shards"
+    yield from _camera_problems(attributes["cameras"], stop)
+
+
+def _camera_problems(cameras: list[Any], frames: int) -> Iterator[str]:
+    """Say so where runs of frames with a camera each do not follow one another up to the last frame."""
+    end = 0
+    for camera in cameras:
+        run: Any = camera.get("frames") if isinstance(camera, dict) else None
+        numbers = isinstance(run, list) and [*map(type, run)] == [int, int]
+        if not numbers or not end == run[0] < run[1] or type(camera.get("intrinsics")) is not dict:
+            yield f"its cameras have {shortened(camera)} after frame {end}"
+        end = run[1]
+    if end != frames:
+        yield f"its cameras are those of {end} frames, expected {frames}"

@@ -126,8 +126,10 @@ class Store:
     def _frame(self, k: int) -> Frame:
         return Frame(
             number=int(self.frame_id[k]),
+            name=self.frame_names[k],
             split=next(name for name, value in schema.SPLITS.items() if value == self.split[k]),
             scene=self.scene_names[self.scene[k]],
+            intrinsics=self.intrinsics(k),
             regions=self.region_table(k),
             **self.maps(k),
         )
@@ -188,6 +190,17 @@ class Store:
     def frame_id(self) -> Array:
         """Number (from 1) of each frame in its source, (frame,) int32."""
         return self.column("frame")
+
+    @cached_property
+    def frame_names(self) -> list[str]:
+        """Name of each frame in its source, such as that of its file."""
+        names: Any = self.array("frame").attrs["frame_names"]
+        return list(names)
+
+    def intrinsics(self, position: int) -> dict[str, float]:
+        """Camera of the frame at a position: fx, fy, cx, cy in pixels of the stored maps; empty = unknown."""
+        cameras: list[dict[str, Any]] = self.attributes["cameras"]
+        return next(dict(one["intrinsics"]) for one in cameras if position < one["frames"][1])
 
     def positions(self, frame_ids: Sequence[int]) -> list[int]:
         """Positions of frames by their numbers in the source; ``InputError`` where the store lacks one."""

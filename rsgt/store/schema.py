@@ -7,9 +7,9 @@ what this file lists and ``verify`` checks against it. ``docs/format.md`` is the
 from dataclasses import dataclass
 
 FORMAT = "region-support"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 ATTRIBUTES = (
-    "format", "format_version", "parameters", "source", "split_origin", "intrinsics", "versions", "shards",
+    "format", "format_version", "parameters", "source", "split_origin", "cameras", "versions", "shards",
     "content_sha256", "files", "seal",
 )  # fmt: skip
 """What the root group of a store says of itself."""

@@ -25,7 +25,8 @@ LOCK = "lock"
 class Plan:
     """What a store will hold and how it is cut into shards: everything that shapes its bytes.
 
-    ``frames`` are positions (from 0) in the source, ``frame_ids`` the numbers (from 1) they go by there.
+    ``frames`` are positions (from 0) in the source, ``frame_ids`` the numbers (from 1) and ``names`` the
+    names that they go by there. ``cameras`` has an entry for each run of frames with one camera.
     """
 
     parameters: dict[str, Any]
@@ -33,12 +34,13 @@ class Plan:
     shape: tuple[int, int]
     frames: tuple[int, ...]
     frame_ids: tuple[int, ...]
+    names: tuple[str, ...]
     split: tuple[int, ...]
     split_origin: str
     scene: tuple[int, ...]
     scene_names: tuple[str, ...]
     class_names: tuple[str, ...]
-    intrinsics: dict[str, float]
+    cameras: tuple[dict[str, Any], ...]
     shard_frames: int
     versions: dict[str, str]
 

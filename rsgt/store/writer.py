@@ -8,7 +8,7 @@ reader finds the new store.
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ def is_begun(path: Path, plan: Plan) -> bool:
 
 def write_shard(
     path: Path, plan: Plan, k: int, arrays: Iterable[tuple[str, Array]], table: Iterator[dict[str, Array]],
-    versions: Mapping[str, str] | None = None,
+    versions: Mapping[str, str] | None = None, findings: Sequence[tuple[int, str]] = (),
 ) -> None:  # fmt: skip
     """Write one whole shard of every array, then the regions' table, then the record that makes it count.
 
@@ -84,6 +84,8 @@ def write_shard(
         Per frame the columns of ``schema.REGION_ARRAYS``; asked for after the arrays.
     versions
         What wrote this shard, where it may differ from the plan's: a resumed build, a cluster's worker.
+    findings
+        What is implausible, with the frame's number; looked at after the arrays.
     """
     rows = plan.shard(k)
     files = {}
@@ -115,6 +117,7 @@ def write_shard(
         "files": files,
         "table": sha256(staged.with_suffix(".npz")),
         "versions": dict(versions or plan.versions),
+        "findings": [list(one) for one in findings],
     }
     write_text(staged.with_suffix(".json"), json.dumps(sealed(record)))
 
@@ -135,6 +138,12 @@ def read_record(path: Path, plan: Plan, k: int, *, whole: bool = False) -> dict[
     except (OSError, ValueError, KeyError):
         return None
     return record if sound else None
+
+
+def findings(path: Path, plan: Plan) -> list[tuple[int, str]]:
+    """What the shards' records say is implausible, with the number of each frame."""
+    records = (read_record(path, plan, k) for k in range(plan.n_shards))
+    return [(number, text) for record in records if record for number, text in record.get("findings", [])]
 
 
 def is_whole(path: Path, plan: Plan) -> bool:
@@ -159,9 +168,11 @@ def finish(path: Path, plan: Plan) -> None:
     for leftover in new.rglob("*.partial"):  # a killed writer leaves its temporary file
         leftover.unlink()
     index: dict[str, Any] = {"frame": plan.frame_ids, "split": plan.split, "scene": plan.scene}
+    named = {
+        "scene": {"scene_names": list(plan.scene_names)}, "frame": {"frame_names": list(plan.names)},
+    }  # fmt: skip
     for spec in schema.INDEX_ARRAYS:
-        extra = {"scene_names": list(plan.scene_names)} if spec.name == "scene" else None
-        index[spec.name] = _write_small(new / spec.name, spec, index[spec.name], extra)
+        index[spec.name] = _write_small(new / spec.name, spec, index[spec.name], named.get(spec.name))
 
     parts = []
     for k in range(plan.n_shards):
@@ -177,7 +188,7 @@ def finish(path: Path, plan: Plan) -> None:
     attributes = {
         "format": schema.FORMAT,
         "format_version": schema.FORMAT_VERSION,
-        **{name: document[name] for name in ("parameters", "source", "split_origin", "intrinsics")},
+        **{name: document[name] for name in ("parameters", "source", "split_origin", "cameras")},
         "versions": _all_versions(document["versions"], [r["versions"] for r in records if r]),
         "content_sha256": content_hash(shards, {**index, **table}),
         "files": _small_files(new),

@@ -10,19 +10,16 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from rsgt.files import replacing, write_csv, write_text
-from rsgt.inputs import InputError
 from rsgt.store.predictions import write_prediction
-from rsn.data.dataset import Store, guidance_classes, opened
+from rsn.data.dataset import Store, opened
 from rsn.experiment.assembly import Place, load
 from rsn.judging import checks
 from rsn.judging.frames import FramePrediction
-from rsn.judging.protocol import Protocol, check_protocol, protocol_named
+from rsn.judging.protocol import Protocol, chosen_protocols
 from rsn.judging.table import Table
 from rsn.models.inference import Array, support_of
-from rsn.predictor import Predictor
 from rsn.training.interrupt import explain_shortages
 from rsn.training.progress import Ticker
-from rsn.training.provenance import commit, versions
 
 
 def evaluate(
@@ -75,13 +72,16 @@ def evaluate(
     """
     begun = time.perf_counter()
     save, table, out = (None if place is None else Path(place) for place in (save, table, out))
-    options = {"flip": flip, "raw": raw, "median_scaling": median_scaling, "pooled": pooled}
-    given = [protocols] if isinstance(protocols, str | Protocol) else protocols
-    judged_by = [protocol_named(one, **options) if isinstance(one, str) else one for one in given]
-    if len({protocol.flip for protocol in judged_by}) != 1:
-        raise InputError("protocols: got some with flip averaging and some without; judge them apart")
+    judged_by = chosen_protocols(protocols, flip=flip, raw=raw, median_scaling=median_scaling, pooled=pooled)
     predictor, store = load(checkpoint_path, device=device, flip=judged_by[0].flip), opened(store)
-    frames = _frames_to_judge(predictor, store, split, judged_by)
+    frames = checks.frames_to_judge(
+        store,
+        split,
+        judged_by,
+        trained_on=predictor.contents["store"],
+        validation=predictor.settings["validation"],
+        seed=predictor.settings["seed"],
+    )
     checks.check_outputs(save=save, csv=table, out=out)
     result, ticker = Table(judged_by), Ticker(len(frames), stream=stream)
     maps = predictor.predict_frames(store, frames, full_size=("depth", "support", "region"))
@@ -93,67 +93,13 @@ def evaluate(
         else:
             source = {"checkpoint": predictor.checkpoint.name, "store": store.identity, "split": split}
             write_prediction(aside[save], judged, store.frame_id[frames], store.shape, source)
-        record = {
-            **_origin(predictor),
-            **result.summary(),
-            "split": split,
-            "store": store.identity,
-            "seconds": time.perf_counter() - begun,
-        }
+        record = predictor.origin() | result.summary()
+        record |= {"split": split, "store": store.identity, "seconds": time.perf_counter() - begun}
         if table is not None:
             write_csv(aside[table], result.rows)
         if out is not None:
             write_text(aside[out], json.dumps(record, indent=2) + "\n")
     return record
-
-
-def _frames_to_judge(
-    predictor: Predictor, store: Store, split: str, protocols: Sequence[Protocol]
-) -> list[int]:
-    """Positions of the frames of a split, once model, store and protocols fit each other.
-
-    Raises
-    ------
-    InputError
-        Where they do not, or no frame has a pixel that counts.
-    """
-    contents, classes = predictor.contents, guidance_classes(store)[1]
-    frames = checks.frames_to_judge(
-        store,
-        split,
-        trained_on=contents["store"],
-        validation=predictor.settings["validation"],
-        seed=predictor.settings["seed"],
-    )
-    for protocol in protocols:
-        check_protocol(protocol, store.shape, store.attributes["parameters"]["depth"])
-    if "semantic" in predictor.model.arrays(training=False) and contents.get("classes", classes) != classes:
-        raise InputError(
-            f"{predictor.checkpoint}: is guided by {contents['classes']} categories, got a store of "
-            f"{classes}: {store.path}; give a store with the labels that it learnt from"
-        )
-    checks.check_counts(store, frames, protocols)
-    return frames
-
-
-def _origin(predictor: Predictor) -> dict[str, Any]:
-    """Say what a record comes from: a model, its checkpoint and training, and the program that judges.
-
-    ``versions`` of the checkpoint are those of each program that trained it, in turn; None in an old one.
-    """
-    contents = predictor.contents
-    return {
-        "model": predictor.settings["model"],
-        "guidance": predictor.model.guidance_rule,
-        "checkpoint": {"name": predictor.checkpoint.name}
-        | {key: contents.get(key) for key in ("epoch", "rsn", "commit", "versions")},
-        "trained_on": contents["store"],
-        "seed": predictor.settings["seed"],
-        "config": contents["config"],
-        "commit": commit(),
-        "versions": versions(),
-        "device": str(predictor.fabric.device),
-    }
 
 
 def _judged(

@@ -46,7 +46,7 @@ def fit(
     resume: bool = False,
     tensorboard: bool = False,
     stream: TextIO | None = sys.stderr,
-    **settings: Any,
+    **settings: Any,  # ``rsn.config`` alone has their names, types and ranges, and checks them
 ) -> FitResult:
     """Train a model on a store.
 

@@ -8,7 +8,7 @@ from rsgt.inputs import InputError
 from rsgt.store.schema import SPLITS
 from rsn.data.dataset import Store
 from rsn.data.split import hold_out, split_frames
-from rsn.judging.protocol import Protocol
+from rsn.judging.protocol import Protocol, check_protocol
 
 
 def check_outputs(*, save: Path | None, **paths: Path | None) -> None:
@@ -28,17 +28,45 @@ def check_outputs(*, save: Path | None, **paths: Path | None) -> None:
             check_place(path, option)
 
 
-def frames_to_judge(store: Store, split: str, *, trained_on: str, validation: float, seed: int) -> list[int]:
-    """Positions of the frames of a split; of ``validation``, those that a run held out.
+def frames_to_judge(
+    store: Store,
+    split: str,
+    protocols: Sequence[Protocol],
+    *,
+    trained_on: str,
+    validation: float,
+    seed: int,
+) -> list[int]:
+    """Positions of the frames of a split, once store and protocols fit each other.
 
-    ``trained_on`` is the identity of the store that it learnt from, ``validation`` and ``seed`` are of its
-    settings.
+    Parameters
+    ----------
+    store, split
+        The store, and ``train``, ``test``, or ``validation``: what a run held out.
+    protocols
+        What the frames are to be judged by.
+    trained_on, validation, seed
+        Identity of the store that the run learnt from, and these of its settings.
 
     Raises
     ------
     InputError
-        Where there is no such split, it is empty, or the run learnt from another store.
+        Where there is no such split, it is empty, or the run learnt from another store; where the store is
+        not what a protocol is for; where no frame has a pixel that counts under every protocol.
     """
+    frames = _frames_of(store, split, trained_on=trained_on, validation=validation, seed=seed)
+    for protocol in protocols:
+        check_protocol(protocol, store.shape, store.attributes["parameters"]["depth"])
+    for frame in frames:
+        depth = store.read("depth", frame, frame + 1)[0]
+        if all(protocol.valid(depth).any() for protocol in protocols):
+            return frames
+    raise InputError(
+        f"evaluation: none of {len(frames)} frames has a pixel that counts; choose another split or protocol"
+    )
+
+
+def _frames_of(store: Store, split: str, *, trained_on: str, validation: float, seed: int) -> list[int]:
     if split not in (*SPLITS, "validation"):
         raise InputError(f"split: got {split!r}, expected one of {', '.join((*SPLITS, 'validation'))}")
     if split != "validation":
@@ -52,20 +80,3 @@ def frames_to_judge(store: Store, split: str, *, trained_on: str, validation: fl
     if not held:
         raise InputError("split: got 'validation', but the run held nothing out; use train or test")
     return held
-
-
-def check_counts(store: Store, frames: Sequence[int], protocols: Sequence[Protocol]) -> None:
-    """Refuse frames of which none has a pixel that counts under every protocol.
-
-    Raises
-    ------
-    InputError
-        Where that is so.
-    """
-    for frame in frames:
-        depth = store.read("depth", frame, frame + 1)[0]
-        if all(protocol.valid(depth).any() for protocol in protocols):
-            return
-    raise InputError(
-        f"evaluation: none of {len(frames)} frames has a pixel that counts; choose another split or protocol"
-    )

@@ -4,6 +4,7 @@ Identical predictions differ by half in AbsRel from one convention to the next: 
 object with a name, it is printed with every result, and it goes into every record whole.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -101,6 +102,21 @@ def protocol_named(
         reference="raw" if raw else "filled",
         averaging="pixel" if pooled else "image",
     )
+
+
+def chosen_protocols(given: str | Protocol | Sequence[str | Protocol], **options: bool) -> list[Protocol]:
+    """Make a list of one protocol or several; those by name get the ``options`` of ``protocol_named``.
+
+    Raises
+    ------
+    InputError
+        Where there is none of a name, or they do not agree in ``flip``: a prediction is one or the other.
+    """
+    several = [given] if isinstance(given, str | Protocol) else given
+    chosen = [protocol_named(one, **options) if isinstance(one, str) else one for one in several]
+    if len({protocol.flip for protocol in chosen}) != 1:
+        raise InputError("protocols: got some with flip averaging and some without; judge them apart")
+    return chosen
 
 
 def check_protocol(protocol: Protocol, shape: tuple[int, int], depth: str) -> None:

@@ -191,16 +191,13 @@ class Clustering(Model):
         """In training depth and regions."""
         return ("depth", "region") if training else ()
 
-    def forward(self, network: Network, batch: Batch) -> ClusteringOutput:
-        """Every end of the network, by the true regions."""
-        output: ClusteringOutput = network(self.colour(batch), batch["region"].squeeze(1))
-        return output
+    def guides(self, batch: Batch) -> tuple[Tensor, ...]:
+        """The true regions (B, H, W), by which depth is refined in training."""
+        return (batch["region"].squeeze(1),)
 
     def loss(self, output: ClusteringOutput, batch: Batch, epoch: int) -> Tensor:
         """One loss for every end, whatever the epoch, at the network's own size."""
-        return clustering_loss(
-            output, resize_nearest(batch["depth"], (output.initial.shape[2], output.initial.shape[3]))
-        )
+        return clustering_loss(output, batch["depth"])
 
     def predict(self, network: Network, batch: Batch) -> BatchPrediction:
         """Refined and initial depth, and the regions that the network finds, with their support."""
@@ -229,22 +226,22 @@ def clustering_loss(output: ClusteringOutput, target: Tensor) -> Tensor:
     output
         What ``ClusteringNetwork`` returned.
     target
-        Depth (B, 1, H, W) in metres; not > 0 does not count.
+        Depth (B, 1, H, W) in metres, brought to the network's own size; not > 0 does not count.
 
     Notes
     -----
     The paper gives the parts, and weights for none of them: these are ours. Source: the paper, section 2,
     Algorithm 2.
     """
-    pull, push, regularisation = discriminative_loss(output.embedding, output.region)
-    embedding = pull + push + REGULARISATION_WEIGHT * regularisation
-    valid = valid_pixels(output.initial, target, None)
+    target = resize_nearest(target, (output.initial.shape[2], output.initial.shape[3]))
+    valid = valid_pixels(target)
     used = torch.where(valid.squeeze(1), output.region, 0)
-    mean = region_mean_map(torch.where(valid, target, 0), used)
     regional = valid & (used > 0).unsqueeze(1)
+    pull, push, regularisation = discriminative_loss(output.embedding, output.region)
+    mean = region_mean_map(torch.where(valid, target, 0), used)
     offset = torch.where(regional, output.offset.float() - (target - mean), 0).abs()
     return (
-        embedding
+        (pull + push + REGULARISATION_WEIGHT * regularisation)
         + l1_loss(output.initial, target)
         + l1_loss(output.refined, target)
         + mean_over(offset, regional)

@@ -94,9 +94,13 @@ class Model(ABC):
     def arrays(self, *, training: bool) -> tuple[str, ...]:
         """Arrays of a store that it reads beside colour, sorted; none in use: it needs colour alone."""
 
-    @abstractmethod
     def forward(self, network: Network, batch: Batch) -> Any:
         """Run the network on a batch as in training; ``loss`` takes what comes out."""
+        return network(self.colour(batch), *self.guides(batch))
+
+    def guides(self, batch: Batch) -> tuple[Tensor, ...]:
+        """Give what the network takes beside colour in training: maps of the batch's size; most take none."""
+        return ()
 
     @abstractmethod
     def loss(self, output: Any, batch: Batch, epoch: int) -> Tensor:

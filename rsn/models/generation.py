@@ -215,11 +215,6 @@ class Generation(Model):
         names = {"depth", "region", self.target}
         return tuple(sorted(names | {"semantic"} if self.category_weight else names))
 
-    def forward(self, network: Network, batch: Batch) -> GenerationOutput:
-        """Depth, and categories, from colour."""
-        output: GenerationOutput = network(self.colour(batch))
-        return output
-
     def loss(self, output: GenerationOutput, batch: Batch, epoch: int) -> Tensor:
         """Loss of the depth against the target, plus the categories' where they are learnt."""
         loss = self.depth_loss(output.depth, batch[self.target], batch["region"].squeeze(1), epoch)

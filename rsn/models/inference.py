@@ -11,7 +11,7 @@ from rsgt.inputs import InputError
 from rsgt.regions.algorithm import RegionSupport, region_support
 from rsn.data.resize import joint_bilateral_upsample, resize_bilinear, resize_nearest
 from rsn.models.contract import Batch, BatchPrediction, Model
-from rsn.models.region_means import match_means
+from rsn.models.region_means import match_means, region_mean_map
 
 Array = npt.NDArray[Any]
 
@@ -89,3 +89,42 @@ def support_of(metres: Array) -> RegionSupport:
     It is how a network without a segmentation of its own yields one: of its support, or of its depth.
     """
     return region_support(metres, np.zeros(metres.shape, np.uint16), unit_known=True)
+
+
+def photo_maps(
+    found: BatchPrediction, index: int, shape: tuple[int, int]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.int32]]:
+    """Bring one photo's part of what ``infer`` gave to the photo's size: depth, support, dense regions.
+
+    Regions that a model does not predict are made of its support, or of its depth (``support_of``).
+
+    Parameters
+    ----------
+    found : BatchPrediction
+        Of photos of one size, (B, 1, h, w).
+    index : int
+        Place of the photo in the batch.
+    shape : (int, int)
+        Height and width of the photo.
+
+    Returns
+    -------
+    depth, support, region
+        (y, x): float32 metres twice; int32 labels from 1, without those that a smaller photo has no pixel of.
+    """
+    depth, _, base, region = (None if maps is None else maps[index : index + 1] for maps in found)
+    assert depth is not None
+    base = depth if base is None else base
+    if region is None:
+        region = torch.from_numpy(support_of(base[0, 0].numpy()).region)[None, None]
+    # An average with the mirrored photo varies within the regions of the photo itself.
+    support = region_mean_map(base, region[:, 0])
+    region = resize_nearest(region, shape)[0, 0]
+    there = torch.bincount(region.flatten()) > 0
+    there[0] = False
+    dense = there.cumsum(0).int() * there
+    return (
+        resize_bilinear(depth, shape)[0, 0].numpy(),
+        resize_nearest(support, shape)[0, 0].numpy(),
+        dense[region].int().numpy(),
+    )

@@ -7,7 +7,7 @@ deterministic on a CPU; ``rsn.models.region_means`` says what CUDA needs for tha
 Source: the paper, section 3.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,10 +18,9 @@ from torch.nn import functional as F
 from rsgt.inputs import InputError
 from rsn.models.region_means import (
     count_images,
-    pixel_weight,
+    means_over_regions,
     region_means,
     region_weight,
-    relative_variance,
     scatter_to_pixels,
 )
 
@@ -54,19 +53,28 @@ class DepthLoss:
 
     def __call__(self, prediction: Tensor, target: Tensor, region: Tensor, epoch: int) -> Tensor:
         """Loss of depth (B, 1, H, W) in metres, with regions (B, H, W), in an epoch from 0."""
-        log = self.is_log(epoch)
-        if self.loss == "region":
-            return region_loss(prediction, target, region, log=log, variance_weight=self.variance_weight)
-        if self.loss == "l2":
-            return l2_loss(prediction, target, log=log)
-        both = l1_loss if self.loss == "l1" else rmse_loss
-        return both(prediction, target, log_weight=self.log_weight, metre_weight=self.metre_weight)
+        return self._of_each([prediction], target, region, epoch)[0]
 
     def iterative(
         self, outputs: Sequence[Tensor], target: Tensor, region: Tensor, epoch: int, weights: Sequence[float]
     ) -> Tensor:
         """Weighted loss of the refinement's iterations (L_i), each as above."""
-        return iterative_loss(outputs, lambda depth: self(depth, target, region, epoch), weights)
+        return iterative_loss(self._of_each(outputs, target, region, epoch), weights)
+
+    def _of_each(
+        self, predictions: Sequence[Tensor], target: Tensor, region: Tensor, epoch: int
+    ) -> list[Tensor]:
+        """Losses of several depths against one truth."""
+        log = self.is_log(epoch)
+        if self.loss == "region":
+            return region_losses(predictions, target, region, log=log, variance_weight=self.variance_weight)
+        if self.loss == "l2":
+            return [l2_loss(depth, target, log=log) for depth in predictions]
+        both = l1_loss if self.loss == "l1" else rmse_loss
+        return [
+            both(depth, target, log_weight=self.log_weight, metre_weight=self.metre_weight)
+            for depth in predictions
+        ]
 
     def is_log(self, epoch: int) -> bool:
         """Whether region and l2 errors are measured in log depth in an epoch."""
@@ -84,7 +92,7 @@ class DepthLoss:
 
 def l2_loss(prediction: Tensor, target: Tensor, valid: Tensor | None = None, *, log: bool = False) -> Tensor:
     """Mean squared error over the valid pixels of the batch, in m² (``log``: on log(depth + 1e-6))."""
-    valid = valid_pixels(prediction, target, valid)
+    valid = valid_pixels(target, valid)
     return mean_over(_error(prediction, target, valid, log=log).square(), valid)
 
 
@@ -98,12 +106,30 @@ def region_loss(
 ) -> Tensor:
     """Mean squared error of each region, averaged over an image's regions, then over the images (L_r).
 
-    Small regions weigh as much as large ones.
+    Small regions weigh as much as large ones. It is ``region_losses`` of one prediction.
+
+    Returns
+    -------
+    Tensor
+        Scalar, float32.
+    """
+    return region_losses([prediction], target, region, log=log, variance_weight=variance_weight)[0]
+
+
+def region_losses(
+    predictions: Sequence[Tensor],
+    target: Tensor,
+    region: Tensor,
+    *,
+    log: bool = False,
+    variance_weight: float = 0.0,
+) -> list[Tensor]:
+    """Region loss (L_r) of several predictions against one truth, whose regions are weighed once.
 
     Parameters
     ----------
-    prediction, target
-        Depth (B, 1, H, W) in metres; a target that is not > 0 does not count.
+    predictions, target
+        Depth (B, 1, H, W) in metres, one or more of the former; a target that is not > 0 does not count.
     region
         Labels (B, H, W), dense from 1 in each image; 0 does not count. An image without any region is
         left out of the average.
@@ -114,46 +140,38 @@ def region_loss(
 
     Returns
     -------
-    Tensor
-        Scalar, float32.
+    list of Tensor
+        A scalar for each prediction, float32.
 
     Raises
     ------
     InputError
         Where the shapes do not belong together.
     """
-    valid = valid_pixels(prediction, target, None)
-    _check_region(prediction, region)
-    region = torch.where(valid.squeeze(1), region, 0)
-    squared = _error(prediction, target, valid, log=log).square()
-    loss = (pixel_weight(region) * squared).sum()
-    if variance_weight:
-        loss = loss + variance_weight * relative_variance(squared, region)
-    return loss
+    _check_region(target, region)
+    valid = valid_pixels(target)
+    squared = [_error(prediction, target, valid, log=log).square() for prediction in predictions]
+    counted = torch.where(valid.squeeze(1), region, 0)
+    return means_over_regions(squared, counted, variance_weight=variance_weight)
 
 
-def iterative_loss(
-    outputs: Sequence[Tensor], loss: Callable[[Tensor], Tensor], weights: Sequence[float] = (0.2, 0.3, 0.5)
-) -> Tensor:
-    """Weighted sum of one loss over the refinement's iterations (L_i).
+def iterative_loss(losses: Sequence[Tensor], weights: Sequence[float] = (0.2, 0.3, 0.5)) -> Tensor:
+    """Weighted sum of the losses of the refinement's iterations (L_i).
 
     Parameters
     ----------
-    outputs
-        One depth (B, 1, H, W) in metres for each iteration.
-    loss
-        Loss of one of them.
+    losses
+        A scalar for each iteration.
     weights
-        One for each output.
+        One for each of them.
 
     Raises
     ------
     InputError
-        Where weights and outputs differ in number.
+        Where weights and losses differ in number.
     """
-    if len(outputs) != len(weights):
-        raise InputError(f"loss weights: got {len(weights)}, expected {len(outputs)}, one an iteration")
-    losses = [loss(output) for output in outputs]
+    if len(losses) != len(weights):
+        raise InputError(f"loss weights: got {len(weights)}, expected {len(losses)}, one an iteration")
     return torch.stack([weight * value for weight, value in zip(weights, losses, strict=True)]).sum()
 
 
@@ -169,7 +187,7 @@ def l1_loss(
 
     The logarithm alone lets far pixels, which hold most of the squared error in metres, weigh little.
     """
-    valid = valid_pixels(prediction, target, valid)
+    valid = valid_pixels(target, valid)
     relative = mean_over(_error(prediction, target, valid, log=True).abs(), valid)
     metric = mean_over(_error(prediction, target, valid, log=False).abs(), valid)
     return log_weight * relative + metre_weight * metric
@@ -188,8 +206,8 @@ def rmse_loss(
     It is what an evaluation reports: an image of far things does not outweigh the others, as it does in the
     squared error of a batch. Images without a valid pixel are left out.
     """
-    valid = valid_pixels(prediction, target, valid)
-    pixels = valid.sum(dim=(1, 2, 3))
+    valid = valid_pixels(target, valid)
+    pixels = valid.flatten(1).sum(dim=1)
 
     def part(*, log: bool) -> Tensor:
         squared = _error(prediction, target, valid, log=log).square().sum(dim=(1, 2, 3))
@@ -205,7 +223,7 @@ def berhu_loss(prediction: Tensor, target: Tensor, valid: Tensor | None = None) 
 
     |e| up to c = a fifth of the batch's largest |e|, and (e² + c²) / 2c beyond; c takes no gradient.
     """
-    valid = valid_pixels(prediction, target, valid)
+    valid = valid_pixels(target, valid)
     error = _error(prediction, target, valid, log=False).abs()
     threshold = (0.2 * error.detach().max()).clamp_min(torch.finfo(error.dtype).tiny)
     far = (error.square() + threshold.square()) / (2 * threshold)
@@ -273,13 +291,8 @@ def category_loss(logits: Tensor, category: Tensor) -> Tensor:
     return total / (category > 0).sum().clamp_min(1)
 
 
-def valid_pixels(prediction: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
+def valid_pixels(target: Tensor, valid: Tensor | None = None) -> Tensor:
     """Where a pixel counts: (B, 1, H, W) bool."""
-    if prediction.shape != target.shape:
-        raise InputError(
-            f"loss: got a prediction of {tuple(prediction.shape)} for a target of {tuple(target.shape)}, "
-            "expected one shape (B, 1, H, W)"
-        )
     known = (target > 0) & torch.isfinite(target)
     return known if valid is None else known & valid
 
@@ -293,6 +306,11 @@ def _check_region(image: Tensor, region: Tensor) -> None:
 
 def _error(prediction: Tensor, target: Tensor, valid: Tensor, *, log: bool) -> Tensor:
     """Prediction minus target in float32, 0 with zero gradient where not valid."""
+    if prediction.shape != target.shape:
+        raise InputError(
+            f"loss: got a prediction of {tuple(prediction.shape)} for a target of {tuple(target.shape)}, "
+            "expected one shape (B, 1, H, W)"
+        )
     prediction = torch.where(valid, prediction.float(), 1)
     target = torch.where(valid, target.float(), 1)
     if log:

@@ -167,13 +167,10 @@ class Refinement(Model):
         names = guiding.get(self.guidance, {self.guidance} | ({"depth"} if self.coarse == "mean" else set()))
         return tuple(sorted(names | {"depth", "region"} if training else names))
 
-    def forward(self, network: Network, batch: Batch) -> list[Tensor]:
-        """Depth of each iteration, from colour and guidance."""
-        rgb = self.colour(batch)
+    def guides(self, batch: Batch) -> tuple[Tensor, ...]:
+        """Guidance and first coarse depth, in use as in training."""
         count = self.superpixels if self.guidance == "superpixel" else self.classes
-        guide, coarse = guidance_channels(batch, self.guidance, count=count, coarse=self.coarse)
-        outputs: list[Tensor] = network(rgb, guide, coarse)
-        return outputs
+        return guidance_channels(batch, self.guidance, count=count, coarse=self.coarse)
 
     def loss(self, output: list[Tensor], batch: Batch, epoch: int) -> Tensor:
         """Weighted loss of the iterations (L_i)."""

@@ -5,6 +5,7 @@ that changes from run to run, and with it the last bits, unless ``torch.use_dete
 is set: every operation here has a deterministic form there.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -75,6 +76,35 @@ def match_means(metres: Tensor, support: Tensor) -> Tensor:
     region = torch.stack([frame.unique(return_inverse=True)[1] + 1 for frame in support[:, 0]])
     means = region_mean_map(metres, torch.where(support[:, 0] > 0, region, 0))
     return torch.where((support > 0) & (means > 0), metres * (support / means), metres)
+
+
+def means_over_regions(
+    maps: Sequence[Tensor], region: Tensor, *, variance_weight: float = 0.0
+) -> list[Tensor]:
+    """Average each map over a region's pixels, over an image's regions, over the images that have one.
+
+    The pixels' weights follow from the regions alone, and are found once for all maps.
+
+    Parameters
+    ----------
+    maps : sequence of Tensor
+        (B, 1, H, W), at least 0 where ``variance_weight`` is not 0.
+    region : Tensor
+        Integer labels (B, H, W); 0 does not count.
+    variance_weight : float
+        Weight of each map's ``relative_variance``, which is added.
+
+    Returns
+    -------
+    list of Tensor
+        A scalar for each map.
+    """
+    weight = pixel_weight(region)
+    means = [(weight * values).sum() for values in maps]
+    if variance_weight:
+        parts = zip(means, maps, strict=True)
+        means = [mean + variance_weight * relative_variance(values, region) for mean, values in parts]
+    return means
 
 
 def pixel_weight(region: Tensor) -> Tensor:

@@ -119,11 +119,6 @@ class RegionSupport(Model):
         learnt = ("depth", "region") if self.frozen_generation else ("depth", "region", "support")
         return learnt if training else ()
 
-    def forward(self, network: Network, batch: Batch) -> RegionSupportOutput:
-        """Support, and depth of each iteration, from colour."""
-        output: RegionSupportOutput = network(self.colour(batch))
-        return output
-
     def loss(self, output: RegionSupportOutput, batch: Batch, epoch: int) -> Tensor:
         """Weighted loss of the iterations (L_i), plus the support's where it is learnt."""
         region = batch["region"].squeeze(1)
@@ -135,7 +130,7 @@ class RegionSupport(Model):
 
     def predict(self, network: Network, batch: Batch) -> BatchPrediction:
         """Depth of the last iteration, and support, which is also the depth before refinement."""
-        output = self.forward(network, batch)
+        output: RegionSupportOutput = self.forward(network, batch)
         return BatchPrediction(output.outputs[-1], output.support, output.support)
 
     def counts(self, batch: Batch) -> Tensor:

@@ -71,10 +71,10 @@ def focal_of_exif(size: tuple[int, int], tags: dict[int, Any], notes: list[str])
     stretch = max(size) / min(size) * min(taken) / max(taken)
     if abs(math.log(stretch)) > 0.01 + 1 / min(size):
         was = f"{taken[0]:.0f}x{taken[1]:.0f}"
-        notes.append(f"EXIF's focal length is that of {was} pixels, of which this is a crop: not used")
+        notes.append(f"EXIF focal length ignored: it is for {was} pixels, of which this is a crop")
         return None
     if not all(FOCAL_RANGE[0] <= value / max(size) <= FOCAL_RANGE[1] for value in focal):
-        notes.append(f"EXIF's focal length would be {focal[0]:.3g} pixels, which cannot be: not used")
+        notes.append(f"EXIF focal length ignored: {focal[0]:.3g} pixels is implausible")
         return None
     return focal
 
@@ -94,15 +94,13 @@ def check_camera(focal: Pair | None, centre: Pair | None, fov: float | None) -> 
         raise InputError("intrinsics: got both a focal length and fov; give one of them")
     for name, value in zip(("fx", "fy"), focal or (), strict=False):
         if not (math.isfinite(value) and value > 0):
-            raise InputError(
-                f"{name}: got {value}, expected the focal length in pixels of the photo, above 0"
-            )
+            raise InputError(f"{name}: got {value}, expected a positive focal length in pixels of the photo")
     for name, value in zip(("cx", "cy"), centre or (), strict=False):
         if not (math.isfinite(value) and value >= 0):
-            raise InputError(f"{name}: got {value}, expected pixels from the photo's first one, 0 or more")
+            raise InputError(f"{name}: got {value}, expected a principal point in pixels, 0 or more")
     if fov is not None and not FOV_RANGE[0] <= fov <= FOV_RANGE[1]:
         least, most = FOV_RANGE
-        raise InputError(f"fov: got {fov}, expected degrees between 0 and 180 (a photo's: {least} to {most})")
+        raise InputError(f"fov: got {fov}, expected a field of view of {least} to {most} degrees")
 
 
 def camera_of(
@@ -140,7 +138,7 @@ def camera_of(
     for name, value, side in zip(("cx", "cy"), centre or (), (width, height), strict=False):
         if value > side:
             raise InputError(
-                f"{name}: got {value:g}, but the photo ends at {side}; give pixels of this photo"
+                f"{name}: got {value:g}, expected 0 to {side}; give the photo's own principal point"
             )
     source: Source = "option"
     if focal is None and fov is None:

@@ -28,14 +28,14 @@ def is_output(path: Path) -> bool:
 def check_output(out: Path, points: int) -> None:
     """Refuse a folder that cannot be written to, and a cloud of less than 0 points."""
     if points < 0:
-        raise InputError(f"points: got {points}, expected 0 (no cloud) or more")
+        raise InputError(f"points: got {points}, expected 0 (no point cloud) or more")
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}: is a file; give a folder to write to")
     if (out / "zarr.json").exists():
         raise InputError(f"{out}: is a store; give another folder to write to")
     nearest = next((folder for folder in (out, *out.absolute().parents) if folder.exists()), out)
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        raise InputError(f"{out}: {nearest} cannot be written to; give another folder")
+        raise InputError(f"{out}: cannot write to {nearest}; give another folder")
 
 
 def choose(photos: Sequence[Path]) -> tuple[dict[Path, str], list[Path]]:
@@ -54,7 +54,7 @@ def choose(photos: Sequence[Path]) -> tuple[dict[Path, str], list[Path]]:
     passed_over = set(written)
     chosen = [photo for photo in once.values() if photo not in passed_over]
     if not chosen:
-        raise InputError("photos: got none but what predictions wrote; give the photos themselves")
+        raise InputError("photos: got only the output of earlier predictions; give the photos themselves")
     return dict(zip(chosen, output_names(chosen), strict=True)), written
 
 
@@ -68,7 +68,7 @@ def check_overwrites(stem: Path, photos: Iterable[Path]) -> None:
     files = {_absolute(end_of(stem, end)) for end in ENDS}
     for photo in photos:
         if _absolute(photo) in files:
-            raise InputError(f"its files would overwrite the photo {photo}; give another --out")
+            raise InputError(f"its output would overwrite the photo {photo}; give another --out")
 
 
 def output_names(photos: Sequence[Path]) -> list[str]:

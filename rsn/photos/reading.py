@@ -91,9 +91,9 @@ def open_photo(photo: Photo) -> OpenedPhoto:
         raise
     except Image.DecompressionBombError as error:
         most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
-        raise InputError(f"{path}: more pixels than the {most} that can be read; make it smaller") from error
+        raise InputError(f"{path}: has more pixels than the limit of {most}; downscale it") from error
     except MemoryError as error:
-        raise InputError(f"{path}: too large for this machine's memory; make it smaller") from error
+        raise InputError(f"{path}: not enough memory to read it; downscale it") from error
     # Pillow raises SyntaxError, ValueError and others for a broken file, beside OSError.
     except Exception as error:
         raise InputError(f"{path}: cannot be read as an image ({error}); give a JPEG or PNG file") from error
@@ -106,7 +106,7 @@ def _check_file(path: Path) -> None:
     if path.is_dir():
         raise InputError(f"{path}: cannot be read as an image (it is a folder); give the images in it")
     if not path.is_file():
-        raise InputError(f"{path}: cannot be read as an image (it is no regular file); give a JPEG or PNG")
+        raise InputError(f"{path}: cannot be read as an image (not a regular file); give a JPEG or PNG")
     if path.stat().st_size == 0:
         raise InputError(f"{path}: cannot be read as an image (the file is empty); give a JPEG or PNG file")
 
@@ -115,7 +115,7 @@ def _decoded(path: Path, image: Image.Image) -> OpenedPhoto:
     notes: list[str] = []
     pictures = getattr(image, "n_frames", 1)
     if pictures > 1 and image.format != "MPO":  # a camera's JPEG whose other pictures are previews
-        notes.append(f"only the first of its {pictures} pictures is taken")
+        notes.append(f"only the first of its {pictures} images is used")
     image.load()
     orientation, focal = _from_exif(image, notes)
     profile = image.info.get("icc_profile")
@@ -138,11 +138,11 @@ def _eight_bits(path: Path, image: Image.Image, notes: list[str]) -> Image.Image
         what = (
             f"{kind} values from {held.min():g} to {held.max():g}"
             if held.size
-            else f"{kind} values, no number"
+            else f"{kind} values, none of them finite"
         )
         raise InputError(
-            f"{path}: {what}, whose scale as a photo nothing states (a depth map?); save it as a PNG of 8 or "
-            "16 bits a channel"
+            f"{path}: {what}, of unknown scale (a depth map?); save a photo as a PNG with 8 or 16 bits per "
+            "channel"
         )
     if not sixteen:
         return image
@@ -152,11 +152,12 @@ def _eight_bits(path: Path, image: Image.Image, notes: list[str]) -> Image.Image
     white, peak = (1 << bits) - 1, int(values.max())
     if 0 < peak < LEAST_PEAK >> (16 - bits) or path.name.lower().endswith(".depth.png"):
         raise InputError(
-            f"{path}: looks like a depth map (one channel of {bits} bits, values up to {peak} of {white}); "
-            "give the colour photo, or scale a photo to the full range or 8 bits first"
+            f"{path}: looks like a depth map (single channel, {bits} bits, values up to {peak} of {white}); "
+            "give the colour photo, or rescale a greyscale photo to the full range or to 8 bits"
         )
     notes.append(
-        f"one channel of {bits} bits, taken for a grey photo; if it is a depth map, do not trust this"
+        f"single channel of {bits} bits, treated as a greyscale photo; if it is a depth map, the prediction "
+        "is meaningless"
     )
     grey = ((values * 255 + white // 2) // white).astype(np.uint8)
     if tags.get(PHOTOMETRIC) == 0:  # "white is zero"
@@ -174,9 +175,7 @@ def _on_white(image: Image.Image, notes: list[str]) -> Image.Image:
     whole = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
     least, most = whole.getchannel("A").getextrema()
     if least != 255:
-        notes.append(
-            f"{'transparent' if most else 'it is wholly transparent: all'} pixels are shown on white"
-        )
+        notes.append(f"{'transparent' if most else 'fully transparent image: all'} pixels are shown on white")
         whole = Image.alpha_composite(Image.new("RGBA", whole.size, "white"), whole)
     return whole.convert("RGB")
 
@@ -198,7 +197,7 @@ def _in_srgb(image: Image.Image, profile: bytes | None, notes: list[str]) -> Ima
         return found
     # A profile is bytes that anybody wrote; Pillow may also have been built without the library for them.
     except (ImageCms.PyCMSError, ImportError, KeyError, OSError, TypeError, ValueError):
-        notes.append("its colour profile cannot be used; its colours are taken for sRGB")
+        notes.append("its colour profile cannot be applied; assuming sRGB")
         return image.convert("RGB")
 
 
@@ -208,10 +207,10 @@ def _from_exif(image: Image.Image, notes: list[str]) -> tuple[Any, Pair | None]:
         exif = image.getexif()
         orientation, tags = exif.get(ORIENTATION), dict(exif.get_ifd(EXIF_IFD))
         if not exif and len(image.info.get("exif", b"")) > EMPTY_EXIF:
-            raise ValueError("it is no EXIF")
+            raise ValueError("not EXIF data")
     # As above: a broken EXIF block raises whatever its bytes lead to.
     except Exception as error:
-        notes.append(f"its EXIF cannot be read ({error}): orientation and focal length are unknown")
+        notes.append(f"its EXIF cannot be read ({error}): orientation and focal length unknown")
         return None, None
     focal = focal_of_exif(image.size, tags, notes)
     if focal is not None and orientation in (5, 6, 7, 8):

@@ -40,20 +40,20 @@ def check_depth(depth: Metres) -> list[str]:
         raise InputError("the predicted depth is not finite; use another checkpoint")
     if depth.min() < 0 or depth.max() > FARTHEST_M:
         raise InputError(
-            f"the predicted depth goes from {depth.min():g} to {depth.max():g} m, expected 0 to "
+            f"the predicted depth ranges from {depth.min():g} to {depth.max():g} m, expected 0 to "
             f"{FARTHEST_M:g} m; use another checkpoint"
         )
     without = int((depth == 0).sum())
     if 2 * without > depth.size:
-        raise InputError(f"{without} of {depth.size} pixels got no depth; use another checkpoint")
-    notes = [f"{without} of {depth.size} pixels got no depth (0)"] if without else []
+        raise InputError(f"{without} of {depth.size} pixels have no depth; use another checkpoint")
+    notes = [f"{without} of {depth.size} pixels have no depth (0)"] if without else []
     most = np.iinfo(np.uint16).max
     beyond = int((depth > (most + 0.5) / MILLIMETRES).sum())
     if beyond:
-        notes.append(f"{beyond} pixels are farther than {most / MILLIMETRES} m, where depth.png ends")
+        notes.append(f"{beyond} pixels are beyond {most / MILLIMETRES} m, where depth.png is clipped")
     below = int(((depth > 0) & (depth <= 0.5 / MILLIMETRES)).sum())
     if below:
-        notes.append(f"{below} pixels are nearer than 0.5 mm, which is 0 in depth.png")
+        notes.append(f"{below} pixels are closer than 0.5 mm, stored as 0 in depth.png")
     return notes
 
 
@@ -90,7 +90,9 @@ def write_all(
                 path.replace(stem.with_name(path.name))
     except OSError as error:
         if error.errno in NAME_ERRORS:
-            raise InputError(f"{stem.name}: no name for a file ({error.strerror}); rename it") from error
+            raise InputError(
+                f"{stem.name}: not usable as a file name ({error.strerror}); rename the photo"
+            ) from error
         raise OSError(error.errno, error.strerror or str(error), str(stem.parent)) from error
     seen = depth[depth > 0]
     return {

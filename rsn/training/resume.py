@@ -36,21 +36,19 @@ def read_earlier(out: Path, store: Store, *, resume: bool) -> checkpoint.Content
         left = [name for name in FILES if (out / name).exists() or (out / name).is_symlink()]
         if left:
             raise InputError(
-                f"{out}: holds {', '.join(left)} but no last.ckpt to go on from; put that back, or give "
+                f"{out}: contains {', '.join(left)} but no last.ckpt to resume from; restore it, or give "
                 "another --out"
             )
         return None
     if not resume:
-        raise InputError(f"{out}: holds a run already; give --resume to go on with it, or another --out")
+        raise InputError(f"{out}: already contains a run; give --resume to continue it, or another --out")
     contents = checkpoint.load(last)
     if contents["store"] != store.identity:
         raise InputError(
-            f"{out}: its run learnt from another store than {store.path}; give that one to --resume"
+            f"{out}: its run was trained on another store than {store.path}; give that one to resume it"
         )
     if contents["training"] is None:
-        raise InputError(
-            f"{last}: was made for use, not for going on: it lacks the optimizer's state; give another --out"
-        )
+        raise InputError(f"{last}: cannot be resumed: it lacks the optimizer's state; give another --out")
     return contents
 
 
@@ -74,8 +72,8 @@ def check_settings(
     begun = contents["epoch"] + (contents["step"] > 0)
     if epochs < begun:
         raise InputError(
-            f"epochs: got {epochs}, but the run to resume is in its epoch {begun}; give that or more, or "
-            "another --out"
+            f"epochs: got {epochs}, but the run to resume is already in epoch {begun}; give at least that, "
+            "or another --out"
         )
 
 
@@ -99,14 +97,14 @@ def check_training(contents: checkpoint.Contents, optimizer: torch.optim.Optimiz
     training = contents["training"]
     for key in ("optimizer", "precision", "random", "progress"):
         if not isinstance(training.get(key), dict):
-            complaint: str | None = f"entry {key!r} is missing or no table"
+            complaint: str | None = f"entry {key!r} is missing or not a dict"
             break
     else:
         complaint = _progress_complaint(contents, training["progress"], steps) or _optimizer_complaint(
             training["optimizer"], optimizer
         )
     if complaint:
-        raise InputError(f"{contents.path}: its state of training does not fit: {complaint}; {REMEDY}")
+        raise InputError(f"{contents.path}: its training state is invalid: {complaint}; {REMEDY}")
 
 
 def _progress_complaint(contents: Mapping[str, Any], progress: dict[str, Any], steps: int) -> str | None:
@@ -120,7 +118,7 @@ def _progress_complaint(contents: Mapping[str, Any], progress: dict[str, Any], s
         or progress["epoch"] != epoch
         or progress["step"] != step
     ):
-        return "progress is not that of its epoch and step"
+        return "its progress disagrees with its epoch and step"
     empty = progress.get("empty", 0)
     if (
         step > steps
@@ -129,19 +127,20 @@ def _progress_complaint(contents: Mapping[str, Any], progress: dict[str, Any], s
         or not 0 <= empty <= step
     ):
         return (
-            f"progress has {step} steps of {steps}, a sum of losses {progress['loss_sum']!r}, {empty!r} empty"
+            f"inconsistent progress: step {step} of {steps}, {empty!r} empty, sum of losses "
+            f"{progress['loss_sum']!r}"
         )
     if not isinstance(rows, list) or len(rows) != epoch:
-        return f"the log has not one row for each of {epoch} epochs"
+        return f"the log does not have one row for each of {epoch} epochs"
     for number, row in enumerate(rows, 1):
         if (
             not isinstance(row, dict)
             or row.get("epoch") != number
             or not row.keys() >= {"loss", "lr", "seconds"}
         ):
-            return f"row {number} of the log is none"
+            return f"row {number} of the log is malformed"
         if not all(isinstance(key, str) and _is_number(value) for key, value in row.items()):
-            return f"row {number} of the log holds what is no number"
+            return f"row {number} of the log has a value that is not a number"
     return None
 
 
@@ -152,15 +151,15 @@ def _optimizer_complaint(told: dict[str, Any], optimizer: torch.optim.Optimizer)
         or len(groups) != len(expected)
         or not isinstance(told.get("state"), dict)
     ):
-        return "the optimizer has other groups of weights, or no state"
+        return "the optimizer has other parameter groups, or no state"
     for group, own in zip(groups, expected, strict=True):
         # A newer PyTorch may know more keys; the rate has its course.
         plain = isinstance(group, dict) and checkpoint.is_plain(group)
         whole = plain and group.keys() >= {"params", "lr", "peak_lr"}
         if not whole or any(group[key] != own[key] for key in group.keys() & own.keys() - {"lr"}):
-            return "a group of the optimizer is none, or another"
+            return "a parameter group of the optimizer is malformed or does not match"
         if not _is_number(group["lr"]) or group["lr"] < 0:
-            return f"the optimizer has a learning rate of {group['lr']!r}"
+            return f"the optimizer has an invalid learning rate: {group['lr']!r}"
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     kept = (
         {"momentum_buffer"} if isinstance(optimizer, torch.optim.SGD) else {"step", "exp_avg", "exp_avg_sq"}
@@ -168,10 +167,10 @@ def _optimizer_complaint(told: dict[str, Any], optimizer: torch.optim.Optimizer)
     for index, values in told["state"].items():
         known = type(index) is int and 0 <= index < len(weights)
         if not known or not isinstance(values, dict) or values.keys() != kept:
-            return f"the optimizer keeps not {', '.join(sorted(kept))} of weight {index!r}"
+            return f"the optimizer lacks {', '.join(sorted(kept))} for weight {index!r}, or has more"
         for name, value in values.items():
             if not _fits(name, value, weights[index]):
-                return f"the optimizer's {name} of weight {index} is none"
+                return f"the optimizer's {name} of weight {index} is invalid"
     return None
 
 

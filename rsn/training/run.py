@@ -304,7 +304,7 @@ class Run:
         # Half a dozen libraries read their own states here, each with errors of its own.
         except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
             raise InputError(
-                f"{contents.path}: its state of training does not fit ({error!r}); {REMEDY}"
+                f"{contents.path}: its training state cannot be restored ({error!r}); {REMEDY}"
             ) from error
         self.progress = Progress(**training["progress"])
         before = contents.get("versions", [])

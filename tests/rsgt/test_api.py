@@ -31,44 +31,33 @@ def test_typed():
     assert (Path(rsgt.__file__).parent / "py.typed").is_file()
 
 
-class Ramp:
+class Ramp(rsgt.Source):
     """Somebody's own source: two frames, one wall that falls away."""
 
     path = Path("ramp")
-    frame_ids, shape, scenes, has_instances, is_official, intrinsics = (
-        (5, 9),
-        (8, 12),
-        ("a", "b"),
-        False,
-        False,
-        {},
-    )
+    frame_ids, shape, scenes, label_sets = (5, 9), (8, 12), ("a", "b"), ("own",)
 
-    def class_names(self, labels):
+    def class_names(self, labels=None):
         return ["wall"]
 
     def identity(self):
         return {"name": "ramp", "fingerprint": "1"}
 
-    def _filled(self, frames, out, value):
-        shape = (len(frames), *self.shape, *np.shape(value)[2:])
-        out = np.empty(shape, np.asarray(value).dtype) if out is None else out
-        out[:] = value
+    def rgb(self, frames, out=None):
+        out = self.room(out, frames, np.uint8, 3)
+        out[:] = 0
+        out[..., 0, :] = 9
         return out
 
-    def rgb(self, frames, out=None):
-        return self._filled(frames, out, np.zeros((*self.shape, 3), np.uint8))
+    def depth(self, frames, kind=None, out=None):
+        out = self.room(out, frames, np.float32)
+        out[:] = np.linspace(1, 3, 12)
+        return out
 
-    def depth(self, frames, kind="filled", out=None):
-        return self._filled(
-            frames, out, np.linspace(1, 3, 12, dtype=np.float32) * np.ones((8, 1), np.float32)
-        )
-
-    def semantic(self, frames, labels="894", out=None):
-        return self._filled(frames, out, np.ones(self.shape, np.uint16))
-
-    def instance(self, frames, out=None):
-        return self._filled(frames, out, np.zeros(self.shape, np.uint16))
+    def semantic(self, frames, labels=None, out=None):
+        out = self.room(out, frames, np.uint16)
+        out[:] = 1
+        return out
 
 
 def test_any_object_that_keeps_the_protocol_is_a_source(tmp_path):

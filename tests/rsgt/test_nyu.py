@@ -224,7 +224,7 @@ def read_all(path):
     frames = range(len(source.frame_ids))
     for kind in ("filled", "raw"):
         source.depth(frames, kind)
-    source.describe(), source.rgb(frames), source.semantic(frames), source.instance(frames)
+    source.details(), source.rgb(frames), source.semantic(frames), source.instance(frames)
     return source
 
 
@@ -293,7 +293,7 @@ def test_the_camera_is_known_of_nyu_and_of_our_rooms_only(tmp_path, shape, names
             file.attrs["rsgt_synthetic"] = "{}"
     source = open_source(path)
     assert bool(source.intrinsics) == known
-    assert source.describe()["intrinsics"] == source.intrinsics
+    assert source.cameras == [source.intrinsics] * len(source.frame_ids)
 
 
 def test_axes_as_python_writes_them(tmp_path):

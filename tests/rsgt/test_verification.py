@@ -124,7 +124,9 @@ RESEALED = {
     "versions is '1', expected a dict": {"versions": "1"},
     "has no record of the array rgb, depth": {"files": {}},
     "content_sha256 is None, expected a str": {"content_sha256": None},
-    "intrinsics is .., expected a dict": {"intrinsics": []},
+    "cameras is {}, expected a list": {"cameras": {}},
+    "its cameras have 3 after frame 0": {"cameras": [3]},
+    "its cameras are those of 0 frames": {"cameras": []},
 }
 
 

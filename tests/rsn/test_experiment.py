@@ -394,12 +394,12 @@ def test_only_what_a_model_needs_is_read():
 
 def test_a_run_is_not_overwritten_nor_resumed_as_another(finished, store, tmp_path):
     out, _ = finished
-    with pytest.raises(InputError, match="holds a run already; give --resume"):
+    with pytest.raises(InputError, match="already contains a run; give --resume"):
         run(quick(ema=0.9), store, out)
     with pytest.raises(InputError, match="lr: got 0.5, but the run in .* has 0.003"):
         run(quick(ema=0.9, lr=0.5), store, out, resume=True)
     other = write_rooms(tmp_path / "other.zarr", train=10, test=2)
-    with pytest.raises(InputError, match="learnt from another store"):
+    with pytest.raises(InputError, match="trained on another store"):
         run(quick(ema=0.9), other, out, resume=True)
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from rsgt.inputs import InputError
 from rsn.models.clustering import ClusteringOutput, clustering_loss
 from rsn.models.losses import (
+    DepthLoss,
     berhu_loss,
     category_loss,
     discriminative_loss,
@@ -15,6 +16,7 @@ from rsn.models.losses import (
     l1_loss,
     l2_loss,
     region_loss,
+    region_losses,
     rmse_loss,
 )
 from rsn.models.region_means import region_mean_map
@@ -166,17 +168,36 @@ def test_iterative_loss_weighs_the_outputs():
     outputs = [prediction, prediction + 0.5, prediction * 0.9]
     parts = [region_loss(output, target, region, log=True) for output in outputs]
     expected = 0.2 * parts[0] + 0.3 * parts[1] + 0.5 * parts[2]
-    found = iterative_loss(outputs, lambda output: region_loss(output, target, region, log=True))
-    torch.testing.assert_close(found, expected)
-    last = iterative_loss(outputs, lambda output: l2_loss(output, target), (0, 0, 1))
+    torch.testing.assert_close(iterative_loss(parts), expected)
+    squared = [l2_loss(output, target) for output in outputs]
+    last = iterative_loss(squared, (0, 0, 1))
     torch.testing.assert_close(last, l2_loss(outputs[2], target))
     with pytest.raises(InputError, match="expected 2, one an iteration"):
-        iterative_loss(outputs[:2], lambda output: l2_loss(output, target))
+        iterative_loss(parts[:2])
+    whole = DepthLoss(space="log").iterative(outputs, target, region, 0, (0.2, 0.3, 0.5))
+    torch.testing.assert_close(whole, expected)
+
+
+@pytest.mark.parametrize("variance_weight", [0.0, 0.5])
+def test_several_predictions_against_one_truth_have_the_losses_of_each_alone(variance_weight):
+    prediction, target, region = batch(7)
+    options = {"log": True, "variance_weight": variance_weight}
+    outputs = torch.stack([prediction, prediction + 0.5, prediction * 0.9])
+    value, slope = value_and_gradient(
+        lambda maps: torch.stack(region_losses([*maps], target, region, **options)).sum(), outputs
+    )
+    alone = [value_and_gradient(lambda p: region_loss(p, target, region, **options), one) for one in outputs]
+    torch.testing.assert_close(value, sum(each for each, _ in alone))
+    assert torch.equal(slope, torch.stack([each for _, each in alone]))
 
 
 def test_shapes_that_would_broadcast_are_refused():
+    for loss in (l2_loss, l1_loss, rmse_loss, berhu_loss):
+        with pytest.raises(InputError, match="expected one shape"):
+            loss(torch.ones(2, 1, 4, 4), torch.ones(2, 4, 4))
+    labels = torch.ones(2, 4, 4, dtype=torch.int32)
     with pytest.raises(InputError, match="expected one shape"):
-        l2_loss(torch.ones(2, 1, 4, 4), torch.ones(2, 4, 4))
+        region_losses([torch.ones(2, 1, 4, 4), torch.ones(1, 1, 4, 4)], torch.ones(2, 1, 4, 4), labels)
     with pytest.raises(InputError, match="regions"):
         region_loss(torch.ones(2, 1, 4, 4), torch.ones(2, 1, 4, 4), torch.ones(2, 1, 4, 4, dtype=torch.int32))
 

@@ -268,7 +268,7 @@ def test_the_photos_own_folder_may_hold_the_files_and_is_predicted_again(ckpt, t
         assert [Path(r["photo"]).name for r in found if "out" in r] == ["a.png", "b.jpg"]
         assert not any("error" in result for result in found)
     assert len(list(tmp_path.iterdir())) == 2 + 2 * 6
-    with pytest.raises(InputError, match="got none but what predictions wrote"):
+    with pytest.raises(InputError, match="got only the output of earlier predictions"):
         predict_all(ckpt, [tmp_path / "a.picture.png"], tmp_path)
 
 
@@ -294,10 +294,10 @@ BROKEN = {
     "text": "cannot be read as an image",
     "folder": "it is a folder",
     "truncated": "truncated",
-    "pipe": "no regular file",
+    "pipe": "not a regular file",
     "depth map": "looks like a depth map",
-    "float": "whose scale as a photo nothing states",
-    "n" * 250: "no name for a file|File name too long",
+    "float": "of unknown scale",
+    "n" * 250: "not usable as a file name|File name too long",
 }
 
 
@@ -445,12 +445,12 @@ def test_the_picture_of_any_size_can_be_looked_at(tmp_path, size):
     [
         ([[1, np.nan]], "not finite"),
         ([[1, np.inf]], "not finite"),
-        ([[1, -1]], "goes from -1 to 1 m"),
-        ([[1, 1e6]], "goes from 1 to 1e\\+06 m"),
-        ([[0, 0, 1]], "2 of 3 pixels got no depth"),
-        ([[0, 1, 1]], ["1 of 3 pixels got no depth (0)"]),
-        ([[65.535, 65.6, 70]], ["2 pixels are farther than 65.535 m, where depth.png ends"]),
-        ([[1, 0.0004]], ["1 pixels are nearer than 0.5 mm, which is 0 in depth.png"]),
+        ([[1, -1]], "ranges from -1 to 1 m"),
+        ([[1, 1e6]], "ranges from 1 to 1e\\+06 m"),
+        ([[0, 0, 1]], "2 of 3 pixels have no depth"),
+        ([[0, 1, 1]], ["1 of 3 pixels have no depth (0)"]),
+        ([[65.535, 65.6, 70]], ["2 pixels are beyond 65.535 m, where depth.png is clipped"]),
+        ([[1, 0.0004]], ["1 pixels are closer than 0.5 mm, stored as 0 in depth.png"]),
         ([[1, 2]], []),
     ],
 )

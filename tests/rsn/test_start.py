@@ -16,7 +16,7 @@ from rsgt.store.reader import open_store
 from rsn.cli import main
 from rsn.config import from_plain, with_overrides
 from rsn.data.split import hold_out
-from rsn.experiment import evaluate, evaluation, fit_config
+from rsn.experiment import evaluate, evaluation, fit_config, load
 from rsn.judging.protocol import PAPER
 from rsn.training import checkpoint
 from rsn.training.loop import Progress, train
@@ -203,7 +203,7 @@ def test_a_run_goes_on_to_more_epochs_and_never_to_fewer(store, tmp_path):
     common = ["fit", "--resume", "--store", str(store), "--out", str(out)]
     done = CliRunner().invoke(main, [*common, "--epochs", "1"])
     assert done.exit_code == 2
-    assert "epochs: got 1, but the run to resume is in its epoch 2" in done.stderr
+    assert "epochs: got 1, but the run to resume is already in epoch 2" in done.stderr
     assert CliRunner().invoke(main, [*common, "--epochs", "3"]).exit_code == 0
     last = checkpoint.load(out / "last.ckpt")
     assert (last["epoch"], last["config"]["run"]["epochs"]) == (3, 3)
@@ -244,6 +244,8 @@ def test_another_number_of_categories_is_refused(store, tmp_path):
     other = write_rooms(tmp_path / "other.zarr", train=4, test=2, shape=(24, 32), class_names=names)
     with pytest.raises(InputError, match="guided by 40 categories, got a store of 13"):
         evaluate(tmp_path / "run" / "best.ckpt", other, [PAPER], device="cpu", stream=None)
+    with pytest.raises(InputError, match="guided by 40 categories, got a store of 13"):
+        load(tmp_path / "run" / "best.ckpt", device="cpu").predict_frames(other, [0])
 
 
 @pytest.mark.slow
@@ -283,13 +285,13 @@ def test_a_folder_without_a_state_is_neither_resumed_nor_overwritten(trained, st
             for name in left:
                 shutil.copy(trained / name, out / name)
             before = {file.name: file.read_bytes() for file in out.iterdir()}
-            with pytest.raises(InputError, match=r"holds .* but no last\.ckpt"):
+            with pytest.raises(InputError, match=r"contains .* but no last\.ckpt"):
                 fit_config(quick(), store, out, resume=resume, stream=None)
             assert before == {file.name: file.read_bytes() for file in out.iterdir()}
     out = tmp_path / "link"
     out.mkdir()
     (out / "last.ckpt").symlink_to(tmp_path / "unmounted" / "last.ckpt")
-    with pytest.raises(InputError, match=r"holds last\.ckpt but"):
+    with pytest.raises(InputError, match=r"contains last\.ckpt but"):
         fit_config(quick(), store, out, resume=True, stream=None)
 
 

@@ -1,0 +1,285 @@
+"""A store built, or finished: what stands at its place, the lock, the shards in parallel, the switch."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from rsgt.builder.parameters import Parameters
+from rsgt.builder.planning import DEFAULT_SHARD_FRAMES, OnError, plan_build, summary
+from rsgt.builder.shards import build_shard, compile_kernels, shard_bytes
+from rsgt.inputs import DataWarning, InputError, local_path
+from rsgt.parallel import Progress, default_workers, map_threads, run_on_cluster
+from rsgt.sources import open_source
+from rsgt.sources.plausibility import gathered
+from rsgt.sources.source import Source
+from rsgt.store import reader, staging, writer
+
+
+def _is_finished(path: Path, plan: staging.Plan, overwrite: bool) -> bool:
+    """Whether the very store of ``plan`` stands at ``path``; InputError where another one does.
+
+    Raises
+    ------
+    InputError
+        Where something else is there, or another store without leave to replace it.
+    """
+    if path.is_symlink() and not path.exists():
+        raise InputError(f"{path}: is a link to what is not there; remove it, or choose another --out")
+    there = path.exists() and any(path.iterdir() if path.is_dir() else [path])
+    if there and not staging.is_ours(path):
+        raise InputError(f"{path}: exists and is no region-support store; choose another --out")
+    if overwrite or not (path / "zarr.json").exists():
+        return False
+    opened = reader.open_store(path)
+    found = {
+        **opened.attributes,
+        "frame_ids": opened.frame_id.tolist(),
+        "split": opened.split.tolist(),
+        "shard_frames": opened.shard_frames,
+    }
+    _refuse_other(path, found, plan)
+    return True
+
+
+def _begin(path: Path, plan: staging.Plan, overwrite: bool) -> None:
+    """Lay out the store of ``plan`` aside, or find it begun; a build of another plan goes with leave."""
+    try:
+        begun = staging.unfinished_plan(path)
+    except InputError:
+        if not overwrite:
+            raise
+        begun = None
+    if begun is not None and not overwrite:
+        _refuse_other(path, begun, plan)
+    same = begun is not None and staging.plan_key(begun) == staging.plan_key(plan.document())
+    if not (same and (writer.is_whole(path, plan) or writer.is_begun(path, plan))):
+        writer.create(path, plan)
+
+
+def _refuse_other(path: Path, found: dict[str, Any], plan: staging.Plan) -> None:
+    """Raise an InputError that names every way in which what stands at ``path`` differs from ``plan``."""
+    asked = plan.document()
+    if found["format_version"] != asked["format_version"]:
+        raise InputError(
+            f"{path}: was begun in format version {found['format_version']}, now {asked['format_version']}; "
+            "use another --out, or --overwrite"
+        )
+    differences = [
+        f"{name} is {found[group].get(name)!r}, asked {asked[group].get(name)!r}"
+        for group in ("parameters", "source")
+        for name in {**found[group], **asked[group]}
+        if found[group].get(name) != asked[group].get(name) and (group, name) != ("source", "name")
+    ]
+    differences += [
+        f"{name} is {found['versions'].get(name)}, now {asked['versions'][name]}"
+        for name in ("rsgt", "commit")
+        if found["versions"].get(name) != asked["versions"].get(name)
+    ]
+    differences += [
+        f"{label} differ" if name != "shard_frames" else f"shard-frames is {found[name]}, asked {asked[name]}"
+        for name, label in (("frame_ids", "the frames"), ("split", "the splits"), ("shard_frames", ""))
+        if found[name] != asked[name]
+    ]
+    if differences:
+        raise InputError(
+            f"{path}: holds another build: {'; '.join(differences)}; "
+            "use the same options, another --out, or --overwrite"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildResult:
+    """What ``build_plan`` did: the store, its frames and shards, and how many shards it had to build."""
+
+    store: reader.Store
+    frames: int
+    shards: int
+    built: int
+
+    @property
+    def path(self) -> Path:
+        """The store's folder."""
+        return self.store.path
+
+    @property
+    def identity(self) -> str:
+        """Hash of the store's content."""
+        return self.store.identity
+
+
+def plan(
+    source: str | PathLike[str] | Source,
+    *,
+    frames: Sequence[int] | None = None,
+    shard_frames: int = DEFAULT_SHARD_FRAMES,
+    split_file: str | PathLike[str] | None = None,
+    on_error: OnError = "stop",
+    **parameters: Any,
+) -> dict[str, Any]:
+    """Say what ``build`` would build of a source, as plain JSON types; its arguments are ``build``'s.
+
+    Raises
+    ------
+    InputError
+        As ``build`` does.
+    """
+    return summary(_plan(as_source(source), frames, shard_frames, split_file, on_error, parameters))
+
+
+def _plan(
+    source: Source,
+    frames: Sequence[int] | None,
+    shard_frames: int,
+    split_file: str | PathLike[str] | None,
+    on_error: OnError,
+    parameters: Mapping[str, Any],
+) -> staging.Plan:
+    return plan_build(
+        source, Parameters.of(parameters), frame_ids=frames, shard_frames=shard_frames,
+        split_file=None if split_file is None else local_path(split_file), on_error=on_error,
+    )  # fmt: skip
+
+
+def build(
+    source: str | PathLike[str] | Source,
+    out: str | PathLike[str],
+    *,
+    frames: Sequence[int] | None = None,
+    shard_frames: int = DEFAULT_SHARD_FRAMES,
+    split_file: str | PathLike[str] | None = None,
+    on_error: OnError = "stop",
+    workers: int | None = None,
+    scheduler: str | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    **parameters: Any,
+) -> reader.Store:
+    """Build the region support of a source's frames, or finish building it, and open the store.
+
+    Parameters
+    ----------
+    source
+        The file or folder of a known format (``open_source`` takes options of it), or any object that keeps
+        the protocol ``Source``.
+    out
+        The store's folder: new, or begun with the same arguments. A finished one is left as it is.
+    frames
+        Numbers of the frames, from 1, as the source has them; None = all.
+    shard_frames
+        Frames in one shard file.
+    split_file
+        ``splits.mat``, or JSON ``{"train": [...], "test": [...]}`` of numbers or names; None = the official
+        split where there is one, else a fifth of the frames for testing, drawn by scene.
+    on_error
+        What to do about frames that cannot be read, or lack a file: ``"stop"``, or ``"skip"``, which reads
+        every frame once before and names those left out in the store's attribute ``source``.
+    workers, scheduler
+        Threads (None = one a core), or the address of a ``dask.distributed`` scheduler.
+    overwrite
+        Replace a store of other arguments.
+    progress
+        Called with (shards done, shards in all).
+    **parameters
+        What shapes the regions: the fields of ``Parameters``, such as ``grouping="natural"``.
+
+    Raises
+    ------
+    InputError
+        Where an argument is unknown or out of range, ``out`` is something else, or the source is damaged.
+
+    Warns
+    -----
+    DataWarning
+        Where frames are implausible: of another unit than the metre, without depth, all black.
+    """
+    opened = as_source(source)
+    planned = _plan(opened, frames, shard_frames, split_file, on_error, parameters)
+    return build_plan(
+        opened, local_path(out), planned, workers=workers, scheduler=scheduler, overwrite=overwrite,
+        progress=progress,
+    ).store  # fmt: skip
+
+
+def as_source(source: str | PathLike[str] | Source) -> Source:
+    """Open a source by its path; what keeps the protocol is one already."""
+    return open_source(source) if isinstance(source, str | PathLike) else source
+
+
+def build_plan(
+    source: Source,
+    path: Path,
+    plan: staging.Plan,
+    *,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> BuildResult:
+    """Build, or finish building, the store of ``plan`` at ``path``.
+
+    Parameters
+    ----------
+    source, plan
+        Where the frames come from, and what ``plan_build`` settled.
+    path
+        The store's folder: new, or begun with the same plan. A finished one is left as it is.
+    workers
+        Threads; default one per core, 0 = none beside the caller's (for debugging).
+    scheduler
+        Address of a ``dask.distributed`` scheduler whose workers see the same paths, instead of threads.
+    overwrite
+        Replace a store of another plan.
+    progress
+        Called with (shards done, shards in all) after each shard.
+
+    Raises
+    ------
+    InputError
+        Where ``path`` is no store or one of another plan, or the source is damaged.
+    """
+    path = local_path(path)
+    built, findings = 0, list[tuple[int, str]]()
+    # A build that was stopped as it tidied up has left its folder: tidied up as well.
+    if not _is_finished(path, plan, overwrite) or (path / reader.STAGING).exists():
+        with staging.sole_builder(path):
+            # Once more, for another process may have finished it since.
+            if not _is_finished(path, plan, overwrite):
+                _begin(path, plan, overwrite)
+                built = _build_rest(source, path, plan, workers, scheduler, progress)
+                findings = writer.findings(path, plan)
+                writer.switch(path, plan)
+    store = reader.open_store(path)
+    for finding in gathered(findings):
+        warnings.warn(f"{path}: {finding}", DataWarning, stacklevel=3)
+    return BuildResult(store=store, frames=len(plan.frames), shards=plan.n_shards, built=built)
+
+
+def _build_rest(
+    source: Source,
+    path: Path,
+    plan: staging.Plan,
+    workers: int | None,
+    scheduler: str | None,
+    progress: Progress | None,
+) -> int:
+    """Build the shards that are not there yet, and finish the store aside; returns their number."""
+    if writer.is_whole(path, plan):  # stopped between its last write and the switch
+        return 0
+    todo = [k for k in range(plan.n_shards) if writer.read_record(path, plan, k, whole=True) is None]
+    done = plan.n_shards - len(todo)
+    if progress:
+        progress(done, plan.n_shards)
+    if todo:
+        compile_kernels(Parameters(**plan.parameters))
+        task = partial(build_shard, source, path.absolute(), plan)
+        if scheduler:
+            run_on_cluster(task, todo, scheduler, progress, done=done)
+        else:
+            count = default_workers(shard_bytes(plan)) if workers is None else workers
+            map_threads(task, [(k,) for k in todo], count, progress, done=done)
+    writer.finish(path, plan)
+    return len(todo)

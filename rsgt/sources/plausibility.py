@@ -1,0 +1,50 @@
+"""What cannot be right about a frame, and is told of, never mended: a warning in a build, a finding later."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+FURTHEST_MEDIAN_M = 100.0
+"""No indoor frame's median depth is above; a room's in millimetres is, from 0.1 m on."""
+
+FURTHEST_LEAST_M = 0.1
+"""No indoor frame lies nearer as a whole; a room's in kilometres does."""
+
+SHOWN_FRAMES = 5
+
+
+def implausible(rgb: Array, depth: Array, semantic: Array, classes: int) -> Iterator[str]:
+    """Say what cannot be right about a frame: units, emptiness, labels without a name.
+
+    Parameters
+    ----------
+    rgb, depth, semantic
+        Colour (y, x, 3), metres (y, x) with 0 = none, and categories (y, x).
+    classes
+        How many classes have a name; 0 = none are named, so that any label will do.
+    """
+    if rgb.max(initial=0) == rgb.min(initial=255):
+        yield f"colour is all {'black' if not rgb.any() else 'one value'}"
+    furthest = float(depth.max(initial=0))
+    if furthest == 0:
+        yield "there is no depth"
+    elif furthest > FURTHEST_MEDIAN_M and np.median(depth[depth > 0]) > FURTHEST_MEDIAN_M:
+        yield f"depth is above {FURTHEST_MEDIAN_M:g} m for the most part: its unit is no metre (millimetres?)"
+    elif furthest < FURTHEST_LEAST_M:
+        yield f"depth is below {FURTHEST_LEAST_M:g} m everywhere: its unit is no metre (kilometres?)"
+    elif furthest == float(depth.min(initial=furthest, where=depth > 0)):
+        yield "depth is the same everywhere"
+    if classes and int(semantic.max(initial=0)) > classes:
+        yield f"labels go beyond the {classes} class names"
+
+
+def gathered(findings: Sequence[tuple[int, str]]) -> Iterator[str]:
+    """Say each finding once, with the first numbers of the frames that it is of."""
+    for message in dict.fromkeys(message for _, message in findings):
+        frames = [number for number, one in findings if one == message]
+        shown = ", ".join(map(str, frames[:SHOWN_FRAMES])) + ", …" * (len(frames) > SHOWN_FRAMES)
+        yield f"frame{'s' * (len(frames) > 1)} {shown} ({len(frames)} in all): {message}"
