@@ -17,6 +17,7 @@ from rsgt.cli.source_options import opened_source, source_options
 from rsgt.cli.terminal import Program, Progress, cell, print_json, print_pairs, print_table, progress_bar
 from rsgt.files import write_csv
 from rsgt.inputs import InputError
+from rsgt.sources import FORMATS
 from rsgt.sources.source import Source
 
 
@@ -331,17 +332,19 @@ def _figures(values: dict[str, Any]) -> None:
 @click.option("--seed", type=Whole(0), default=0, show_default=True)
 @click.option(
     "--layout",
-    type=click.Choice(["frame", "block", "contiguous"]),
+    type=click.Choice(["frame", "block", "contiguous", *FORMATS[1:]]),
     default="frame",
     show_default=True,
-    help="Chunks of one frame, across frames, or none.",
+    help="A .mat with chunks of one frame, across frames or none; or another data set's folder.",
 )
 @click.option("--workers", type=WORKERS, help="Threads.  [default: one per core]")
 def synth(out: Path, frames: int, seed: int, layout: Any, workers: int | None) -> None:
-    """Render rooms into a .mat of NYU's layout, for trying things without the data set."""
+    """Render rooms into a .mat of NYU's layout or another data set's folder, to try things without one."""
     with progress_bar("frames", quiet=False) as progress:
         rsgt.write_rooms(out, frames=frames, seed=seed, layout=layout, workers=workers, progress=progress)
-    click.echo(f"{out}: {frames} frames, seed {seed}, {out.stat().st_size / 1e6:.1f} MB")
+    files = [out] if out.is_file() else [file for file in out.rglob("*") if file.is_file()]
+    size = sum(file.stat().st_size for file in files)
+    click.echo(f"{out}: {frames} frames, seed {seed}, {size / 1e6:.1f} MB")
 
 
 @main.command()

@@ -1,4 +1,4 @@
-"""Rendered indoor rooms in the layout of ``nyu_depth_v2_labeled.mat``: input for everything else.
+"""Rendered indoor rooms in the layout of ``nyu_depth_v2_labeled.mat``, or of another data set.
 
 Real frames cannot be shipped, so the demonstration and the tests run on these. A room is furnished from a
 seed and seen from two to four places; its labels, instances and depth are exact, its raw depth has the noise
@@ -14,13 +14,16 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 
+from rsgt.files import replacing
 from rsgt.inputs import InputError
 from rsgt.parallel import default_workers
 from rsgt.sources.facts import class_names
@@ -29,11 +32,19 @@ from rsgt.sources.rooms.tracing import Camera
 
 __all__ = ["NYU_SHAPE", "Layout", "Room", "render_room", "write_rooms"]
 
+T = TypeVar("T")
+
 VERSION = 1
 """Goes up whenever the same seed gives other pixels."""
 
-Layout = Literal["frame", "block", "contiguous"]
+FileLayout = Literal["frame", "block", "contiguous"]
 """How the file is chunked: one frame a chunk, chunks that span frames, or no chunks at all."""
+
+FolderLayout = Literal["folder", "sunrgbd", "scannet", "hypersim", "parquet"]
+"""Whose layout the folder has: the formats of ``rsgt.open_source``."""
+
+Layout = FileLayout | FolderLayout
+LAYOUTS: tuple[str, ...] = (*get_args(FileLayout), *get_args(FolderLayout))
 
 GZIP_LEVEL = 3
 BLOCK = 46
@@ -60,17 +71,19 @@ def write_rooms(
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Render rooms into a file with the layout of ``nyu_depth_v2_labeled.mat``.
+    """Render rooms into a file with the layout of ``nyu_depth_v2_labeled.mat``, or into another's folder.
 
     The file is a MATLAB v7.3 (HDF5) file with the official one's datasets, axes (frame, …, x, y as h5py shows
     them) and data types. Its root attribute ``rsgt_synthetic`` (JSON: seed, version) tells it from real data;
     row 0 and 2 of ``accelData`` are the camera's true roll and pitch in radians. It appears under ``path``
     only when it is complete, and its bytes depend on ``frames``, ``seed``, ``shape`` and ``layout`` alone.
+    So it is with a folder, whose labels and depth are rounded to what its layout holds.
 
     Parameters
     ----------
     path
-        The file to write; an existing one of rendered rooms is replaced.
+        The file to write, of which an existing one of rendered rooms is replaced; or the folder, which must
+        not be there.
     frames
         How many, from the first of the series.
     seed
@@ -78,7 +91,8 @@ def write_rooms(
     shape
         Rows and columns of each frame.
     layout
-        Chunks of one frame, chunks that span frames, or no chunks.
+        Of the file: chunks of one frame, chunks that span frames, or no chunks. Else that of a folder of
+        files, or of SUN RGB-D, ScanNet, Hypersim, or NYU's mirrors in Parquet.
     workers
         Threads that render; by default one for each core.
     progress
@@ -94,14 +108,17 @@ def write_rooms(
         raise InputError(
             f"synthetic rooms: got {frames} frames and {workers} workers, expected 1 or more of both"
         )
-    if layout not in get_args(Layout):
-        raise InputError(f"layout: got {layout!r}, expected one of {', '.join(get_args(Layout))}")
+    if layout not in LAYOUTS:
+        raise InputError(f"layout: got {layout!r}, expected one of {', '.join(LAYOUTS)}")
+    if layout in get_args(FolderLayout):
+        _write_folder(path, frames, partial(render_room, seed, shape=shape), layout, workers, progress)
+        return
     _refuse_foreign(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with (
-            closing(_rendered(frames, seed, shape, layout == "frame", workers)) as rendered,
-            h5py.File(partial, "w", userblock_size=512, libver="earliest") as file,
+            closing(_rendered(frames, partial(_frame, seed, shape, layout == "frame"), workers)) as rendered,
+            h5py.File(aside, "w", userblock_size=512, libver="earliest") as file,
         ):
             _create_stacks(file, frames, shape, layout)
             rooms = []
@@ -111,9 +128,9 @@ def write_rooms(
                     progress(len(rooms), frames)
             _write_tables(file, rooms)
             file.attrs["rsgt_synthetic"] = json.dumps({"seed": seed, "version": VERSION})
-        with partial.open("r+b") as raw:
+        with aside.open("r+b") as raw:
             raw.write(MATLAB_HEADER)
-        partial.replace(path)
+        aside.replace(path)
     except (OSError, RuntimeError) as error:
         # HDF5 fails once more, with a RuntimeError, when it closes a file that it could not write.
         cause = error if isinstance(error, OSError) else error.__context__
@@ -122,7 +139,7 @@ def write_rooms(
         reason = os.strerror(cause.errno) if cause.errno else str(cause)
         raise InputError(f"cannot write {path}: {reason}; choose another place or make room") from error
     finally:
-        partial.unlink(missing_ok=True)
+        aside.unlink(missing_ok=True)
 
 
 def _refuse_foreign(path: Path) -> None:
@@ -146,7 +163,7 @@ class _Frame(NamedTuple):
     stacks: dict[str, Any]
 
 
-def _frame(seed: int, index: int, shape: tuple[int, int], deflate: bool) -> _Frame:
+def _frame(seed: int, shape: tuple[int, int], deflate: bool, index: int) -> _Frame:
     room = render_room(seed, index, shape)
     images: dict[str, npt.NDArray[Any]] = {
         "images": room.rgb,
@@ -162,15 +179,41 @@ def _frame(seed: int, index: int, shape: tuple[int, int], deflate: bool) -> _Fra
     return _Frame(room.scene, room.scene_type, room.camera, stacks)
 
 
-def _rendered(
-    frames: int, seed: int, shape: tuple[int, int], deflate: bool, workers: int
-) -> Generator[_Frame, None, None]:
+def _write_folder(
+    path: Path,
+    frames: int,
+    render: Callable[[int], Room],
+    layout: str,
+    workers: int,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    """Write rooms as the folder of a data set, whole or not at all."""
+    if path.exists():
+        raise InputError(f"{path}: exists; choose another name for the folder of layout {layout}")
+
+    def told(rooms: Iterator[Room]) -> Iterator[Room]:
+        for done, room in enumerate(rooms, start=1):
+            yield room
+            if progress is not None:
+                progress(done, frames)
+
+    home = import_module(f"rsgt.sources.exports.{layout}")
+    try:
+        with replacing(path) as aside, closing(_rendered(frames, render, workers)) as rooms:
+            home.write(aside, told(rooms))
+    except OSError as error:
+        raise InputError(
+            f"cannot write {path}: {error.strerror or error}; choose another place or make room"
+        ) from error
+
+
+def _rendered(frames: int, render: Callable[[int], T], workers: int) -> Generator[T, None, None]:
     """Render frames in order on some threads, never more than a few ahead of the reader."""
     with ThreadPoolExecutor(workers) as pool:
-        waiting: deque[Future[_Frame]] = deque()
+        waiting: deque[Future[T]] = deque()
         try:
             for index in range(frames):
-                waiting.append(pool.submit(_frame, seed, index, shape, deflate))
+                waiting.append(pool.submit(render, index))
                 if len(waiting) > workers + 1:
                     yield waiting.popleft().result()
             while waiting:

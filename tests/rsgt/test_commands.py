@@ -80,6 +80,7 @@ def test_mistakes_are_one_line(nyu_file, built, tmp_path):
     bad["labels"][1, 0, 0] = 1000
     bad = write_nyu(tmp_path / "bad.mat", bad)
     (tmp_path / "file").write_text("x")
+    (tmp_path / "empty").mkdir()
     for arguments, message in [
         (("build", "--nyu", tmp_path / "none.mat", "--out", new), "no such file"),
         (("build", "--nyu", page, "--out", new), "HTML"),
@@ -96,7 +97,7 @@ def test_mistakes_are_one_line(nyu_file, built, tmp_path):
         (("build", "--nyu", path, "--out", new, "--shard-frames", 0), "shard-frames: got 0"),
         (("build", "--nyu", bad, "--out", new), "labels of frame 2 holds 1000"),
         (("stats", new), "unfinished"),
-        (("info", tmp_path), "no region-support store"),
+        (("info", tmp_path / "empty"), "holds no images"),
         (("stats", tmp_path / "gone.zarr"), "no such store"),
     ]:
         assert message in one_line(rsgt(*arguments)), arguments

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from rsgt.inputs import InputError
+from rsgt.sources import open_source
 from rsgt.sources.facts import class_names, nyu_facts
 from rsgt.sources.rooms.frame import room_of
 from rsgt.sources.rooms.sensor import raw_depth
@@ -295,7 +296,7 @@ def test_default_shape_is_that_of_nyu():
         ({"frames": 0}, "0 frames"),
         ({"seed": -1}, "seed -1"),
         ({"shape": (8, 640)}, r"shape \(8, 640\)"),
-        ({"layout": "rows"}, "'rows', expected one of frame, block, contiguous"),
+        ({"layout": "rows"}, "'rows', expected one of frame, block, contiguous, folder, sunrgbd"),
         ({"workers": -2}, "-2 workers"),
     ],
 )
@@ -344,3 +345,21 @@ def test_the_data_set_is_not_replaced(tmp_path):
     with pytest.raises(InputError, match="is no file of rendered rooms"):
         write_rooms(path, frames=1, seed=0, shape=(24, 32))
     assert path.read_bytes() == b"two days of downloading"
+
+
+@pytest.mark.parametrize("layout", ["folder", "sunrgbd", "scannet", "hypersim", "parquet"])
+def test_rooms_in_the_layout_of_another_data_set(tmp_path, layout):
+    if layout == "parquet":
+        pytest.importorskip("pyarrow")
+    out, told = tmp_path / "rooms", []
+    write_rooms(out, frames=3, seed=SEED, shape=SHAPE, layout=layout, progress=lambda *a: told.append(a))
+    assert told == [(1, 3), (2, 3), (3, 3)]
+    source = open_source(out)
+    assert len(source.frame_ids) == 3
+    room = render_room(SEED, 0, SHAPE)
+    depth = source.depth([0])[0]
+    there = (depth > 0) & (room.raw_depth_m > 0)
+    assert there.mean() > 0.3
+    with pytest.raises(InputError, match="rooms: exists; choose another name"):
+        write_rooms(out, frames=3, seed=SEED, shape=SHAPE, layout=layout)
+    assert not list(tmp_path.glob(".rooms*"))
