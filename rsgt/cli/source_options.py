@@ -51,7 +51,7 @@ _HELP = {
     "--label-offset": "Added to stored labels, to make them 1, 2, … with 0 = none.",
     "--camera-table": "hypersim: metadata_camera_parameters.csv.",
     "--split-table": "The publishers' split: a file, or the folder of several.",
-    "--column": "parquet: rgb, depth, semantic, instance or id; repeatable.",
+    "--column": "parquet: rgb, depth, semantic, instance, id or scene; repeatable.",
 }
 
 

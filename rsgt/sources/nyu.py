@@ -131,7 +131,7 @@ class NyuFile(Source):
     @property
     def label_sets(self) -> tuple[str, ...]:
         """The raw names, and where they are NYU Depth v2's, the 40 and 13 classes that they map to."""
-        return get_args(LabelSet)
+        return get_args(LabelSet) if facts.label_set(self._names) == "894" else ("894",)
 
     @property
     def depth_kinds(self) -> tuple[str, ...]:

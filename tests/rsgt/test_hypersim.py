@@ -17,8 +17,8 @@ from rsgt.sources.cameras import scaled
 from rsgt.sources.exports import hypersim as export
 from rsgt.sources.exports.hdf5 import write_image
 from rsgt.sources.exports.maps import classes40
-from rsgt.sources.hypersim_cameras import camera_of, planar_factor, standard_matrix
-from rsgt.sources.hypersim_tables import CAMERA_TABLE, SPLIT_TABLE, CameraTable
+from rsgt.sources.hypersim.cameras import camera_of, planar_factor, standard_matrix
+from rsgt.sources.hypersim.tables import CAMERA_TABLE, SPLIT_TABLE, CameraTable
 from rsgt.sources.images import read_array
 from tests.rendered import SHAPE, one_line, rooms, same_objects
 

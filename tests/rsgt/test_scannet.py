@@ -13,7 +13,7 @@ from rsgt.sources import facts, open_source, recognise
 from rsgt.sources.cameras import scaled
 from rsgt.sources.exports import scannet as export
 from rsgt.sources.exports.maps import classes40
-from rsgt.sources.scannet_tables import TABLE, LabelTable
+from rsgt.sources.scannet.tables import TABLE, LabelTable
 from tests.rendered import SHAPE, one_line, rooms, same_objects
 
 CAMERA = scaled(facts.nyu_facts()["intrinsics_rgb"], (480, 640), SHAPE)

@@ -16,8 +16,8 @@ from rsgt.sources import facts, open_source, recognise, sunrgbd
 from rsgt.sources.cameras import scaled
 from rsgt.sources.exports import sunrgbd as export
 from rsgt.sources.exports.maps import classes40
-from rsgt.sources.sunrgbd_samples import scene_of
-from rsgt.sources.sunrgbd_toolbox import key_of, read_split
+from rsgt.sources.sunrgbd.samples import scene_of
+from rsgt.sources.sunrgbd.toolbox import key_of, read_split
 from tests.rendered import SHAPE, one_line, rooms
 
 REAL = Path(__file__).parents[3] / "shared" / "sources" / "sunrgbd"

@@ -8,8 +8,8 @@ import numpy as np
 from rsgt.sources.exports.hdf5 import write_image
 from rsgt.sources.exports.maps import Array, camera, classes40, objects, save, save_text
 from rsgt.sources.facts import class_names
-from rsgt.sources.hypersim_cameras import planar_factor
-from rsgt.sources.hypersim_tables import CAMERA_TABLE, SPLIT_TABLE, Matrix
+from rsgt.sources.hypersim.cameras import planar_factor
+from rsgt.sources.hypersim.tables import CAMERA_TABLE, SPLIT_TABLE, Matrix
 from rsgt.sources.rooms.frame import Room
 
 TEST_EVERY = 3

@@ -35,7 +35,8 @@ def millimetres(depth_m: Array) -> npt.NDArray[np.uint16]:
 def camera(room: Room) -> dict[str, float]:
     """Camera of a room's images."""
     height, width = room.rgb.shape[:2]
-    return scaled(facts.nyu_facts()["intrinsics_rgb"], NYU_SHAPE, (height, width))
+    lens = facts.nyu_facts()["intrinsics_rgb"]
+    return scaled({name: lens[name] for name in ("fx", "fy", "cx", "cy")}, NYU_SHAPE, (height, width))
 
 
 def matrix_text(rows: Array) -> str:

@@ -19,7 +19,7 @@ from rsgt.sources.exports.maps import (
 )
 from rsgt.sources.frame_files import nearest
 from rsgt.sources.rooms.frame import Room
-from rsgt.sources.scannet_tables import LISTS, TABLE
+from rsgt.sources.scannet.tables import LISTS, TABLE
 
 COLOUR = (968 / 480, 1296 / 640)
 """How many times larger colour is than depth, in y and in x."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rsgt.sources.folder.camera import Cameras
-from rsgt.sources.folder.classes import Classes
+from rsgt.sources.classes import Classes
 from rsgt.sources.folder.names import DEPTH, RGB
 from rsgt.sources.frame_files import FrameFiles
 

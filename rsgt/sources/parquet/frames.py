@@ -14,7 +14,7 @@ import numpy.typing as npt
 from rsgt.inputs import InputError
 from rsgt.sources.cameras import of_field_of_view, read_camera, scaled
 from rsgt.sources.facts import nyu_facts
-from rsgt.sources.folder.units import check_largest, guess_text, to_metres, valid
+from rsgt.sources.units import check_largest, guess_text, to_metres, valid
 from rsgt.sources.frame_files import FileSource, FrameFiles
 from rsgt.sources.images import decode_colour, decode_map, one_channel
 from rsgt.sources.options import SourceOptions

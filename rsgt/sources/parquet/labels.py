@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from rsgt.inputs import InputError
 from rsgt.sources.facts import class_names, label_set
-from rsgt.sources.folder.classes import OWN, Classes
+from rsgt.sources.classes import OWN, Classes
 from rsgt.sources.frame_files import FrameFiles
 from rsgt.sources.parquet.columns import MIRRORS
 

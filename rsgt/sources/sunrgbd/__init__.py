@@ -24,8 +24,8 @@ from rsgt.sources.listing import check_folder, has, look
 from rsgt.sources.options import SourceOptions
 from rsgt.sources.published_split import PublishedSplit, told_split
 from rsgt.sources.source import NO_LABELS, Camera
-from rsgt.sources.sunrgbd_samples import depth_files, list_frames
-from rsgt.sources.sunrgbd_toolbox import SegmentationFile, read_split
+from rsgt.sources.sunrgbd.samples import depth_files, list_frames
+from rsgt.sources.sunrgbd.toolbox import SegmentationFile, read_split
 
 Array = npt.NDArray[Any]
 

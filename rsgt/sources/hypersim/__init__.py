@@ -17,8 +17,8 @@ import numpy.typing as npt
 from rsgt.inputs import DataWarning, InputError
 from rsgt.sources import facts
 from rsgt.sources.frame_files import FileSource, FrameFiles, natural, unique_names
-from rsgt.sources.hypersim_cameras import camera_of, planar_factor, standard_matrix
-from rsgt.sources.hypersim_tables import CAMERA_TABLE, SPLIT_TABLE, CameraTable, Matrix, read_split_table
+from rsgt.sources.hypersim.cameras import camera_of, planar_factor, standard_matrix
+from rsgt.sources.hypersim.tables import CAMERA_TABLE, SPLIT_TABLE, CameraTable, Matrix, read_split_table
 from rsgt.sources.images import read_array, read_colour, read_map
 from rsgt.sources.listing import check_folder, look, nearby, walk
 from rsgt.sources.options import SourceOptions

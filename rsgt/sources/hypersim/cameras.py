@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rsgt.sources.cameras import pinhole
-from rsgt.sources.hypersim_tables import Matrix
+from rsgt.sources.hypersim.tables import Matrix
 
 STANDARD_HALF_WIDTH = float(np.tan(np.pi / 6))
 """Half the image plane's width at distance 1: the standard camera sees 60 degrees, f = 886.81 at 1024."""

@@ -21,8 +21,8 @@ from rsgt.sources.images import read_colour, read_map
 from rsgt.sources.listing import check_folder, has, look, nearby
 from rsgt.sources.options import SourceOptions
 from rsgt.sources.published_split import PublishedSplit, told_split
-from rsgt.sources.scannet_scans import CAMERAS, FOLDERS, SCAN, is_lost, list_frames, ranges, read_facts
-from rsgt.sources.scannet_tables import TABLE, LabelTable, read_split
+from rsgt.sources.scannet.scans import CAMERAS, FOLDERS, SCAN, is_lost, list_frames, ranges, read_facts
+from rsgt.sources.scannet.tables import TABLE, LabelTable, read_split
 from rsgt.sources.source import MASKS, NO_LABELS, Camera
 
 Array = npt.NDArray[Any]

@@ -6,7 +6,7 @@ from pathlib import Path
 from rsgt.sources import facts
 from rsgt.sources.frame_files import FrameFiles, natural, unique_names
 from rsgt.sources.listing import look, pictures, walk
-from rsgt.sources.sunrgbd_toolbox import key_of
+from rsgt.sources.sunrgbd.toolbox import key_of
 
 DEEPEST = 7
 MAPS = {"filled": "depth_bfx", "raw": "depth"}
