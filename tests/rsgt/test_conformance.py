@@ -1,6 +1,7 @@
 """``check_source``: what keeps the protocol passes, and each way of breaking it is named."""
 
 import threading
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,21 @@ def test_the_documents_example_passes_and_is_what_they_show(archives, tmp_path):
 def test_nyu_files_pass(tmp_path, frames):
     rsgt.check_source(NyuFile(write_nyu(tmp_path / "a.mat", smooth_frames(10))), frames=frames)
     rsgt.check_source(NyuFile(write_nyu(tmp_path / "b.mat", smooth_frames(3), layout="block")))
+
+
+@pytest.mark.parametrize("layout", ["folder", "scannet", "sunrgbd", "hypersim", "parquet"])
+@pytest.mark.filterwarnings("ignore:.*standard camera")
+def test_rooms_of_every_layout_pass(tmp_path, layout):
+    pytest.importorskip("embreex", reason="rooms need it: pip install 'region-support[synth]'")
+    if layout == "parquet":
+        pytest.importorskip("pyarrow", reason="Parquet needs it: pip install 'region-support[parquet]'")
+    from rsgt.sources.rooms.frame import render_room
+
+    rooms = (render_room(2, index, (48, 64)) for index in range(4))
+    import_module(f"rsgt.sources.exports.{layout}").write(tmp_path / layout, rooms)
+    source = rsgt.open_source(tmp_path / layout)
+    assert source.identity()["kind"] == layout
+    rsgt.check_source(source)
 
 
 class Bare(rsgt.Source):
