@@ -31,6 +31,9 @@ def archives(tmp_path):
 
 def test_the_documents_example_passes_and_is_what_they_show(archives, tmp_path):
     rsgt.check_source(Archives(archives))
+    store = rsgt.build(Archives(archives), tmp_path / "views.zarr", bins=3, min_size=0)
+    assert not rsgt.verify(store, source=Archives(archives)).problems
+    assert rsgt.diagnose(Archives(archives))["label_ids"] == [1, 2, 3]
     code = (Path(__file__).parents[1] / "own_source.py").read_text(encoding="utf-8")
     assert code.count("\n", code.index("class ")) <= 35
     shown = [path for path in DOCS.glob("*.md") if "class Archives" in path.read_text(encoding="utf-8")]
@@ -60,7 +63,7 @@ def test_rooms_of_every_layout_pass(tmp_path, layout):
 
 
 class Bare(rsgt.Source):
-    """The least that a source is: four members."""
+    """The least that a source is: five members."""
 
     path, frame_ids, shape = Path("bare"), (3, 8), (4, 5)
 
