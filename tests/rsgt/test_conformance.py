@@ -1,6 +1,7 @@
 """``check_source``: what keeps the protocol passes, and each way of breaking it is named."""
 
 import threading
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,9 @@ def archives(tmp_path):
 
 def test_the_documents_example_passes_and_is_what_they_show(archives, tmp_path):
     rsgt.check_source(Archives(archives))
+    store = rsgt.build(Archives(archives), tmp_path / "views.zarr", bins=3, min_size=0)
+    assert not rsgt.verify(store, source=Archives(archives)).problems
+    assert rsgt.diagnose(Archives(archives))["label_ids"] == [1, 2, 3]
     code = (Path(__file__).parents[1] / "own_source.py").read_text(encoding="utf-8")
     assert code.count("\n", code.index("class ")) <= 35
     shown = [path for path in DOCS.glob("*.md") if "class Archives" in path.read_text(encoding="utf-8")]
@@ -43,8 +47,23 @@ def test_nyu_files_pass(tmp_path, frames):
     rsgt.check_source(NyuFile(write_nyu(tmp_path / "b.mat", smooth_frames(3), layout="block")))
 
 
+@pytest.mark.parametrize("layout", ["folder", "scannet", "sunrgbd", "hypersim", "parquet"])
+@pytest.mark.filterwarnings("ignore:.*standard camera")
+def test_rooms_of_every_layout_pass(tmp_path, layout):
+    pytest.importorskip("embreex", reason="rooms need it: pip install 'region-support[synth]'")
+    if layout == "parquet":
+        pytest.importorskip("pyarrow", reason="Parquet needs it: pip install 'region-support[parquet]'")
+    from rsgt.sources.rooms.frame import render_room
+
+    rooms = (render_room(2, index, (48, 64)) for index in range(4))
+    import_module(f"rsgt.sources.exports.{layout}").write(tmp_path / layout, rooms)
+    source = rsgt.open_source(tmp_path / layout)
+    assert source.identity()["kind"] == layout
+    rsgt.check_source(source)
+
+
 class Bare(rsgt.Source):
-    """The least that a source is: four members."""
+    """The least that a source is: five members."""
 
     path, frame_ids, shape = Path("bare"), (3, 8), (4, 5)
 

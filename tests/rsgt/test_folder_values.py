@@ -11,9 +11,8 @@ import pytest
 from PIL import Image
 
 from rsgt.inputs import InputError
-from rsgt.sources import facts
+from rsgt.sources import facts, units
 from rsgt.sources.cameras import of_field_of_view, planar_factor
-from rsgt.sources import units
 from rsgt.sources.classes import Classes
 from tests.rsgt.test_folder import SHAPE, colour, lay, opened, ramp, save
 

@@ -6,7 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from rsgt import InputError, check_source
+from rsgt import InputError, build, check_source
 from rsgt.sources import open_source, parquet
 from rsgt.sources.facts import class_map, class_names
 from tests.conftest import smooth_frames
@@ -212,6 +212,8 @@ def test_empty_cells(tmp_path):
         read([0, 3])
         with pytest.raises(InputError, match="of frame a/4: is empty; leave the frame out"):
             read([3, 4])
+    store = build(source, tmp_path / "s.zarr", on_error="skip", workers=1)
+    assert [frame.number for frame in store] == [1, 2, 3, 4]
 
 
 def wrong_tables():

@@ -11,8 +11,8 @@ from typing import Any, get_args
 
 from rsgt.inputs import InputError, shortened
 from rsgt.sources.cameras import read_camera
-from rsgt.sources.folder.camera import look_for_cameras
 from rsgt.sources.classes import Classes
+from rsgt.sources.folder.camera import look_for_cameras
 from rsgt.sources.folder.frames import FolderSource
 from rsgt.sources.folder.listing import Listing, list_frames
 from rsgt.sources.folder.meaning import Meaning, known_layout

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rsgt.sources.folder.camera import Cameras
 from rsgt.sources.classes import Classes
+from rsgt.sources.folder.camera import Cameras
 from rsgt.sources.folder.names import DEPTH, RGB
 from rsgt.sources.frame_files import FrameFiles
 

@@ -14,7 +14,6 @@ import numpy.typing as npt
 from rsgt.inputs import InputError
 from rsgt.sources.cameras import of_field_of_view, read_camera, scaled
 from rsgt.sources.facts import nyu_facts
-from rsgt.sources.units import check_largest, guess_text, to_metres, valid
 from rsgt.sources.frame_files import FileSource, FrameFiles
 from rsgt.sources.images import decode_colour, decode_map, one_channel
 from rsgt.sources.options import SourceOptions
@@ -23,6 +22,7 @@ from rsgt.sources.parquet.files import ROWS_AHEAD, read_cells, read_table
 from rsgt.sources.parquet.labels import LabelRule, label_rule
 from rsgt.sources.parquet.listing import PARTS, Row, group_starts, list_files, list_rows
 from rsgt.sources.source import MASKS, NO_LABELS, TEST, TRAIN, Camera
+from rsgt.sources.units import check_largest, guess_text, to_metres, valid
 
 Array = npt.NDArray[Any]
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rsgt.inputs import InputError
-from rsgt.sources.facts import class_names, label_set
 from rsgt.sources.classes import OWN, Classes
+from rsgt.sources.facts import class_names, label_set
 from rsgt.sources.frame_files import FrameFiles
 from rsgt.sources.parquet.columns import MIRRORS
 
