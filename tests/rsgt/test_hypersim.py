@@ -198,7 +198,7 @@ class TestSplit:
         table = copied / SPLIT_TABLE
         table.write_text(table.read_text().replace("ai_001_001,cam_00,1,True,,train\n", ""))
         assert open_source(copied).split is None
-        assert "has 1 of 9 frames in no part" in open_source(copied).details()["split"]
+        assert "has 1 of 9 frames in no part" in open_source(copied).details()["split_source"]
         with pytest.raises(InputError, match="has ai_001_001/cam_00/0001 in no part") as caught:
             _ = open_source(copied, split_table=table).split
         one_line(caught)
@@ -206,7 +206,7 @@ class TestSplit:
     def test_its_folder_is_enough(self, copied, tmp_path):
         (copied / SPLIT_TABLE).rename(tmp_path / SPLIT_TABLE)
         # Found one folder up, too; and said.
-        assert open_source(copied).details()["split"] == SPLIT_TABLE
+        assert open_source(copied).details()["split_source"] == SPLIT_TABLE
         assert open_source(copied, split_table=tmp_path).split == ["train"] * 6 + ["test"] * 3
 
     def test_a_part_that_nobody_knows(self, copied):

@@ -111,7 +111,7 @@ class TestFrames25k:
         source = open_source(frames_25k)
         assert source.label_sets == ("40",)
         assert source.names[0] == "scene0000_00/000800"
-        assert source.details()["labels"] == "NYU's 40 classes (8 bits)"
+        assert source.details()["label_source"] == "NYU's 40 classes (8 bits)"
         assert source.cameras[0] == pytest.approx(CAMERA, abs=1e-5)
         labels, objects = source.semantic(range(9)), source.instance(range(9))
         for k, room in enumerate(rooms()):
@@ -121,7 +121,7 @@ class TestFrames25k:
     def test_a_table_changes_nothing(self, written, frames_25k):
         source = open_source(frames_25k, label_table=written / TABLE)
         assert source.label_sets == ("40",)
-        assert source.details()["labels"] == "NYU's 40 classes (8 bits)"
+        assert source.details()["label_source"] == "NYU's 40 classes (8 bits)"
         np.testing.assert_array_equal(source.semantic([0])[0], classes40(rooms()[0]))
 
     def test_a_label_that_is_no_class(self, frames_25k):
@@ -146,7 +146,7 @@ class TestLabelTable:
         assert source.label_sets == ("raw",)
         assert list(source.class_names()) == []
         np.testing.assert_array_equal(source.semantic([0])[0], rooms()[0].semantic)
-        assert f"--label-table {TABLE} gives NYU's 40 classes" in source.details()["labels"]
+        assert f"--label-table {TABLE} gives NYU's 40 classes" in source.details()["label_source"]
         with pytest.raises(InputError, match=f"got '40'.*--label-table {TABLE}") as caught:
             source.semantic([0], "40")
         one_line(caught)
@@ -257,14 +257,14 @@ class TestSplit:
         for file in copied.glob("scannetv2_*.txt"):
             file.rename(lists / file.name)
         assert open_source(copied).split is None
-        assert "--split-table" in open_source(copied).details()["split"]
+        assert "--split-table" in open_source(copied).details()["split_source"]
         assert open_source(copied, split_table=lists / name).split == ["train"] * 6 + ["test"] * 3
 
     def test_a_scan_in_no_list(self, copied):
         (copied / "scannetv2_val.txt").write_text("")
         source = open_source(copied)
         assert source.split is None
-        assert "has 3 of 9 frames in no part, such as scene0002_00" in source.details()["split"]
+        assert "has 3 of 9 frames in no part, such as scene0002_00" in source.details()["split_source"]
         with pytest.raises(InputError, match="has scene0002_00 in no part") as caught:
             _ = open_source(copied, split_table=copied).split
         one_line(caught)

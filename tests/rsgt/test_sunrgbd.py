@@ -72,7 +72,7 @@ class TestRoundTrip:
         source = open_source(written)
         assert source.scenes == [f"2014-05-{1 + [0, 0, 0, 0, 1, 1, 2, 2, 2][k]:02d}" for k in range(9)]
         assert source.split == ["train"] * 6 + ["test"] * 3
-        assert source.details()["split"] == "allsplit.mat"
+        assert source.details()["split_source"] == "allsplit.mat"
 
     def test_camera_of_each_frame(self, written):
         source = open_source(written)
@@ -263,7 +263,7 @@ class TestLabels:
             source.semantic([1])
         one_line(caught)
         assert not source.semantic([2]).any()
-        assert source.details()["labels"] == "pictures of 2 of 9 frames"
+        assert source.details()["label_source"] == "pictures of 2 of 9 frames"
 
 
 class TestSplit:
@@ -275,7 +275,8 @@ class TestSplit:
         sample.rename(sample.with_name("another"))
         source = open_source(copied)
         assert source.split is None
-        assert "has 1 of 9 frames in no part, such as kv2/kinect2data/another" in source.details()["split"]
+        told = source.details()["split_source"]
+        assert "has 1 of 9 frames in no part, such as kv2/kinect2data/another" in told
         with pytest.raises(InputError, match=r"another in no part .*--split-table") as caught:
             _ = open_source(copied, split_table=self.table(copied)).split
         one_line(caught)
@@ -302,7 +303,7 @@ class TestSplit:
         with pytest.raises(InputError, match="allsplit.mat|SUNRGBDtoolbox") as caught:
             _ = open_source(copied).split
         one_line(caught)
-        assert open_source(copied).details()["split"].startswith("none: ")
+        assert open_source(copied).details()["split_source"].startswith("none: ")
 
 
 class TestBadInput:

@@ -210,7 +210,7 @@ class Hypersim(FileSource):
             "scenes": len({*self.scenes}),
             "cameras": {**self._told_cameras(), "tilted": sorted(tilted, key=natural)},
             "excluded": {"frames": len(self.excluded), "names": list(self.excluded[:20])},
-            "split": told_split(lambda: self._split, SPLIT_TABLE),
+            "split_source": told_split(lambda: self._split, SPLIT_TABLE),
         }
 
     def read_rgb(self, frame: FrameFiles) -> Array:

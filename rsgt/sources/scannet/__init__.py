@@ -154,9 +154,9 @@ class ScanNet(FileSource):
         }
         return {
             "scans": len({*self._scans}),
-            "labels": kinds[self.label_sets[0]],
+            "label_source": kinds[self.label_sets[0]],
             "lost_poses": {"frames": len(lost), "numbers": ranges(lost)},
-            "split": told_split(lambda: self._split, "scannetv2_train.txt"),
+            "split_source": told_split(lambda: self._split, "scannetv2_train.txt"),
         }
 
     def read_rgb(self, frame: FrameFiles) -> Array:

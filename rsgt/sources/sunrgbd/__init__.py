@@ -175,8 +175,8 @@ class SunRgbd(FileSource):
         counts = sorted(self._counts().items())
         return {
             "sizes": [{"sensor": sensor, "size": f"{h}x{w}", "frames": n} for (sensor, (h, w)), n in counts],
-            "labels": self._told_labels(),
-            "split": told_split(lambda: self._split, "allsplit.mat"),
+            "label_source": self._told_labels(),
+            "split_source": told_split(lambda: self._split, "allsplit.mat"),
         }
 
     def read_rgb(self, frame: FrameFiles) -> Array:
