@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rsgt.inputs import InputError
+from rsgt.sources import units
 from rsgt.sources.cameras import of_field_of_view, planar_factor, scaled
-from rsgt.sources.folder import masks, units
+from rsgt.sources.folder import masks
 from rsgt.sources.folder.camera import misplaced
 from rsgt.sources.folder.meaning import Meaning
 from rsgt.sources.folder.names import DEPTH, INSTANCES, LABELS, RGB
