@@ -45,8 +45,8 @@ def plan_build(
         raise InputError(f"--on-error: got {on_error!r}, expected one of {', '.join(get_args(OnError))}")
     if source.unpaired and on_error == "stop":
         raise InputError(
-            f"{source.path}: {source.unpaired[0]}, and {len(source.unpaired) - 1} more; --on-error skip "
-            "leaves out what has no counterpart"
+            f"{source.path}: {source.unpaired[0]}{_and_more(source.unpaired)}; --on-error skip leaves out "
+            "what has no counterpart"
         )
     known = {number: position for position, number in enumerate(source.frame_ids)}
     wanted = list(source.frame_ids) if frame_ids is None else sorted(frame_ids)
@@ -64,7 +64,9 @@ def plan_build(
     if on_error == "skip":
         unread = _unreadable(source, frames, parameters)
         frames = [f for f in frames if f not in unread]
-        identity["skipped"] = [*source.unpaired, *unread.values()]
+        # From the source's folder on: where that lies is nobody's affair tomorrow.
+        above = f"{source.path.absolute()}/"
+        identity["skipped"] = [*source.unpaired, *(why.replace(above, "") for why in unread.values())]
         if not frames:
             raise InputError(f"{source.path}: no frame can be read: {next(iter(unread.values()))}")
     split, origin = draw_split(source, frames, split_file)
@@ -88,6 +90,10 @@ def plan_build(
         shard_frames=min(shard_frames, len(frames)),
         versions=provenance.versions(*PACKAGES),
     )
+
+
+def _and_more(files: Sequence[str]) -> str:
+    return f", and {len(files) - 1} more" if len(files) > 1 else ""
 
 
 def _unreadable(source: Source, frames: Sequence[int], parameters: Parameters) -> dict[int, str]:

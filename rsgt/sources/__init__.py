@@ -36,6 +36,8 @@ def open_source(
         Where there is nothing, something else or damage, or an option is missing or of another format.
     """
     local = local_path(path)
+    if format is None and not local.exists():
+        raise InputError(f"{local}: no such file or folder; expected frames with depth: `rsgt info --help`")
     name = format or recognise(local)
     if name not in FORMATS:
         raise InputError(f"--format: got {name!r}, expected one of {', '.join(FORMATS)}")
