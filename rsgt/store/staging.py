@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,12 @@ class Plan:
 
         A task of an abandoned build that still runs somewhere then writes where nobody looks.
         """
-        return path / STAGING / plan_key(self.document())
+        return path / STAGING / self._key
+
+    @cached_property
+    def _key(self) -> str:
+        """Made once: it grows with the frames, and each shard asks for it."""
+        return plan_key(self.document())
 
     def document(self) -> dict[str, Any]:
         """Return the plan as plain JSON types."""
