@@ -72,7 +72,7 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, tuple):
-        return ("x" if isinstance(value[0], int) else ",").join(map(str, value))
+        return ("x" if isinstance(value[0], int) else ",").join(map(str, value)) if value else "none"
     return "none" if value == "" else str(value)
 
 
@@ -109,7 +109,9 @@ def main() -> None:
 
 
 @main.command(cls=_Sectioned)
-@click.option("--store", type=INPUT, required=True, help="Store that `rsgt build` made.")
+@click.option(
+    "--store", "stores", type=INPUT, multiple=True, required=True, help="Store to learn from, or several."
+)
 @click.option("--out", type=Folder("folder of a run"), required=True, help="Folder of the run.")
 @click.option(
     "--recipe",
@@ -122,10 +124,10 @@ def main() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and no progress.")
 @_setting_flags
 def fit(
-    *, store: Path, out: Path, recipe: Path | None, resume: bool, dry_run: bool, tensorboard: bool,
-    as_json: bool, **flags: Any,
+    *, stores: tuple[Path, ...], out: Path, recipe: Path | None, resume: bool, dry_run: bool,
+    tensorboard: bool, as_json: bool, **flags: Any,
 ) -> None:  # fmt: skip
-    """Train a network on a store.
+    """Train a network on a store, or on several together.
 
     \b
     --model generation   colour -> depth, or region support (--target support)
@@ -142,22 +144,26 @@ def fit(
     done.
     """  # noqa: D301 - click's mark of a block that is not wrapped
     with importing():
-        import rsn.experiment
+        from rsn.data.mixture import line_of
     given = {key: value for key, value in flags.items() if value is not None}
     if dry_run:
-        plan = rsn.describe(store, recipe=recipe, resume_from=out if resume else None, **given)
+        plan = rsn.describe(stores, recipe=recipe, resume_from=out if resume else None, **given)
         if as_json:
             print_json(plan)
             return
         for name, value in plan.items():
-            if name != "config" and value != []:
+            if name == "stores":
+                click.echo("\n".join(map(line_of, value)))
+            elif name != "config" and value != []:
                 click.echo(
                     f"{name.replace('_', ' ')}: {', '.join(value) if isinstance(value, list) else value}"
                 )
         click.echo(f"\n{settings.to_toml(settings.from_plain(plan['config']))}")
         return
     stream = None if as_json else sys.stderr
-    found = rsn.fit(store, out, recipe=recipe, resume=resume, tensorboard=tensorboard, stream=stream, **given)
+    found = rsn.fit(
+        stores, out, recipe=recipe, resume=resume, tensorboard=tensorboard, stream=stream, **given
+    )
     if not found.is_main:
         return  # one of several processes speaks for all
     if as_json:

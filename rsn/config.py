@@ -75,6 +75,7 @@ class DataConfig(_Section):
     """What the network sees of the store."""
 
     size: tuple[int, int] = setting((480, 640), "working resolution, HxW", least=8)
+    shares: tuple[float, ...] = setting((), "share of each --store in an epoch; none = by their frames")
     batch_size: int = setting(4, "frames per optimizer step, over all devices", least=1)
     workers: int = setting(2, "data loader processes per device", least=0, most=64)
     cache: bool = setting(False, "keep decoded frames in memory at the working size (then no workers)")
@@ -140,10 +141,7 @@ class OptimizerConfig(_Section):
     accumulate: int = setting(1, "gradient accumulation: passes per optimizer step, to save memory", least=1)
     clip: float = setting(0.0, "maximum gradient norm; 0 = no clipping", least=0)
     frozen_norm: float = setting(
-        0.0,
-        "fraction of the epochs, at the end, with frozen batch-norm statistics",
-        least=0,
-        most=1,
+        0.0, "fraction of the epochs, at the end, with frozen batch-norm statistics", least=0, most=1
     )
     ema: float = setting(
         0.0,
@@ -247,9 +245,9 @@ def from_plain(plain: Mapping[str, Any]) -> Config:
 
 
 def to_plain(config: Config) -> Plain:
-    """Give the settings as section -> key -> value: numbers, strings, booleans and lists of numbers."""
+    """Give the settings as section -> key -> value: numbers, strings, booleans, lists of numbers."""
     return {
-        name: {key: list(value) if isinstance(value, tuple) else value for key, value in section.items()}
+        name: {k: list(v) if isinstance(v, tuple) else v for k, v in section.items() if v != ()}
         for name, section in asdict(config).items()
     }
 
@@ -349,6 +347,8 @@ def _checked(item: Field[Any], hint: Any, value: Any) -> Any:
 def _checked_tuple(item: Field[Any], hint: Any, value: Any) -> tuple[Any, ...]:
     kind, repeat = get_args(hint)
     parts = value.lower().split("x" if kind is int else ",") if isinstance(value, str) else value
+    if parts == () == item.default:
+        return ()
     if not isinstance(parts, list | tuple) or not parts or (repeat is not ... and len(parts) != 2):
         form = "two numbers such as 480x640" if kind is int else "numbers such as 0.2,0.3,0.5"
         raise InputError(f"{item.name}: got {value!r}, expected {form}")

@@ -14,7 +14,8 @@ from PIL import Image
 from torch import nn
 
 from rsgt.inputs import InputError
-from rsn.data.dataset import Store, guidance_classes, opened
+from rsn.data.categories import learnt_categories
+from rsn.data.dataset import Store, opened
 from rsn.data.resize import resize_antialiased
 from rsn.judging.frames import FramePrediction, predict_frames
 from rsn.models.contract import Model
@@ -117,7 +118,7 @@ class Predictor:
             "guidance": self.model.guidance_rule,
             "checkpoint": {"name": self.checkpoint.name}
             | {key: self.contents.get(key) for key in ("epoch", "rsn", "commit", "versions")},
-            "trained_on": self.contents["store"],
+            "trained_on": self.contents.get("stores", self.contents["store"]),
             "seed": self.settings["seed"],
             "config": self.contents["config"],
             "commit": commit(),
@@ -274,10 +275,8 @@ class Predictor:
 
         Parameters
         ----------
-        store : path or Store
-            The store.
-        frames : sequence of int
-            Positions of the frames in it.
+        store, frames
+            The store (a path, or an opened one), and the positions of the frames in it.
         full_size : sequence of str
             Arrays of the store to hand out beside the predictions.
 
@@ -292,7 +291,7 @@ class Predictor:
             At once where the model is guided by categories, and the store has another number of them.
         """
         store = opened(store)
-        classes = guidance_classes(store)[1]
+        table, classes = learnt_categories(store, self.contents)
         learnt = self.contents.get("classes", classes)
         if "semantic" in self.model.arrays(training=False) and learnt != classes:
             raise InputError(
@@ -311,6 +310,7 @@ class Predictor:
             superpixels=self.superpixels,
             full_size=full_size,
             flip=self.flip,
+            classes=table,
         )
 
     def export_onnx(self, path: str | Path) -> float:

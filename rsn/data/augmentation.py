@@ -1,7 +1,7 @@
 """Random change of training batches: one affine map for the image and all its arrays, and recolouring.
 
-It runs on the training device and follows from (seed, epoch, frame) alone, so that neither the number
-of loader processes nor an interruption changes it.
+It runs on the training device and follows from (seed, epoch, frame, turn) alone, so that neither the number
+of loader processes nor an interruption changes it; ``turn`` is how often an epoch has had the frame before.
 """
 
 import numpy as np
@@ -38,7 +38,7 @@ def augment(
     batch : dict of Tensor
         As ``rsn.data.dataset`` gives it; at ``size`` times ``zoom`` a crop stays sharp.
     seed, epoch : int
-        With the frame's position they fix what is drawn.
+        With the frame's position, and its turn where the batch has one, they fix what is drawn.
     size : (int, int)
         Height and width of the result.
     flip, rotation, zoom, jitter
@@ -50,7 +50,10 @@ def augment(
         A new batch; ``rgb`` is float32 of 0-255.
     """
     frames = batch["frame"].tolist()
-    draws = np.stack([np.random.default_rng((seed, epoch, frame)).random(8) for frame in frames])
+    turns = batch["turn"].tolist() if "turn" in batch else [0] * len(frames)
+    # A frame's first time in an epoch, which often is its only one, goes without its turn.
+    keys = [(frame, turn) if turn else (frame,) for frame, turn in zip(frames, turns, strict=True)]
+    draws = np.stack([np.random.default_rng((seed, epoch, *key)).random(8) for key in keys])
     zooms = zoom ** draws[:, 2]
     theta = _affine(draws, zooms, size, flip=flip, rotation=rotation).to(batch["rgb"].device)
     grid = F.affine_grid(theta, [len(frames), 1, *size], align_corners=False)
@@ -58,7 +61,7 @@ def augment(
     colour = batch["rgb"].float()
     colour = F.grid_sample(colour, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
     result = {"frame": batch["frame"], "rgb": _recoloured(colour, jitter * (2 * draws[:, 5:] - 1))}
-    names = [name for name in batch if name not in result]
+    names = [name for name in batch if name not in result and name != "turn"]
     if names:
         # float32 holds every label below 2^24 exactly, so that one call samples all arrays.
         maps = torch.cat([batch[name].float() for name in names], dim=1)

@@ -19,7 +19,8 @@ number of loader processes nor an interruption changes them.
 
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,8 @@ class Frames(Dataset[Batch]):
         Superpixels of a frame, where they are asked for.
     cache : bool
         Keep what was decoded; for loaders without processes, which would each keep their own.
+    classes : uint16 array, optional
+        Table from the store's categories to those of ``semantic``; by default ``guidance_classes``.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class Frames(Dataset[Batch]):
         full_size: Sequence[str] = (),
         superpixels: int = 100,
         cache: bool = False,
+        classes: npt.NDArray[np.uint16] | None = None,
     ) -> None:
         self.store = store = opened(store)
         self.arrays = tuple(arrays)
@@ -81,7 +85,7 @@ class Frames(Dataset[Batch]):
         self.size = store.shape if size is None else size
         self.superpixels = superpixels
         self._cached: dict[int, Batch] | None = {} if cache else None
-        self._classes = guidance_classes(store)[0].astype(np.int32)
+        self._classes = (guidance_classes(store)[0] if classes is None else classes).astype(np.int32)
 
     def __len__(self) -> int:
         return len(self.store)
@@ -164,7 +168,8 @@ class EpochBatches:
 
     One step takes ``batch_size`` frames of the epoch's order: process 0 takes the first
     ``batch_size / processes`` of them, and so on, each in ``accumulate`` equal parts. Frames that fill
-    no step are left out; they are others in each epoch.
+    no step are left out; they are others in each epoch. ``order`` (epoch=) draws it, by default
+    ``epoch_order``: as many items as there are frames.
 
     Attributes
     ----------
@@ -177,11 +182,12 @@ class EpochBatches:
         frames: Sequence[int],
         batch_size: int,
         *,
-        shard_frames: int,
-        seed: int,
+        shard_frames: int = 1,
+        seed: int = 0,
         process: int = 0,
         processes: int = 1,
         accumulate: int = 1,
+        order: Callable[..., list[int]] | None = None,
     ) -> None:
         if len(frames) < batch_size:
             raise InputError(
@@ -190,10 +196,9 @@ class EpochBatches:
             )
         self.epoch = 0
         self.first_step = 0
-        self._frames = list(frames)
+        self._count = len(frames)
         self._batch_size = batch_size
-        self._shard_frames = shard_frames
-        self._seed = seed
+        self._order = order or partial(epoch_order, list(frames), shard_frames, seed=seed)
         self._process = process
         self._parts = processes * accumulate
         self._accumulate = accumulate
@@ -201,13 +206,13 @@ class EpochBatches:
     @property
     def steps(self) -> int:
         """Steps of a whole epoch."""
-        return len(self._frames) // self._batch_size
+        return self._count // self._batch_size
 
     def __len__(self) -> int:
         return (self.steps - self.first_step) * self._accumulate
 
     def __iter__(self) -> Iterator[list[int]]:
-        order = epoch_order(self._frames, self._shard_frames, seed=self._seed, epoch=self.epoch)
+        order = self._order(epoch=self.epoch)
         part = self._batch_size // self._parts
         for step in range(self.first_step, self.steps):
             start = step * self._batch_size + self._process * self._accumulate * part
@@ -216,7 +221,7 @@ class EpochBatches:
 
 
 def loader(
-    frames: Frames, batches: EpochBatches | list[list[int]], *, workers: int, pin: bool = False
+    frames: Dataset[Batch], batches: EpochBatches | list[list[int]], *, workers: int, pin: bool = False
 ) -> DataLoader[Batch]:
     """Load batches in ``workers`` processes; it draws nothing from PyTorch's own random numbers."""
     return DataLoader(

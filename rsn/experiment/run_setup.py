@@ -12,7 +12,8 @@ from torch.utils.data import DataLoader
 
 from rsn.config import Config, to_plain, to_toml
 from rsn.data.augmentation import augment
-from rsn.data.dataset import Batch, EpochBatches, Frames, Store, guidance_classes, loader
+from rsn.data.dataset import Batch, EpochBatches, loader
+from rsn.data.mixture import MixedFrames, Mixture, Portion, line_of, mixed_order, told
 from rsn.experiment.assembly import new_network
 from rsn.judging.frames import predict_frames
 from rsn.models.contract import Model
@@ -25,9 +26,8 @@ def new_run(
     config: Config,
     fabric: Fabric,
     model: Model,
-    store: Store,
-    learn: list[int],
-    validate: list[int],
+    mixture: Mixture,
+    portions: list[Portion],
     *,
     out: Path,
     writer: Any,
@@ -35,7 +35,7 @@ def new_run(
 ) -> Run:
     """Put a run together from its settings."""
     data, optimizer, run = config.data, config.optimizer, config.run
-    batches, batch_loader = _new_batches(config, fabric, model, store, learn)
+    batches, batch_loader = _new_batches(config, fabric, model, mixture, portions)
     fabric.seed_everything(run.seed, verbose=False)
     network = new_network(config, model)
     if run.channels_last:
@@ -46,8 +46,8 @@ def new_run(
         model,
         network,
         _new_optimizer(config, network),
-        store,
-        validate,
+        mixture,
+        portions,
         batches=batches,
         batch_loader=batch_loader,
         augment=partial(
@@ -70,8 +70,7 @@ def new_run(
         ),
         out=out,
         settings=to_plain(config),
-        recipe=to_toml(config),
-        classes=guidance_classes(store)[1],
+        recipe="".join(f"# {line_of(part)}\n" for part in told(portions)) + to_toml(config),
         epochs=run.epochs,
         accumulate=optimizer.accumulate,
         clip=optimizer.clip,
@@ -103,28 +102,27 @@ def _new_optimizer(config: Config, network: nn.Module) -> torch.optim.Optimizer:
 
 
 def _new_batches(
-    config: Config, fabric: Fabric, model: Model, store: Store, learn: list[int]
+    config: Config, fabric: Fabric, model: Model, mixture: Mixture, portions: list[Portion]
 ) -> tuple[EpochBatches, DataLoader[Batch]]:
     """Make the order of the training frames, and what loads them in it."""
     data, optimizer = config.data, config.optimizer
     enlarged = (math.ceil(side * data.zoom) for side in data.size)
-    # A crop of a frame that is zoom times too large need not be enlarged, as far as the store has it.
+    # A crop of a frame that is zoom times too large need not be enlarged, as far as a store has it.
     height, width = (
         max(side, min(large, whole))
-        for side, large, whole in zip(data.size, enlarged, store.shape, strict=True)
+        for side, large, whole in zip(data.size, enlarged, mixture.shape, strict=True)
     )
-    frames = Frames(
-        store,
+    frames = MixedFrames(
+        portions,
         model.arrays(training=True),
         (height, width),
         superpixels=data.superpixels,
         cache=data.cache,
     )
     batches = EpochBatches(
-        learn,
+        range(sum(portion.drawn for portion in portions)),
         data.batch_size,
-        shard_frames=store.shard_frames,
-        seed=config.run.seed,
+        order=partial(mixed_order, portions, len(mixture), seed=config.run.seed),
         process=fabric.global_rank,
         processes=fabric.world_size,
         accumulate=optimizer.accumulate,

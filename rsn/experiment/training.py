@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from rsn.config import Config, flat, from_plain, read_recipe, to_plain, with_overrides
-from rsn.data.dataset import EpochBatches, Store, guidance_classes, opened
-from rsn.data.split import hold_out
-from rsn.experiment.assembly import Place, new_network, read_trained
+from rsn.data.dataset import EpochBatches
+from rsn.data.mixture import Mixture, Place, Portion, Stores, divide, mixed, told
+from rsn.experiment.assembly import new_network, read_trained
 from rsn.experiment.run_setup import new_run
 from rsn.models.catalogue import make_model
 from rsn.models.contract import Model
@@ -39,7 +39,7 @@ class FitResult:
 
 
 def fit(
-    store: Place | Store,
+    store: Stores,
     out: Place,
     *,
     recipe: Place | None = None,
@@ -48,7 +48,11 @@ def fit(
     stream: TextIO | None = sys.stderr,
     **settings: Any,  # ``rsn.config`` alone has their names, types and ranges, and checks them
 ) -> FitResult:
-    """Train a model on a store.
+    """Train a model on a store, or on several together.
+
+    Of several, each epoch draws as many frames as they have together, in proportion to these, or as
+    ``shares`` says; every frame is brought to ``size``, and held-out frames are those of every store. Labels
+    are read by models that need them, and then brought to NYU's 40 classes where the stores' classes differ.
 
     ``out`` then holds ``last.ckpt`` (to resume), ``best.ckpt`` (the network after the epoch with the lowest
     RMSE on the held-out frames; none where nothing is held out), ``config.toml`` (the settings, itself a
@@ -59,7 +63,7 @@ def fit(
     Parameters
     ----------
     store, out : path
-        The store to learn from (or an opened one), and the run's folder.
+        The store to learn from (or an opened one, or a sequence of these), and the run's folder.
     recipe : str or path, optional
         Name of a recipe that comes with the package, such as ``"cpu/generation"``, or a TOML file.
     resume : bool
@@ -82,13 +86,15 @@ def fit(
     Raises
     ------
     InputError
-        For an unknown setting (the nearest one is named); where settings, store and folder do not fit each
+        For an unknown setting (the nearest one is named); where settings, stores and folder do not fit each
         other, another process trains into the folder, no frame has valid depth, memory runs out or a loader
         process ends, or the loss stops being finite.
     """
     out = Path(out)
-    config = _configured(recipe, settings, run=out if resume else None)
-    complete = fit_config(config, store, out, resume=resume, tensorboard=tensorboard, stream=stream)
+    config, sized = _configured(recipe, settings, run=out if resume else None)
+    complete = fit_config(
+        config, store, out, sized=sized, resume=resume, tensorboard=tensorboard, stream=stream
+    )
     best = out / "best.ckpt"
     return FitResult(
         complete=complete,
@@ -99,35 +105,39 @@ def fit(
 
 def fit_config(
     config: Config,
-    store: Place | Store,
+    store: Stores,
     out: Path,
     *,
+    sized: bool = True,
     resume: bool = False,
     tensorboard: bool = False,
     stream: TextIO | None = sys.stderr,
 ) -> bool:
-    """Train a model by settings that are complete; say whether the run is. The rest is as for ``fit``."""
+    """Train a model by settings that are complete; say whether the run is. The rest is as for ``fit``.
+
+    ``sized`` says whether somebody chose the size, which several stores of different sizes need.
+    """
     start.check_folder(out)
-    config, store = _resolved(config), opened(store)
-    contents = _earlier(config, store, out, resume_run=resume)
-    learn, validate = hold_out(store, config.data.validation, config.run.seed)
-    model = make_model(flat(config), classes=guidance_classes(store)[1])
+    config, mixture = _resolved(config), mixed(store)
+    contents = _earlier(config, mixture, out, resume_run=resume)
+    portions, model = _chosen(config, mixture, sized=sized)
     if contents is None:
         _check_trainable(config, model)
     fabric = make_fabric(config.run.device, config.run.devices, config.run.precision)
     writer = progress.tensorboard() if tensorboard else None
-    start.check_valid_depth(store, learn, model.target_array, "training")
-    start.check_valid_depth(store, validate, model.target_array, "held-out")
+    for part in portions:
+        start.check_valid_depth(part.store, part.learn, model.target_array, "training")
+        start.check_valid_depth(part.store, part.validate, model.target_array, "held-out")
     fabric.launch()
     with start.sole_writer(out) if fabric.is_global_zero else nullcontext(), start.explain_full_disk(out):
-        run = new_run(config, fabric, model, store, learn, validate, out=out, writer=writer, stream=stream)
+        run = new_run(config, fabric, model, mixture, portions, out=out, writer=writer, stream=stream)
         if contents is not None:
             run.restore(contents)
         return run.train()
 
 
 def describe(
-    store: Place | Store,
+    store: Stores,
     *,
     recipe: Place | None = None,
     resume_from: Place | None = None,
@@ -146,41 +156,59 @@ def describe(
     -------
     dict
         Numbers of parameters, frames and steps, the arrays that it reads, the device, the settings
-        (``config``), and as ``needs`` the options of trained modules without which it would refuse to begin.
+        (``config``), and as ``needs`` the options of trained modules without which it would refuse to begin;
+        of several stores as ``stores`` what it takes from each of them.
     """
     run = None if resume_from is None else Path(resume_from)
-    return describe_config(_configured(recipe, settings, run=run), store)
+    config, sized = _configured(recipe, settings, run=run)
+    return describe_config(config, store, sized=sized)
 
 
-def describe_config(config: Config, store: Place | Store) -> dict[str, Any]:
-    """Describe a run by settings that are complete."""
-    config, store = _resolved(config), opened(store)
-    learn, validate = hold_out(store, config.data.validation, config.run.seed)
-    batches = EpochBatches(learn, config.data.batch_size, shard_frames=store.shard_frames, seed=0)
+def describe_config(config: Config, store: Stores, *, sized: bool = True) -> dict[str, Any]:
+    """Describe a run by settings that are complete; ``sized`` as for ``fit_config``."""
+    config, mixture = _resolved(config), mixed(store)
+    portions, model = _chosen(config, mixture, sized=sized)
+    batches = EpochBatches(range(sum(part.drawn for part in portions)), config.data.batch_size)
     fabric = make_fabric(config.run.device, config.run.devices, config.run.precision)
-    model = make_model(flat(config), classes=guidance_classes(store)[1])
     weights = list(new_network(config, model).parameters())
     return {
         "parameters": sum(weight.numel() for weight in weights),
         "trained_parameters": sum(weight.numel() for weight in weights if weight.requires_grad),
-        "train_frames": len(learn),
-        "validation_frames": len(validate),
+        "train_frames": sum(len(part.learn) for part in portions),
+        "validation_frames": sum(len(part.validate) for part in portions),
         "steps": batches.steps * config.run.epochs,
         "arrays": ["rgb", *model.arrays(training=True)],
         "device": str(fabric.device),
         "needs": [f"--{part} CKPT" for part in _missing_parts(config, model) or ()],
+        **({"stores": told(portions)} if len(portions) > 1 else {}),
         "config": to_plain(config),
     }
 
 
-def _configured(recipe: Place | None, given: Mapping[str, Any], *, run: Path | None) -> Config:
-    """Lay single settings over a recipe, and both over the settings of the run that is resumed, if any."""
+def _configured(recipe: Place | None, given: Mapping[str, Any], *, run: Path | None) -> tuple[Config, bool]:
+    """Lay single settings over a recipe, and both over the settings of the run that is resumed, if any.
+
+    Returns them, and whether any of these gives a size.
+    """
     plain = read_recipe(recipe) if recipe else {}
     if run is not None and (run / "last.ckpt").exists():
         from_plain(plain)
         given = {key: value for section in plain.values() for key, value in section.items()} | dict(given)
         plain = checkpoint.load(run / "last.ckpt")["config"]
-    return from_plain(with_overrides(plain, given))
+    plain = with_overrides(plain, given)
+    return from_plain(plain), "size" in plain.get("data", {})
+
+
+def _chosen(config: Config, mixture: Mixture, *, sized: bool) -> tuple[list[Portion], Model]:
+    """Choose what a run takes from each store, and its model, once stores and settings fit each other."""
+    if not sized:
+        mixture.check_sizes()
+    portions = divide(mixture, config.data.shares, config.data.validation, config.run.seed)
+    model = make_model(flat(config), classes=mixture.classes)
+    if "semantic" in model.arrays(training=True):
+        remedy = "--category-weight 0" if config.loss.category_weight else "another --guidance"
+        mixture.check_labels(remedy, guided="semantic" in model.arrays(training=False))
+    return portions, model
 
 
 def _resolved(config: Config) -> Config:
@@ -189,9 +217,9 @@ def _resolved(config: Config) -> Config:
     return from_plain(with_overrides(to_plain(config), {"precision": precision}))
 
 
-def _earlier(config: Config, store: Store, out: Path, *, resume_run: bool) -> checkpoint.Contents | None:
+def _earlier(config: Config, mixture: Mixture, out: Path, *, resume_run: bool) -> checkpoint.Contents | None:
     """Read the state that a run goes on from, and compare it with the settings; None where there is none."""
-    contents = resume.read_earlier(out, store, resume=resume_run)
+    contents = resume.read_earlier(out, mixture, resume=resume_run)
     if contents is not None:
         trained = read_trained(out / "last.ckpt", contents)
         now, then = to_plain(config), to_plain(trained.config)

@@ -46,7 +46,8 @@ def frames_to_judge(
     protocols
         What the frames are to be judged by.
     trained_on, validation, seed
-        Identity of the store that the run learnt from, and these of its settings.
+        Identity of the store that the run learnt from (of several, joined by ``+``), and these of its
+        settings.
 
     Raises
     ------
@@ -71,7 +72,7 @@ def _frames_of(store: Store, split: str, *, trained_on: str, validation: float, 
         raise InputError(f"split: got {split!r}, expected one of {', '.join((*SPLITS, 'validation'))}")
     if split != "validation":
         return split_frames(store, split)
-    if trained_on != store.identity:
+    if store.identity not in trained_on.split("+"):
         raise InputError(
             f"split: got 'validation', but the run held out frames of another store than {store.path}, "
             "and may have learnt from these; use train or test"

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 from lightning_fabric import Fabric
 from torch import nn
 
@@ -35,6 +37,7 @@ def predict_frames(
     superpixels: int,
     full_size: Sequence[str],
     flip: bool = False,
+    classes: npt.NDArray[np.uint16] | None = None,
 ) -> Iterator[FramePrediction]:
     """Predict frames of a store, one by one, at the store's own size.
 
@@ -50,6 +53,8 @@ def predict_frames(
         Arrays of the store to hand out beside the predictions.
     flip : bool
         Average with the prediction for the mirrored frame.
+    classes : uint16 array, optional
+        Table from the store's categories to those that guide the model (``rsn.data.dataset.Frames``).
     """
     along = model.upsampling_guide
     reader = Frames(
@@ -58,6 +63,7 @@ def predict_frames(
         size,
         full_size=[*full_size, along] if along else full_size,
         superpixels=superpixels,
+        classes=classes,
     )
     batches = [list(frames[first : first + batch_size]) for first in range(0, len(frames), batch_size)]
     for batch in loader(reader, batches, workers=workers):

@@ -120,13 +120,16 @@ def chosen_protocols(given: str | Protocol | Sequence[str | Protocol], **options
 
 
 def check_protocol(protocol: Protocol, shape: tuple[int, int], depth: str) -> None:
-    """Refuse a protocol that frames of this shape, or this kind of depth, cannot be judged by."""
+    """Refuse a protocol that frames of this shape, or this kind of depth, cannot be judged by.
+
+    Raw and in-painted depth are told apart; data sets that have neither name for theirs are judged by it.
+    """
     if protocol.crop is not None and shape != CROP_SHAPE:
         raise InputError(
             f"protocol {protocol.name}: its crop is for frames of 480x640, "
             f"got {shape[0]}x{shape[1]}; use 'paper'"
         )
-    if protocol.reference != depth:
+    if protocol.reference != depth and "raw" in (protocol.reference, depth):
         remedy = (
             "give --raw" if depth == "raw" else "build a store with `rsgt build --depth raw`, or omit --raw"
         )

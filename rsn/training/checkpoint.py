@@ -11,12 +11,14 @@ network        ``{"name", "arguments"}``: what rebuilds the network
 weights        its state dict
 average        state dict of the running average, or None; where there is one, it is what counts
 config         the run's settings, section -> key -> value
-store          identity of the store that it learnt from
+store          identity of the store that it learnt from; of several, theirs joined by ``+``
 epoch, step    whole epochs done, and steps done in the one begun
 training       what only a resumed run needs (optimizer, random states, log), or None
 classes        number of the store's categories; absent in old files
 versions       commit and versions of each program that trained it, in turn; absent in old files
 run            random name of the run, which its files share; absent in old files
+stores         what it took of each of several stores: a dict of numbers and text; absent for one store
+labels         "40" where labels of several stores were brought to NYU's 40 classes; else absent
 =============  ==========================================================================
 
 The bytes are checked against the file's seal (``rsn.models.weight_files``), the entries against this table,
@@ -47,7 +49,10 @@ KINDS: dict[str, tuple[type, ...]] = {
     "network": (dict,), "weights": (dict,), "average": (dict, NoneType), "config": (dict,), "store": (str,),
     "commit": (str,), "epoch": (int,), "step": (int,), "training": (dict, NoneType),
 }  # fmt: skip
-OPTIONAL: dict[str, tuple[type, ...]] = {"classes": (int,), "versions": (list,), "run": (str,)}
+OPTIONAL: dict[str, tuple[type, ...]] = {
+    "classes": (int,), "versions": (list,), "run": (str,),
+    "stores": (list,), "labels": (str,),
+}  # fmt: skip
 
 
 class Contents(dict[str, Any]):
@@ -122,7 +127,7 @@ def _complaint(contents: Mapping[str, Any]) -> str | None:
             expected = " or ".join(kind.__name__ for kind in kinds)
             return f"entry {key!r} is wrong: got {got}, expected {expected}"
     network = contents["network"]
-    for key in ("network", "config", "versions"):
+    for key in ("network", "config", "versions", "stores"):
         named = key != "network" or (
             type(network.get("name")) is str and type(network.get("arguments")) is dict
         )

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from rsgt.inputs import InputError
-from rsn.data.dataset import Store
+from rsn.data.mixture import Mixture
 from rsn.models.weight_files import REMEDY
 from rsn.training import checkpoint
 from rsn.training.loop import Progress
@@ -23,13 +23,14 @@ MOVABLE = {"workers", "cache", "device", "devices", "checkpointing", "compile"}
 """Settings of where and how it runs: a resumed run may change them."""
 
 
-def read_earlier(out: Path, store: Store, *, resume: bool) -> checkpoint.Contents | None:
+def read_earlier(out: Path, mixture: Mixture, *, resume: bool) -> checkpoint.Contents | None:
     """Read the checkpoint of a folder to go on from; None where there is none yet.
 
     Raises
     ------
     InputError
-        Where there is one and ``resume`` was not asked for, or it is damaged, or of another store.
+        Where there is one and ``resume`` was not asked for, or it is damaged, or of other stores, or of these
+        in another order.
     """
     last = out / "last.ckpt"
     if not last.exists():
@@ -43,13 +44,25 @@ def read_earlier(out: Path, store: Store, *, resume: bool) -> checkpoint.Content
     if not resume:
         raise InputError(f"{out}: already contains a run; give --resume to continue it, or another --out")
     contents = checkpoint.load(last)
-    if contents["store"] != store.identity:
-        raise InputError(
-            f"{out}: its run was trained on another store than {store.path}; give that one to resume it"
-        )
+    if contents["store"] != mixture.identity:
+        raise InputError(f"{out}: its run was trained on {_other_stores(contents['store'], mixture)}")
     if contents["training"] is None:
         raise InputError(f"{last}: cannot be resumed: it lacks the optimizer's state; give another --out")
     return contents
+
+
+def _other_stores(then: str, mixture: Mixture) -> str:
+    """Say what a run was trained on instead of the stores given, and what to do."""
+    before, given = then.split("+"), mixture.identity.split("+")
+    paths = [str(store.path) for store in mixture.stores]
+    if len(before) == len(given) == 1:
+        return f"another store than {paths[0]}; give that one to resume it"
+    if sorted(before) == sorted(given):
+        order = " ".join(f"--store {paths[given.index(one)]}" for one in before)
+        return f"the same stores in another order; give {order}"
+    count = "one store" if len(before) == 1 else f"{len(before)} stores"
+    missing = sum(one not in given for one in before)
+    return f"{count}, {missing} of which not among {', '.join(paths)}; give those alone, in their order"
 
 
 def check_settings(
@@ -63,10 +76,11 @@ def check_settings(
         Where one differs that may not, or the run is further than ``epochs``.
     """
     for section, keys in now.items():
-        for key, value in keys.items():
-            if key not in MOVABLE | {"epochs"} and value != then[section][key]:
+        for key in {**then[section], **keys}:  # an empty list is in neither
+            value, before = keys.get(key, []), then[section].get(key, [])
+            if key not in MOVABLE | {"epochs"} and value != before:
                 raise InputError(
-                    f"{key}: got {value!r}, but the run in {out} has {then[section][key]!r}; "
+                    f"{key}: got {value!r}, but the run in {out} has {before!r}; "
                     f"omit --{key.replace('_', '-')}, or give another --out"
                 )
     begun = contents["epoch"] + (contents["step"] > 0)

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -16,7 +17,8 @@ from torch.utils.data import DataLoader
 from rsgt.files import write_csv, write_text
 from rsgt.inputs import InputError
 from rsgt.quality.metrics import average
-from rsn.data.dataset import EpochBatches, Store
+from rsn.data.dataset import EpochBatches
+from rsn.data.mixture import Mixture, Portion, line_of, told
 from rsn.judging.frames import FramePrediction
 from rsn.judging.protocol import PAPER, score
 from rsn.models.contract import Model
@@ -42,21 +44,19 @@ class Run:
     ----------
     fabric, model, network, optimizer
         Where it runs; the model, its network and the network's optimizer, before Fabric sets them up.
-    store, validate
-        The store, and the positions of the held-out frames in it.
+    mixture, portions
+        The stores, and what the run takes from each of them.
     batches, batch_loader
         The order of the frames, and what loads them in that order.
     augment : callable
         (batch, epoch=) -> the batch as the model sees it.
     predict : callable
-        (network, store, frames, full_size=) -> predictions of these frames, with the arrays that
-        ``full_size`` names beside them (``rsn.judging.frames.predict_frames``).
+        (network, store, frames, full_size=, classes=) -> predictions of these frames, with the arrays
+        that ``full_size`` names beside them (``rsn.judging.frames.predict_frames``).
     out : Path
         The run's folder.
     settings, recipe
         The settings as checkpoints hold them, and as a recipe's text.
-    classes : int
-        Number of the store's categories.
     epochs, accumulate, clip, frozen_norm, schedule, ema, compiled
         As ``epochs``, ..., ``ema`` and ``compile`` in ``rsn.config``.
     writer, stream : optional
@@ -69,8 +69,8 @@ class Run:
         model: Model,
         network: nn.Module,
         optimizer: torch.optim.Optimizer,
-        store: Store,
-        validate: list[int],
+        mixture: Mixture,
+        portions: list[Portion],
         *,
         batches: EpochBatches,
         batch_loader: DataLoader[Any],
@@ -79,7 +79,6 @@ class Run:
         out: Path,
         settings: Mapping[str, Any],
         recipe: str,
-        classes: int,
         epochs: int,
         accumulate: int,
         clip: float,
@@ -90,10 +89,10 @@ class Run:
         writer: Any = None,
         stream: TextIO | None = None,
     ) -> None:
-        self.fabric, self.model, self.network, self.store, self.out = fabric, model, network, store, out
-        self.validate, self.batches, self.loader = validate, batches, batch_loader
+        self.fabric, self.model, self.network, self.out = fabric, model, network, out
+        self.mixture, self.portions, self.batches, self.loader = mixture, portions, batches, batch_loader
         self.augment, self.predict = augment, predict
-        self.settings, self.recipe, self.classes = settings, recipe, classes
+        self.settings, self.recipe = settings, recipe
         self.epochs, self.accumulate, self.clip, self.ema = epochs, accumulate, clip, ema
         self.frozen_norm_epochs = round(frozen_norm * epochs)
         self.lr_factor = partial(lr_factor, schedule)
@@ -119,6 +118,8 @@ class Run:
         self.ticker = progress.Ticker(steps * self.epochs, done, stream=self.stream if zero else None)
         if zero:
             self._reconcile()
+            for part in told(self.portions):
+                self.ticker.line(line_of(part))
         if self.fabric.device.type == "cpu":
             keep_freed_memory()
         with stop_signals() as self.stop_asked, explain_shortages(LESS_MEMORY):
@@ -168,33 +169,42 @@ class Run:
 
     def _name_frames(self, what: str, frames: list[int]) -> None:
         if frames and self.fabric.is_global_zero:
-            numbers = ", ".join(str(int(self.store.frame_id[frame])) for frame in frames)
+            numbers = ", ".join(map(self.mixture.frame_name, frames))
             self.ticker.line(f"{len(frames)} without a valid pixel {what}, left out: frame {numbers}")
 
     def _judge(self) -> Row | None:
-        """Errors on the held-out frames, at the store's size; one process measures.
+        """Errors on the held-out frames, each at its store's size; one process measures.
 
         The state is saved before, and the epoch judged when the run goes on, should this come to no end. None
         after Ctrl-C.
         """
-        if not (self.validate and self.fabric.is_global_zero):
-            return {}
+        several = len(self.portions) > 1
+        shares = {f"share {part.name}": part.share for part in self.portions if several}
+        judged = [part for part in self.portions if part.validate]
+        if not (judged and self.fabric.is_global_zero):
+            return shares
         checkpoint.save(self.out / "last.ckpt", self.contents())
-        network = self.network if self.average is None else self.average
-        scores, skipped = [], []
-        for predicted in self.predict(
-            network, self.store, self.validate, full_size=[self.model.target_array]
-        ):
-            if self.stop_asked():
-                return None
-            truth = predicted.truth[self.model.target_array]
-            if PAPER.valid(truth).any():
-                scores.append(score(PAPER, predicted.depth, truth))
-            else:
-                skipped.append(predicted.frame)
+        network, target = self.network if self.average is None else self.average, self.model.target_array
+        scores: list[list[dict[str, float]]] = []
+        skipped = []
+        for part in judged:
+            scores.append([])
+            for predicted in self.predict(
+                network, part.store, part.validate, full_size=[target], classes=part.classes
+            ):
+                if self.stop_asked():
+                    return None
+                truth = predicted.truth[target]
+                if PAPER.valid(truth).any():
+                    scores[-1].append(score(PAPER, predicted.depth, truth))
+                else:
+                    skipped.append(part.first + predicted.frame)
         self._name_frames("to judge by", skipped)
-        errors = average(scores)
+        errors = average(list(chain(*scores)))
         row = {name: errors[name] for name in ("rmse", "abs_rel", "delta1")}
+        if several:
+            own = zip(judged, scores, strict=True)
+            row |= {f"rmse {part.name}": average(some)["rmse"] for part, some in own if some} | shares
         return row | ({"skipped": float(len(skipped))} if skipped else {})
 
     def _save(self, done: Progress) -> None:
@@ -268,11 +278,11 @@ class Run:
                 "weights": self.network.state_dict(),
                 "average": None if self.average is None else self.average.state_dict(),
                 "config": self.settings,
-                "store": self.store.identity,
+                "store": self.mixture.identity,
                 "commit": self.commit,
                 "epoch": self.progress.epoch,
                 "step": self.progress.step,
-                "classes": self.classes,
+                "classes": self.mixture.classes,
                 "versions": self.versions,
                 "run": self.name,
                 "training": {
@@ -281,6 +291,8 @@ class Run:
                     "random": checkpoint.random_states(),
                     "progress": asdict(self.progress),
                 },
+                **({"stores": told(self.portions)} if len(self.portions) > 1 else {}),
+                **({"labels": self.mixture.labels} if self.mixture.labels else {}),
             }
         )
 

@@ -101,6 +101,9 @@ def test_a_protocol_must_fit_the_store():
         check_protocol(PAPER, (48, 64), "raw")
     with pytest.raises(InputError, match="build a store with `rsgt build --depth raw`"):
         check_protocol(protocol_named("paper", raw=True), (48, 64), "filled")
+    check_protocol(PAPER, (48, 64), "stored")
+    with pytest.raises(InputError, match="got a store of stored depth, expected raw"):
+        check_protocol(protocol_named("paper", raw=True), (48, 64), "stored")
 
 
 def test_the_table_is_the_mean_over_images_by_hand():
