@@ -24,7 +24,7 @@ from rsgt.cli.commands import main
 from rsgt.inputs import InputError
 from rsgt.regions.algorithm import region_support
 from rsgt.sources import facts, open_source, train_test
-from rsgt.store import predictions, reader, schema, writer
+from rsgt.store import predictions, provenance, reader, schema, writer
 from tests.conftest import smooth_frames, write_nyu
 
 ROOT = Path(__file__).parents[2]
@@ -54,7 +54,7 @@ def array_files(path):
     [
         builder.Parameters(min_size=4),
         builder.Parameters(min_size=0, instances=True, unlabelled="ignore", depth="raw", bins=4),
-        builder.Parameters(variant="published", labels="13"),
+        builder.Parameters(variant="published", labels="13", depth="filled"),
     ],
 )
 def test_the_store_holds_what_the_algorithm_says(nyu_file, tmp_path, parameters):
@@ -64,8 +64,8 @@ def test_the_store_holds_what_the_algorithm_says(nyu_file, tmp_path, parameters)
     opened = pickle.loads(pickle.dumps(reader.open_store(tmp_path / "s.zarr")))
     assert len(opened) == 10
     assert opened.shape == (24, 32)
-    depth = arrays["depths" if parameters.depth == "filled" else "rawDepths"]
-    semantic = facts.class_map(parameters.labels)[arrays["labels"]]
+    depth = arrays["rawDepths" if parameters.depth == "raw" else "depths"]
+    semantic = facts.class_map(parameters.labels or "894")[arrays["labels"]]
     assert np.array_equal(opened.read("rgb", 0, 10), arrays["images"])
     assert np.array_equal(opened.read("depth", 2, 7), depth[2:7])
     assert np.array_equal(opened.read("semantic", 9, 10), semantic[9:])
@@ -374,8 +374,8 @@ def test_workers_in_another_folder_see_the_same_paths(tmp_path, monkeypatch):
 def test_a_worker_of_another_version_is_refused(nyu_file, tmp_path, monkeypatch):
     source = open_source(nyu_file[0])
     plan = builder.plan_build(source, PARAMETERS)
-    mine = builder.provenance.versions(*builder.PACKAGES)
-    monkeypatch.setattr(builder.provenance, "versions", lambda *_: mine | {"commit": "another"})
+    mine = provenance.versions(*builder.PACKAGES)
+    monkeypatch.setattr(provenance, "versions", lambda *_: mine | {"commit": "another"})
     with pytest.raises(InputError, match="commit is another, expected"):
         builder.build_shard(source, tmp_path, plan, 0)
 
@@ -383,7 +383,7 @@ def test_a_worker_of_another_version_is_refused(nyu_file, tmp_path, monkeypatch)
 def test_versions_that_were_mixed_are_named(nyu_file, tmp_path, monkeypatch):
     """A build that goes on under another numpy says both; under another state of rsgt it does not go on."""
     path, out = nyu_file[0], tmp_path / "s.zarr"
-    mine = builder.provenance.versions(*builder.PACKAGES)
+    mine = provenance.versions(*builder.PACKAGES)
     monkeypatch.setattr(writer, "finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         build(path, out)
@@ -391,10 +391,10 @@ def test_versions_that_were_mixed_are_named(nyu_file, tmp_path, monkeypatch):
     (shard,) = out.glob(f"{reader.STAGING}/*/store/depth/c/1/0/0")
     shard.unlink()
     with monkeypatch.context() as patch:
-        patch.setattr(builder.provenance, "versions", lambda *_: mine | {"commit": "another"})
+        patch.setattr(provenance, "versions", lambda *_: mine | {"commit": "another"})
         with pytest.raises(InputError, match="commit is .*, now another"):
             build(path, out)
-    monkeypatch.setattr(builder.provenance, "versions", lambda *_: mine | {"numpy": "9.9"})
+    monkeypatch.setattr(provenance, "versions", lambda *_: mine | {"numpy": "9.9"})
     assert build(path.rename(tmp_path / "renamed.mat"), out).built == 1
     assert reader.open_store(out).attributes["versions"]["numpy"] == ", ".join(sorted([mine["numpy"], "9.9"]))
 
