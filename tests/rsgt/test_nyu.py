@@ -154,7 +154,7 @@ def test_files_that_are_something_else(tmp_path):
         (tmp_path, "is a folder"),
     ]:
         with pytest.raises(InputError, match=message) as caught:
-            open_source(path)
+            open_source(path, "nyu")
         assert "\n" not in str(caught.value)
 
 
