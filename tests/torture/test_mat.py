@@ -19,6 +19,7 @@ import h5py
 import numpy as np
 import pytest
 
+import rsgt
 from rsgt import builder
 from rsgt.inputs import InputError
 from rsgt.sources import open_source
@@ -366,13 +367,13 @@ def mutate(folder, path, seed):
 def read(path, out):
     """Everything that a build and `rsgt info` take from a file."""
     source = open_source(path)
-    told = source.describe()
+    told = rsgt.diagnose(source)
     frames = range(len(source.frame_ids))
     found = {
         "images": source.rgb(frames), "depths": source.depth(frames), "labels": source.semantic(frames),
         "instances": source.instance(frames),
     }  # fmt: skip
-    if "rawDepths" in told["arrays"]:
+    if "rawDepths" in told.get("arrays", {}):
         found["rawDepths"] = source.depth(frames, "raw")
     plan = builder.plan_build(source, builder.Parameters(min_size=2))
     builder.build_plan(source, out, plan, workers=0)
