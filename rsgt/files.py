@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files: written whole or not at all, and known by some of their bytes."""
 
 import csv
 import errno
@@ -13,6 +13,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from rsgt.inputs import InputError
+
+PACKED = {
+    b"PK\x03\x04": "a zip archive",
+    b"\x1f\x8b": "packed with gzip",
+    b"\xfd7zXZ": "packed with xz",
+    b"(\xb5/\xfd": "packed with Zstandard",
+}
+"""What a file is that has to be unpacked, by its first bytes."""
 
 
 def check_place(path: Path, option: str) -> None:
@@ -106,3 +114,14 @@ def write_figure(path: Path, figure: Any, **options: Any) -> None:
     """Write a figure of matplotlib in the format that the suffix of ``path`` says, whole or not at all."""
     with replacing(path) as aside:
         figure.savefig(aside, format=path.suffix.lower().lstrip("."), **options)
+
+
+def spaced_blocks(file: Path, count: int = 64, size: int = 65_536) -> bytes:
+    """Read evenly spaced blocks of a large file, its beginning and end among them."""
+    blocks = []
+    with file.open("rb") as content:
+        last = max(0, file.stat().st_size - size)
+        for k in range(count):
+            content.seek(last * k // (count - 1))
+            blocks.append(content.read(size))
+    return b"".join(blocks)

@@ -146,6 +146,23 @@ def read_text(path: Path) -> str:
         ) from error
 
 
+MOST_LABEL = 2**16 - 1
+"""Largest number of a category or object in a store, whose maps have 16 bits."""
+
+
+def dense(labels: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
+    """Number labels (of any shape, from 0) anew from 1 in ascending order; 0 stays 0."""
+    found, places = np.unique(labels, return_inverse=True)
+    return np.asarray(places.reshape(labels.shape) + (1 if found.size and found[0] else 0))
+
+
+FURTHEST_MEDIAN_M = 100.0
+"""No indoor frame's median depth is above; a room's in millimetres is, from 0.1 m on."""
+
+FURTHEST_LEAST_M = 0.1
+"""No indoor frame lies nearer as a whole; a room's in kilometres does."""
+
+
 def unit_doubt(depth_m: npt.NDArray[Any], most: float, least: float = 0.0) -> str | None:
     """Say so where a frame's depth can't be in metres: half of it is too far, or all of it too near.
 

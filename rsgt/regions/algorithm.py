@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from rsgt.inputs import InputError, unit_doubt
+from rsgt.inputs import MOST_LABEL, InputError, dense, unit_doubt
 from rsgt.regions import kernels
 
 Variant = Literal["default", "published"]
@@ -20,7 +20,6 @@ MOST_BINS = 10_000
 """A millimetre each over NYU's ten metres; memory grows with the steps of every segment."""
 
 _LARGEST = 2**31 - 1
-_MOST_LABELS = 2**16 - 1
 
 FURTHEST_MEDIAN_M = 500.0
 """No frame's median depth is above, indoors or out; a room's in millimetres is, from half a metre on."""
@@ -213,11 +212,10 @@ def _labels(name: str, values: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDA
     if array.dtype.kind not in "iu" or array.min() < 0 or array.max() > _LARGEST:
         got = f" {_range(array)}" if array.dtype.kind in "iuf" else ""
         raise InputError(f"{name}: got {array.dtype}{got}, expected integers from 0 to {_LARGEST:,}")
-    if array.max() > _MOST_LABELS:
-        ids, places = np.unique(array, return_inverse=True)
-        array = places.reshape(shape) + (ids[0] > 0)  # 0 stays what is unlabelled
-        if array.max() > _MOST_LABELS:
-            raise InputError(f"{name}: got {ids.size:,} different labels, expected at most {_MOST_LABELS:,}")
+    if array.max() > MOST_LABEL:
+        array = dense(array)
+        if (count := array.max()) > MOST_LABEL:
+            raise InputError(f"{name}: got {count:,} different labels, expected at most {MOST_LABEL:,}")
     return np.ascontiguousarray(array, np.uint16)
 
 

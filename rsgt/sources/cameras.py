@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rsgt.inputs import InputError, local_path, read_text, shortened
+from rsgt.sources import facts
 
 Array = npt.NDArray[Any]
 _EXPECTED = "expected fx,fy,cx,cy, or a file with a 3x3 or 4x4 matrix, or JSON with fx, fy, cx, cy"
@@ -44,6 +45,12 @@ def scaled(camera: Mapping[str, float], shape: tuple[int, int], to: tuple[int, i
         (camera["cx"] + 0.5) * x - 0.5,
         (camera["cy"] + 0.5) * y - 0.5,
     )
+
+
+def nyu_camera(shape: tuple[int, int]) -> dict[str, float]:
+    """NYU Depth v2's colour camera, for its frames resized to a height and width."""
+    lens = facts.nyu_facts()["intrinsics_rgb"]
+    return scaled({name: lens[name] for name in ("fx", "fy", "cx", "cy")}, facts.NYU_SHAPE, shape)
 
 
 def planar_factor(camera: Mapping[str, float], shape: tuple[int, int]) -> npt.NDArray[np.float64]:

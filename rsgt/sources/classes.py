@@ -12,7 +12,7 @@ from typing import Any, get_args
 import numpy as np
 import numpy.typing as npt
 
-from rsgt.inputs import InputError, read_text, shortened
+from rsgt.inputs import MOST_LABEL, InputError, read_text, shortened
 from rsgt.sources.facts import LabelSet, class_names
 
 Array = npt.NDArray[Any]
@@ -20,7 +20,6 @@ Array = npt.NDArray[Any]
 OWN = "own"
 """Label set of classes that are no known data set's."""
 
-MOST = 65_535
 _NONE = frozenset({"", "unlabelled", "unlabeled", "ignore", "ignored", "void"})
 """Names that say that a pixel has no class."""
 
@@ -68,11 +67,11 @@ class Classes:
                 f"{self.path}: names 0 {shortened(name)}, which means unlabelled; --label-offset 1 makes "
                 "0, 1, … of the files 1, 2, …"
             )
-        if any(not 0 < after[number] <= MOST for number in classes):
+        if any(not 0 < after[number] <= MOST_LABEL for number in classes):
             after = {number: k for k, number in enumerate(classes, start=1)}
-        if not classes or len(classes) > MOST:
+        if not classes or len(classes) > MOST_LABEL:
             raise InputError(
-                f"{self.path}: names {len(classes):,} classes, expected 1 to {MOST:,}; {_EXPECTED}"
+                f"{self.path}: names {len(classes):,} classes, expected 1 to {MOST_LABEL:,}; {_EXPECTED}"
             )
         names = [""] * max(after[number] for number in classes)
         for number in classes:
@@ -86,9 +85,9 @@ class Classes:
     @cached_property
     def _table(self) -> npt.NDArray[np.int64]:
         """Class of each stored number of 16 bits; -1 = has no name."""
-        table = np.full(MOST + 1, -1, np.int64)
+        table = np.full(MOST_LABEL + 1, -1, np.int64)
         for number, found in self._of_stored.items():
-            if 0 <= number <= MOST:
+            if 0 <= number <= MOST_LABEL:
                 table[number] = found
         return table
 

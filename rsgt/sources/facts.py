@@ -14,6 +14,9 @@ from rsgt.inputs import parse_frames
 LabelSet = Literal["894", "40", "13"]
 """Which class list ``semantic`` holds: the raw 894 classes, or the usual 40 or 13."""
 
+NYU_SHAPE = (480, 640)
+"""Height and width of NYU Depth v2's frames."""
+
 EIGEN_CROP = (slice(45, 471), slice(41, 601))
 """Rows and columns of a 480x640 frame that the literature evaluates on."""
 

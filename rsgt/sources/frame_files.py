@@ -6,9 +6,8 @@ file becomes colour, metres and labels. Memory, sizes, checks and identity are h
 
 import hashlib
 import os
-import re
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,19 +15,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
-from rsgt.inputs import MOST_FRAMES, InputError
+from rsgt.inputs import MOST_FRAMES, MOST_LABEL, InputError, dense
 from rsgt.sources.cameras import scaled
-from rsgt.sources.images import image_size
-from rsgt.sources.options import SourceOptions
-from rsgt.sources.source import Camera, Source
+from rsgt.sources.images import image_size, nearest, smooth
+from rsgt.sources.options import SourceOptions, plain
+from rsgt.sources.source import MASKS, NO_LABELS, Camera, Source
 
 Array = npt.NDArray[Any]
 
 SAMPLED_FILES = 64
 SHAPE_TRIES = 16
-MOST_LABEL = 65_535
 
 
 @dataclass(frozen=True)
@@ -94,12 +91,25 @@ class FileSource(Source):
         """Planar depth of a frame in metres, (h, w) floats; 0 or NaN = none."""
 
     def read_semantic(self, frame: FrameFiles, labels: str) -> Array | None:
-        """Category of a frame, (h, w) integers from 0 to 65,535, 0 = unlabelled; None = no pixel has one."""
+        """Category of a frame by one of ``own_label_sets``, (h, w) integers up to 65,535; None = all 0."""
         return None
 
     def read_instance(self, frame: FrameFiles) -> Array | None:
         """Objects of a frame, (h, w) integers from 0, 0 = none, of any size; None = there are none."""
         return None
+
+    @property
+    def own_label_sets(self) -> Sequence[str]:
+        """Label sets that the frames' labels have, the usual one first; empty without labels."""
+        return ()
+
+    def names_of(self, labels: str) -> Sequence[str]:
+        """Names of the classes of one of ``own_label_sets``; empty where nobody gave any."""
+        return ()
+
+    def remedy_for(self, labels: str) -> str:
+        """What brings a label set that there is not, as the end of a message that begins with a mark."""
+        return ""
 
     def native_camera(self, frame: FrameFiles) -> Camera:
         """Camera of a frame in pixels of its depth map; empty = unknown."""
@@ -140,6 +150,27 @@ class FileSource(Source):
         return self.options.get("size") or self._first_shape
 
     @property
+    def label_sets(self) -> Sequence[str]:
+        """Label sets of the labels; without any, ``masks`` where objects are told apart, else ``none``."""
+        return self.own_label_sets or ((MASKS,) if self.has_instances else (NO_LABELS,))
+
+    def _one_of_label_sets(self, labels: str | None) -> str:
+        labels = labels or self.label_sets[0]
+        if labels not in self.label_sets:
+            raise InputError(
+                f"{self.path}: labels: got {labels!r}, expected {' or '.join(self.label_sets)}"
+                f"{self.remedy_for(labels)}"
+            )
+        return labels
+
+    def class_names(self, labels: str | None = None) -> Sequence[str]:
+        """Names of the classes 1, 2, … of a label set; none where nobody gave any."""
+        labels = self._one_of_label_sets(labels)
+        if labels == MASKS:
+            return ("object",)
+        return () if labels == NO_LABELS else self.names_of(labels)
+
+    @property
     def unpaired(self) -> Sequence[str]:
         """What was left out for want of a file."""
         return self._unpaired
@@ -175,7 +206,7 @@ class FileSource(Source):
             "frames": len(self.frames),
             "files": len(files),
             "bytes": total,
-            "options": {name: _plain(value) for name, value in sorted(self.told_options().items())},
+            "options": {name: plain(value) for name, value in sorted(self.told_options().items())},
             "fingerprint": digest.hexdigest(),
         }
 
@@ -201,8 +232,7 @@ class FileSource(Source):
             image = self.read_rgb(frame)
             if image.shape[:2] != self.shape:
                 self._check_size(frame, "colour", image.shape[:2])
-                pixels = Image.fromarray(image).resize(self.shape[::-1], Image.Resampling.BILINEAR)
-                image = np.asarray(pixels)  # Pillow widens the filter where it shrinks: anti-aliasing
+                image = smooth(image, self.shape)
             out[row] = image
         return out
 
@@ -236,36 +266,43 @@ class FileSource(Source):
         self, frames: Sequence[int], labels: str | None = None, out: Array | None = None
     ) -> npt.NDArray[np.uint16]:
         """Category, (frame, y, x), 0 = unlabelled."""
-        wanted = labels or self.label_sets[0]
-        return self._labels(frames, out, lambda frame: self.read_semantic(frame, wanted))
+        wanted = self._one_of_label_sets(labels)
+        if wanted == NO_LABELS:
+            return super().semantic(frames, labels, out)
+        if wanted == MASKS:
+            return self._labels(frames, out, "instance", self._read_mask)
+        return self._labels(frames, out, "semantic", lambda frame: self.read_semantic(frame, wanted))
+
+    def _read_mask(self, frame: FrameFiles) -> Array | None:
+        objects = self.read_instance(frame)
+        return None if objects is None else (objects > 0).astype(np.uint8)
 
     def instance(self, frames: Sequence[int], out: Array | None = None) -> npt.NDArray[np.uint16]:
         """Counter of the object, (frame, y, x), 0 = none; numbers above 65,535 are counted anew."""
-        return self._labels(frames, out, self.read_instance, dense=True)
+        return self._labels(frames, out, "instance", self.read_instance)
 
     def _labels(
         self,
         frames: Sequence[int],
         out: Array | None,
+        key: str,
         read: Callable[[FrameFiles], Array | None],
-        *,
-        dense: bool = False,
     ) -> npt.NDArray[np.uint16]:
         out = self.room(out, frames, np.uint16)
-        for row, frame in enumerate(self.opened(frames, "instance" if dense else "semantic")):
+        what = {"instance": "instances", "semantic": "labels"}[key]
+        for row, frame in enumerate(self.opened(frames, key)):
             values = read(frame)
             if values is None:
                 out[row] = 0
                 continue
-            what = "instances" if dense else "labels"
             if values.shape != self.shape:
                 self._check_size(frame, what, values.shape)
                 values = nearest(values, self.shape)
             if values.dtype.kind not in "ui":
                 raise InputError(f"frame {frame.name}: {what} are {values.dtype}, expected whole numbers")
             low, high = int(values.min()), int(values.max())
-            if dense and low >= 0 and high > MOST_LABEL:
-                values = _counted(values)
+            if key == "instance" and low >= 0 and high > MOST_LABEL:
+                values = dense(values)
                 high = int(values.max())
             if low < 0 or high > MOST_LABEL:
                 raise InputError(
@@ -283,43 +320,3 @@ class FileSource(Source):
                 f"{self.path}: {what} of frame {frame.name} is {got}, expected {wanted} as the first depth "
                 f"map; --size {wanted} brings all maps to one size"
             )
-
-
-def nearest(values: Array, shape: tuple[int, int]) -> Array:
-    """Bring a map (y, x) to another size by taking the pixel at the centre of each new one."""
-    rows, columns = (
-        ((np.arange(new) + 0.5) * (old / new)).astype(np.intp)
-        for old, new in zip(values.shape, shape, strict=True)
-    )
-    return np.asarray(values[rows[:, None], columns])
-
-
-def natural(text: str) -> list[tuple[int, int | str]]:
-    """Key that sorts names as people do: ``2`` before ``10``."""
-    parts = re.split(r"([0-9]+)", text)
-    return [(0, int(part)) if part.isdecimal() and part.isascii() else (1, part) for part in parts]
-
-
-def unique_names(path: Path, names: Iterable[str]) -> None:
-    """Refuse two frames of one name."""
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise InputError(f"{path}: two frames are called {name}; rename one")
-        seen.add(name)
-
-
-def _counted(values: Array) -> Array:
-    ids, places = np.unique(values, return_inverse=True)
-    return np.asarray(places.reshape(values.shape) + (1 if ids[0] > 0 else 0))
-
-
-def _plain(value: Any) -> Any:
-    """What an option is to JSON: a file by its name, for it may lie elsewhere tomorrow."""
-    if isinstance(value, Path):
-        return value.name
-    if isinstance(value, Mapping):
-        return {str(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, (tuple, list)):
-        return [_plain(one) for one in value]
-    return value

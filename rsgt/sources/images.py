@@ -229,3 +229,17 @@ def _reading(path: Path | str) -> Iterator[None]:
         # There is no end to what image libraries raise over damaged files.
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise InputError(f"{path}: can't be read ({reason}); {_REMEDY}") from error
+
+
+def smooth(image: Array, shape: tuple[int, int]) -> Array:
+    """Bring colour (y, x, 3) to another size; Pillow widens the filter where it shrinks: anti-aliasing."""
+    return np.asarray(Image.fromarray(image).resize(shape[::-1], Image.Resampling.BILINEAR))
+
+
+def nearest(values: Array, shape: tuple[int, int]) -> Array:
+    """Bring a map (y, x) to another size by taking the pixel at the centre of each new one."""
+    rows, columns = (
+        ((np.arange(new) + 0.5) * (old / new)).astype(np.intp)
+        for old, new in zip(values.shape, shape, strict=True)
+    )
+    return np.asarray(values[rows[:, None], columns])

@@ -1,17 +1,17 @@
-"""What lies in a folder: names of files and folders, read without opening any file."""
+"""What lies in a folder: names of files and folders, and their order."""
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from rsgt.files import PACKED
 from rsgt.inputs import InputError
-from rsgt.sources.frame_files import natural
 from rsgt.sources.images import PICTURES
 
 Listing = tuple[list[str], list[str]]
 """Names of the files and of the folders in a folder, in no order."""
 
-_PACKED = {b"PK\x03\x04": "a zip archive", b"\x1f\x8b": "packed with gzip", b"\xfd7zXZ": "packed with xz"}
 _TAR = b"ustar"
 
 
@@ -34,7 +34,7 @@ def check_folder(path: Path, expected: str) -> None:
                 head = file.read(262)
         except OSError as error:
             raise InputError(f"{path}: can't be read ({error.strerror or error})") from error
-    packed = next((what for start, what in _PACKED.items() if head.startswith(start)), None)
+    packed = next((what for start, what in PACKED.items() if head.startswith(start)), None)
     packed = packed or ("a tar archive" if head[257:] == _TAR else None)
     if packed:
         raise InputError(f"{path}: is {packed}, expected {expected}; unpack it and give the folder")
@@ -91,3 +91,18 @@ def nearby(path: Path, names: tuple[str, ...], above: int = 1) -> Path | None:
             if (place / name).is_file():
                 return place / name
     return None
+
+
+def natural(text: str) -> list[tuple[int, int | str]]:
+    """Key that sorts names as people do: ``2`` before ``10``."""
+    parts = re.split(r"([0-9]+)", text)
+    return [(0, int(part)) if part.isdecimal() and part.isascii() else (1, part) for part in parts]
+
+
+def unique_names(path: Path, names: Iterable[str]) -> None:
+    """Refuse two frames of one name."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise InputError(f"{path}: two frames are called {name}; rename one")
+        seen.add(name)

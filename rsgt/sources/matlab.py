@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from rsgt.files import PACKED
 from rsgt.inputs import InputError
 from rsgt.sources.chunks import FAULTS
 
@@ -25,11 +26,7 @@ Array = npt.NDArray[Any]
 HEADS = {
     b"MATLAB 5.0": "is a MATLAB 5 file (is it splits.mat?); expected MATLAB 7.3 = HDF5",
     b"version https://git-lfs": "is a pointer of Git LFS, not the file itself; `git lfs pull` gets it",
-    b"PK\x03\x04": "is a zip archive; unpack it",
-    b"\x1f\x8b": "is packed with gzip; unpack it",
-    b"\xfd7zXZ": "is packed with xz; unpack it",
-    b"(\xb5/\xfd": "is packed with Zstandard; unpack it",
-}
+} | {head: f"is {what}; unpack it" for head, what in PACKED.items()}
 """What a file that is no HDF5 is, by its first bytes."""
 
 MOST_ENTRIES = 1_000_000

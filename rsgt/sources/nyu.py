@@ -13,10 +13,11 @@ from typing import Any, get_args
 import numpy as np
 import numpy.typing as npt
 
-from rsgt import inputs
-from rsgt.inputs import InputError
+from rsgt.files import spaced_blocks
+from rsgt.inputs import FURTHEST_LEAST_M, FURTHEST_MEDIAN_M, InputError, unit_doubt
 from rsgt.regions import kernels
 from rsgt.sources import facts
+from rsgt.sources.cameras import nyu_camera
 from rsgt.sources.chunks import ChunkError, Place, first_frame, stream
 from rsgt.sources.facts import LabelSet
 from rsgt.sources.layout import STACKS, check_layout
@@ -28,13 +29,6 @@ Array = npt.NDArray[Any]
 _FACTS = "the official file is nyu_depth_v2_labeled.mat, 2.8 GB, from the data set's page"
 
 STACK_OF_KIND = {"filled": "depths", "raw": "rawDepths"}
-
-FURTHEST_MEDIAN_M = 100.0
-"""No labelled frame's median depth is above; a room's in millimetres is, from 0.1 m on."""
-
-FURTHEST_LEAST_M = 0.1
-"""No labelled frame lies nearer as a whole; a room's in kilometres does."""
-
 
 OPTIONS: frozenset[str] = frozenset()
 """A labelled file says all that there is to know."""
@@ -117,7 +111,7 @@ class NyuFile(Source):
     @property
     def is_official(self) -> bool:
         """Whether these are NYU Depth v2's 1449 frames: their number, size and class names agree."""
-        same = len(self.frame_ids) == facts.nyu_facts()["frames"] and self.shape == (480, 640)
+        same = len(self.frame_ids) == facts.nyu_facts()["frames"] and self.shape == facts.NYU_SHAPE
         return same and not self.is_synthetic and facts.label_set(self._names) == "894"
 
     @property
@@ -150,13 +144,8 @@ class NyuFile(Source):
         Known of NYU Depth v2's own frames, 480x640 pixels with its class names, and of ``rsgt synth``'s,
         which are rendered through that camera; empty of another file, whose camera nobody stated.
         """
-        height, width = self.shape
-        is_nyu = (height, width) == (480, 640) and facts.label_set(self._names) == "894"
-        if not (is_nyu or self.is_synthetic):
-            return {}
-        camera = facts.nyu_facts()["intrinsics_rgb"]
-        scale = {"fx": width / 640, "cx": width / 640, "fy": height / 480, "cy": height / 480}
-        return {name: camera[name] * factor for name, factor in scale.items()}
+        is_nyu = self.shape == facts.NYU_SHAPE and facts.label_set(self._names) == "894"
+        return nyu_camera(self.shape) if is_nyu or self.is_synthetic else {}
 
     @cached_property
     def _names(self) -> list[str]:
@@ -196,11 +185,7 @@ class NyuFile(Source):
         it tells apart files and finds truncation, not a single altered byte.
         """
         size = self.path.stat().st_size
-        digest = hashlib.sha256(str(size).encode())
-        with self.path.open("rb") as file:
-            for k in range(64):
-                file.seek(max(0, size - 65536) * k // 63)
-                digest.update(file.read(65536))
+        digest = hashlib.sha256(str(size).encode() + spaced_blocks(self.path))
         return {
             "kind": "synthetic" if self.is_synthetic else "nyu",
             "name": self.path.name,
@@ -277,7 +262,7 @@ class NyuFile(Source):
         self._stream(name, frames, place)
         plausible = furthest == 0 or FURTHEST_LEAST_M <= furthest <= FURTHEST_MEDIAN_M
         for i in range(0 if plausible else len(frames)):
-            if doubt := inputs.unit_doubt(out[i], FURTHEST_MEDIAN_M, FURTHEST_LEAST_M):
+            if doubt := unit_doubt(out[i], FURTHEST_MEDIAN_M, FURTHEST_LEAST_M):
                 raise InputError(f"{self.path}: {name} of frame {frames[i] + 1} has {doubt}")
         return out
 

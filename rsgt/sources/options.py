@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 from rsgt.inputs import InputError, shortened
 
@@ -100,3 +100,14 @@ def check_options(given: Mapping[str, object], format_name: str, taken: frozense
         raise InputError(f"--size: got {shortened(size)}, expected height and width in pixels, as 480x640")
     if scale is not None and not (isinstance(scale, (int, float)) and 0 < scale < float("inf")):
         raise InputError(f"--depth-scale: got {shortened(scale)}, expected units in a metre, such as 1000")
+
+
+def plain(value: Any) -> Any:
+    """What an option is to JSON: a file by its name, for it may lie elsewhere tomorrow."""
+    if isinstance(value, Path):
+        return value.name
+    if isinstance(value, Mapping):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [plain(one) for one in value]
+    return value

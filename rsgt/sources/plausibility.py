@@ -6,13 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rsgt.inputs import FURTHEST_LEAST_M, FURTHEST_MEDIAN_M
+
 Array = npt.NDArray[Any]
-
-FURTHEST_MEDIAN_M = 100.0
-"""No indoor frame's median depth is above; a room's in millimetres is, from 0.1 m on."""
-
-FURTHEST_LEAST_M = 0.1
-"""No indoor frame lies nearer as a whole; a room's in kilometres does."""
 
 SHOWN_FRAMES = 5
 

@@ -26,8 +26,8 @@ import numpy.typing as npt
 from rsgt.files import replacing
 from rsgt.inputs import InputError
 from rsgt.parallel import default_workers
-from rsgt.sources.facts import class_names
-from rsgt.sources.rooms.frame import NYU_SHAPE, Room, render_room
+from rsgt.sources.facts import NYU_SHAPE, class_names
+from rsgt.sources.rooms.frame import Room, render_room
 from rsgt.sources.rooms.tracing import Camera
 
 __all__ = ["NYU_SHAPE", "Layout", "Room", "render_room", "write_rooms"]

@@ -4,12 +4,11 @@ import math
 from typing import Any, Literal, NamedTuple
 
 from rsgt.inputs import InputError
-from rsgt.sources.facts import nyu_facts
+from rsgt.sources.facts import NYU_SHAPE, nyu_facts
 
 Pair = tuple[float, float]
 Source = Literal["option", "exif", "assumed"]
 
-NYU_SIZE = (480, 640)
 FILM_DIAGONAL_MM = math.hypot(36, 24)
 """EXIF's focal length in 35 mm film is defined by the angle of view along the diagonal (CIPA DCG-001)."""
 FOCAL_RANGE = (0.05, 100.0)
@@ -43,7 +42,7 @@ def focal_length(photo: tuple[int, ...], fov: float | None = None) -> float:
         as that of NYU's camera (63.3 degrees), whose frames the published recipes learn from.
     """
     if fov is None:
-        return nyu_facts()["intrinsics_rgb"]["fx"] * max(photo) / max(NYU_SIZE)
+        return nyu_facts()["intrinsics_rgb"]["fx"] * max(photo) / max(NYU_SHAPE)
     if not 0 < fov < 180:
         raise InputError(f"fov: got {fov}, expected degrees between 0 and 180")
     return photo[1] / 2 / math.tan(math.radians(fov) / 2)

@@ -526,7 +526,7 @@ def test_the_class_list_is_part_of_the_identity(labelled, one):
 
 
 def test_another_label_set_is_refused(labelled):
-    with pytest.raises(InputError, match="--labels: got '40', .* has own"):
+    with pytest.raises(InputError, match="labels: got .40., expected own"):
         labelled(ids(1, 2)).semantic([0], "40")
 
 

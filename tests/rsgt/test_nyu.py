@@ -111,7 +111,7 @@ def test_intrinsics_scale_with_the_frame(nyu_file):
         file.attrs["rsgt_synthetic"] = "{}"  # rendered through NYU's camera
     camera = open_source(nyu_file[0]).intrinsics
     assert camera["fx"] == pytest.approx(518.8579 * 32 / 640, rel=1e-5)
-    assert camera["cy"] == pytest.approx(253.7362 * 24 / 480, rel=1e-5)
+    assert camera["cy"] == pytest.approx((253.7362 + 0.5) * 24 / 480 - 0.5, rel=1e-5)
 
 
 def test_identity_tells_files_apart(tmp_path):

@@ -7,9 +7,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from rsgt.inputs import dense
 from rsgt.sources import facts
-from rsgt.sources.cameras import scaled
-from rsgt.sources.rooms.frame import NYU_SHAPE, Room
+from rsgt.sources.cameras import nyu_camera
+from rsgt.sources.rooms.frame import Room
 
 Array = npt.NDArray[Any]
 
@@ -19,12 +20,11 @@ def classes40(room: Room) -> npt.NDArray[np.uint16]:
     return facts.class_map("40")[room.semantic]
 
 
-def objects(room: Room) -> npt.NDArray[np.int64]:
+def objects(room: Room) -> npt.NDArray[np.intp]:
     """Objects of a room (y, x), counted from 1 over all categories; 0 = none."""
     pairs = room.semantic.astype(np.int64) * 256 + room.instance
     pairs[(room.semantic == 0) | (room.instance == 0)] = 0
-    found, places = np.unique(pairs, return_inverse=True)
-    return np.asarray(places.reshape(pairs.shape) + (1 if found[0] else 0))
+    return dense(pairs)
 
 
 def millimetres(depth_m: Array) -> npt.NDArray[np.uint16]:
@@ -35,8 +35,7 @@ def millimetres(depth_m: Array) -> npt.NDArray[np.uint16]:
 def camera(room: Room) -> dict[str, float]:
     """Camera of a room's images."""
     height, width = room.rgb.shape[:2]
-    lens = facts.nyu_facts()["intrinsics_rgb"]
-    return scaled({name: lens[name] for name in ("fx", "fy", "cx", "cy")}, NYU_SHAPE, (height, width))
+    return nyu_camera((height, width))
 
 
 def matrix_text(rows: Array) -> str:

@@ -17,7 +17,7 @@ from rsgt.sources.exports.maps import (
     save,
     save_text,
 )
-from rsgt.sources.frame_files import nearest
+from rsgt.sources.images import nearest
 from rsgt.sources.rooms.frame import Room
 from rsgt.sources.scannet.tables import LISTS, TABLE
 

@@ -18,7 +18,7 @@ from rsgt.sources.folder.names import DEPTH, INSTANCES, LABELS, RGB
 from rsgt.sources.frame_files import FileSource, FrameFiles
 from rsgt.sources.images import read_colour
 from rsgt.sources.options import SourceOptions
-from rsgt.sources.source import MASKS, NO_LABELS, TEST, TRAIN, Camera
+from rsgt.sources.source import TEST, TRAIN, Camera
 
 Array = npt.NDArray[Any]
 
@@ -61,25 +61,18 @@ class FolderSource(FileSource):
         self._base = path.absolute().as_posix()
 
     @property
-    def label_sets(self) -> tuple[str, ...]:
-        """NYU's set where the names are its, ``own`` for others; ``masks`` or ``none`` without labels."""
-        if LABELS in self.frames[0].files:
-            return (self.meaning.classes.label_set,)
-        return (MASKS,) if self.has_instances else (NO_LABELS,)
+    def own_label_sets(self) -> tuple[str, ...]:
+        """NYU's set where the names are its, ``own`` for others."""
+        return (self.meaning.classes.label_set,) if LABELS in self.frames[0].files else ()
 
     @cached_property
     def has_instances(self) -> bool:
         """Whether there are instance maps or masks of objects."""
         return any(INSTANCES in frame.files or "object 1" in frame.files for frame in self.frames)
 
-    def class_names(self, labels: str | None = None) -> tuple[str, ...]:
+    def names_of(self, labels: str) -> tuple[str, ...]:
         """Names of the classes 1, 2, …; none where nobody gave any."""
-        wanted = labels or self.label_sets[0]
-        if wanted not in self.label_sets:
-            raise InputError(f"--labels: got {wanted!r}, {self.path} has {', '.join(self.label_sets)}")
-        if wanted == MASKS:
-            return ("object",)
-        return () if wanted == NO_LABELS else self.meaning.classes.names
+        return self.meaning.classes.names
 
     @cached_property
     def split(self) -> list[str] | None:
@@ -181,19 +174,13 @@ class FolderSource(FileSource):
         return frame.files[DEPTH].parent.as_posix().removeprefix(self._base).lstrip("/")
 
     def read_semantic(self, frame: FrameFiles, labels: str) -> Array | None:
-        """Category of a frame, (h, w) whole numbers; 1 where there is an object and no labels are.
+        """Category of a frame, (h, w) whole numbers.
 
         Raises
         ------
         InputError
             Where a number has no name though others have, or the file is no label map.
         """
-        self.class_names(labels)  # refuses a set that there is not
-        if labels == NO_LABELS:
-            return None
-        if labels == MASKS:
-            objects = self.read_instance(frame)
-            return None if objects is None else (objects > 0).astype(np.uint16)
         file = frame.files[LABELS]
         if file.suffix.lower() in (".jpg", ".jpeg"):
             raise InputError(

@@ -10,7 +10,8 @@ from rsgt.sources.folder import masks, pairing, timing
 from rsgt.sources.folder.names import DEPTH, INSTANCES, LABELS, RGB, ROLES, Found, reduced
 from rsgt.sources.folder.scanning import Tree, by_pattern, by_words, is_archive, look_around
 from rsgt.sources.folder.scenes import with_scenes
-from rsgt.sources.frame_files import FrameFiles, natural, unique_names
+from rsgt.sources.frame_files import FrameFiles
+from rsgt.sources.listing import natural, unique_names
 from rsgt.sources.options import SourceOptions
 
 _PATTERN_OF = {RGB: "colour", DEPTH: "depth_maps", LABELS: "label_maps", INSTANCES: "instance_maps"}

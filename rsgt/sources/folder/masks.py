@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from rsgt.inputs import InputError
 from rsgt.sources.folder.names import LEVELS, Found, Key, reduced
-from rsgt.sources.frame_files import natural
 from rsgt.sources.images import read_array, read_map
+from rsgt.sources.listing import natural
 
 Array = npt.NDArray[Any]
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from rsgt.inputs import InputError
 from rsgt.sources.folder.names import LEVELS, Found, Key, reduced
-from rsgt.sources.frame_files import natural
+from rsgt.sources.listing import natural
 
 FLAG_OF = {
     "rgb": "--colour", "depth": "--depth-maps", "labels": "--label-maps", "instances": "--instance-maps",

@@ -16,14 +16,14 @@ import numpy.typing as npt
 
 from rsgt.inputs import DataWarning, InputError
 from rsgt.sources import facts
-from rsgt.sources.frame_files import FileSource, FrameFiles, natural, unique_names
+from rsgt.sources.frame_files import FileSource, FrameFiles
 from rsgt.sources.hypersim.cameras import camera_of, planar_factor, standard_matrix
 from rsgt.sources.hypersim.tables import CAMERA_TABLE, SPLIT_TABLE, CameraTable, Matrix, read_split_table
 from rsgt.sources.images import read_array, read_colour, read_map
-from rsgt.sources.listing import check_folder, look, nearby, walk
+from rsgt.sources.listing import check_folder, look, natural, nearby, unique_names, walk
 from rsgt.sources.options import SourceOptions
 from rsgt.sources.published_split import PublishedSplit, told_split
-from rsgt.sources.source import MASKS, NO_LABELS, Camera
+from rsgt.sources.source import Camera
 
 Array = npt.NDArray[Any]
 
@@ -159,20 +159,13 @@ class Hypersim(FileSource):
         )
 
     @property
-    def label_sets(self) -> tuple[str, ...]:
-        """NYU's 40 classes; without them, objects alone, or nothing."""
-        if "labels" in self.frames[0].files:
-            return (LABELS,)
-        return (MASKS,) if self.has_instances else (NO_LABELS,)
+    def own_label_sets(self) -> tuple[str, ...]:
+        """NYU's 40 classes."""
+        return (LABELS,) if "labels" in self.frames[0].files else ()
 
-    def class_names(self, labels: str | None = None) -> list[str]:
+    def names_of(self, labels: str) -> list[str]:
         """Names of NYU's 40 classes."""
-        labels = labels or self.label_sets[0]
-        if labels not in self.label_sets:
-            raise InputError(
-                f"{self.path}: labels: got {labels!r}, expected one of {', '.join(self.label_sets)}"
-            )
-        return {LABELS: facts.class_names("40"), MASKS: ["object"]}.get(labels, [])
+        return facts.class_names("40")
 
     @cached_property
     def has_instances(self) -> bool:
@@ -231,12 +224,6 @@ class Hypersim(FileSource):
 
     def read_semantic(self, frame: FrameFiles, labels: str) -> Array | None:
         """NYU's 40 classes of a frame; -1 becomes 0."""
-        self.class_names(labels)
-        if labels == MASKS:
-            objects = self.read_instance(frame)
-            return None if objects is None else (objects > 0).astype(np.uint8)
-        if labels == NO_LABELS:
-            return None
         values = _from_minus_one(frame.files["labels"], "labels")
         if values.max() > len(facts.class_names("40")):
             raise InputError(

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rsgt.files import spaced_blocks
 from rsgt.inputs import InputError
-from rsgt.sources.cameras import of_field_of_view, read_camera, scaled
-from rsgt.sources.facts import nyu_facts
+from rsgt.sources.cameras import nyu_camera, of_field_of_view, read_camera
 from rsgt.sources.frame_files import FileSource, FrameFiles
 from rsgt.sources.images import decode_colour, decode_map, one_channel
 from rsgt.sources.options import SourceOptions
@@ -21,7 +21,7 @@ from rsgt.sources.parquet.columns import MIRRORS, Mirror, choose_columns, known_
 from rsgt.sources.parquet.files import ROWS_AHEAD, read_cells, read_table
 from rsgt.sources.parquet.labels import LabelRule, label_rule
 from rsgt.sources.parquet.listing import PARTS, Row, group_starts, list_files, list_rows
-from rsgt.sources.source import MASKS, NO_LABELS, TEST, TRAIN, Camera
+from rsgt.sources.source import TEST, TRAIN, Camera
 from rsgt.sources.units import check_largest, guess_text, to_metres, valid
 
 Array = npt.NDArray[Any]
@@ -88,17 +88,13 @@ class ParquetSource(FileSource):
         return [TRAIN if part == "train" else TEST for part in parts] if any(parts) else None
 
     @property
-    def label_sets(self) -> tuple[str, ...]:
+    def own_label_sets(self) -> tuple[str, ...]:
         """The class list of the labels; ``own`` where nobody says which."""
-        if "semantic" in self.columns:
-            return (self.label_rule.labels,)
-        return (MASKS if self.has_instances else NO_LABELS,)
+        return (self.label_rule.labels,) if "semantic" in self.columns else ()
 
-    def class_names(self, labels: str | None = None) -> Sequence[str]:
+    def names_of(self, labels: str) -> Sequence[str]:
         """Names of the classes 1, 2, …; empty where nobody says."""
-        if "semantic" in self.columns:
-            return self.label_rule.names
-        return ("object",) if self.has_instances else ()
+        return self.label_rule.names
 
     @property
     def has_instances(self) -> bool:
@@ -150,8 +146,6 @@ class ParquetSource(FileSource):
 
     def opened(self, frames: Sequence[int], key: str) -> Iterator[FrameFiles]:
         """Frames with their cells of a column; each row group is read once, a few rows at a time."""
-        if key == "semantic" and key not in self.columns:
-            key = "instance"  # masks of objects alone are labels, too
         rows = [_row(self.frames[f]) for f in frames]
         if key not in self.columns:
             yield from rows
@@ -209,11 +203,6 @@ class ParquetSource(FileSource):
 
     def read_semantic(self, frame: FrameFiles, labels: str) -> Array | None:
         """Category of a frame, (h, w), 0 = unlabelled; None where the frame has no labels."""
-        if labels not in self.label_sets:
-            raise InputError(f"labels: got {labels!r}, {self.path} has {', '.join(self.label_sets)}")
-        if "semantic" not in self.columns:
-            objects = self.read_instance(frame)
-            return None if objects is None else (objects > 0).astype(np.uint16)
         values = self._map("semantic", _row(frame))
         if values is None:
             return None
@@ -245,8 +234,7 @@ class ParquetSource(FileSource):
         if "fov" in self.options:
             return of_field_of_view(self.options["fov"], self._first_shape)
         if self.mirror and self._first_shape == self.mirror.shape:
-            lens = {name: nyu_facts()["intrinsics_rgb"][name] for name in ("fx", "fy", "cx", "cy")}
-            return scaled(lens, (480, 640), self.mirror.shape)
+            return nyu_camera(self.mirror.shape)
         return {}
 
     @cached_property
@@ -254,15 +242,8 @@ class ParquetSource(FileSource):
         return read_camera(self.options["camera"])
 
     def content(self, file: Path) -> bytes:
-        """What the fingerprint takes of a file: 64 evenly spaced blocks of 64 KiB, its end among them."""
-        block, count = 2**16, 64
-        with file.open("rb") as content:
-            last = max(0, file.stat().st_size - block)
-            blocks = []
-            for k in range(count):
-                content.seek(last * k // (count - 1))
-                blocks.append(content.read(block))
-        return b"".join(blocks)
+        """What the fingerprint takes of a file: evenly spaced blocks."""
+        return spaced_blocks(file)
 
     def _every_file(self) -> list[Path]:
         return list(dict.fromkeys(frame.files["depth"] for frame in self.frames))

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rsgt.inputs import InputError
-from rsgt.sources.frame_files import FrameFiles, natural, unique_names
+from rsgt.sources.frame_files import FrameFiles
+from rsgt.sources.listing import natural, unique_names
 from rsgt.sources.parquet.files import Table, read_column
 
 PARTS = ("train", "val", "test", "")

@@ -7,15 +7,13 @@ import numpy as np
 import numpy.typing as npt
 
 from rsgt.inputs import InputError
-from rsgt.sources.facts import class_names
+from rsgt.sources.facts import NYU_SHAPE, class_names
 from rsgt.sources.rooms import sensor
 from rsgt.sources.rooms.kinds import furnish
 from rsgt.sources.rooms.lighting import LIFT, Lighting
 from rsgt.sources.rooms.mesh import Floats
 from rsgt.sources.rooms.tracing import Camera, Tracer, View
 from rsgt.sources.rooms.view import choose_camera, develop
-
-NYU_SHAPE = (480, 640)
 
 
 @dataclass(frozen=True)

@@ -81,27 +81,24 @@ class ScanNet(FileSource):
         return LabelTable(found) if found else None
 
     @cached_property
-    def label_sets(self) -> tuple[str, ...]:
+    def own_label_sets(self) -> tuple[str, ...]:
         """NYU's 40 classes, and the raw ids where labels are these; 40 of raw ids needs the table."""
         if "labels" not in self.frames[0].files:
-            return (MASKS,) if self.has_instances else (NO_LABELS,)
+            return ()
         if not self._raw_labels:
             return (NYU40,)
         return (NYU40, RAW) if self._table else (RAW,)
 
-    def class_names(self, labels: str | None = None) -> list[str]:
+    def names_of(self, labels: str) -> list[str]:
         """Names of NYU's 40 classes, or of the raw ids by the table; none of these without it."""
-        labels = labels or self.label_sets[0]
-        if labels not in self.label_sets:
-            remedy = f"; --label-table {TABLE} gives NYU's 40 classes" if labels == NYU40 else ""
-            raise InputError(
-                f"{self.path}: labels: got {labels!r}, expected one of {', '.join(self.label_sets)}{remedy}"
-            )
         if labels == NYU40:
             return facts.class_names("40")
-        if labels == MASKS:
-            return ["object"]
-        return self._table.names if labels == RAW and self._table else []
+        return self._table.names if self._table else []
+
+    def remedy_for(self, labels: str) -> str:
+        """NYU's 40 classes of raw ids need the table."""
+        wanted = labels == NYU40 and RAW in self.own_label_sets
+        return f"; --label-table {TABLE} gives NYU's 40 classes" if wanted else ""
 
     @cached_property
     def has_instances(self) -> bool:
@@ -175,12 +172,6 @@ class ScanNet(FileSource):
 
     def read_semantic(self, frame: FrameFiles, labels: str) -> Array | None:
         """Classes of a frame."""
-        self.class_names(labels)
-        if labels == MASKS:
-            objects = self.read_instance(frame)
-            return None if objects is None else (objects > 0).astype(np.uint8)
-        if labels == NO_LABELS:
-            return None
         values = read_map(frame.files["labels"], "labels")
         if (values.dtype.itemsize > 1) != self._raw_labels:
             wanted = "16 bits as raw ids are" if self._raw_labels else "8 bits as NYU's 40 classes are"

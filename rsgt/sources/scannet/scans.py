@@ -7,8 +7,8 @@ from pathlib import Path
 
 from rsgt.inputs import InputError, read_text
 from rsgt.sources.cameras import read_camera
-from rsgt.sources.frame_files import FrameFiles, natural, unique_names
-from rsgt.sources.listing import look, pictures, walk
+from rsgt.sources.frame_files import FrameFiles
+from rsgt.sources.listing import look, natural, pictures, unique_names, walk
 
 SCAN = re.compile(r"(scene\d{4})_\d{2}")
 FOLDERS = {

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rsgt.inputs import InputError, read_text, shortened
+from rsgt.inputs import MOST_LABEL, InputError, read_text, shortened
 from rsgt.sources import facts
 from rsgt.sources.listing import nearby
 from rsgt.sources.published_split import PublishedSplit
@@ -21,7 +21,6 @@ Array = npt.NDArray[Any]
 TABLE = "scannetv2-labels.combined.tsv"
 LISTS = {"scannetv2_train.txt": TRAIN, "scannetv2_val.txt": TEST, "scannetv2_test.txt": TEST}
 _NAMES = ("raw_category", "category")
-MOST_ID = 65_535
 
 
 class LabelTable:
@@ -73,7 +72,7 @@ class LabelTable:
         for number, line in enumerate(lines, start=2):
             try:
                 key, value = int(line["id"]), int("0" if line["nyu40id"] == "" else line["nyu40id"])
-                if not (1 <= key <= MOST_ID and 0 <= value <= len(facts.class_names("40"))):
+                if not (1 <= key <= MOST_LABEL and 0 <= value <= len(facts.class_names("40"))):
                     raise ValueError
             except (TypeError, ValueError):
                 raise InputError(
@@ -99,7 +98,7 @@ class LabelTable:
 
     @cached_property
     def _known(self) -> npt.NDArray[np.bool_]:
-        known = np.zeros(MOST_ID + 1, np.bool_)
+        known = np.zeros(MOST_LABEL + 1, np.bool_)
         known[[0, *self.rows]] = True
         return known
 
@@ -111,9 +110,9 @@ class LabelTable:
         InputError
             That names the first id that the label table lacks.
         """
-        if ids.min() < 0 or ids.max() > MOST_ID or not self._known[ids].all():
+        if ids.min() < 0 or ids.max() > MOST_LABEL or not self._known[ids].all():
             found = np.unique(ids)
-            missing = next(one for one in found if not (0 <= one <= MOST_ID and self._known[one]))
+            missing = next(one for one in found if not (0 <= one <= MOST_LABEL and self._known[one]))
             raise InputError(
                 f"{self.path}: has no id {missing}, which frame {frame} holds; give the table of the same "
                 "release, or add a row"

@@ -23,7 +23,7 @@ from rsgt.sources.images import image_size, read_colour, read_map
 from rsgt.sources.listing import check_folder, has, look
 from rsgt.sources.options import SourceOptions
 from rsgt.sources.published_split import PublishedSplit, told_split
-from rsgt.sources.source import NO_LABELS, Camera
+from rsgt.sources.source import Camera
 from rsgt.sources.sunrgbd.samples import depth_files, list_frames
 from rsgt.sources.sunrgbd.toolbox import SegmentationFile, read_split
 
@@ -87,17 +87,13 @@ class SunRgbd(FileSource):
         return SegmentationFile.beside(self.path)
 
     @cached_property
-    def label_sets(self) -> tuple[str, ...]:
+    def own_label_sets(self) -> tuple[str, ...]:
         """The 37 classes where their file or pictures of labels are there."""
         known = self._labels_of_all or any("labels" in frame.files for frame in self.frames)
-        return (LABELS,) if known else (NO_LABELS,)
+        return (LABELS,) if known else ()
 
-    def class_names(self, labels: str | None = None) -> list[str]:
+    def names_of(self, labels: str) -> list[str]:
         """Names of the 37 classes: the first 37 of NYU's 40."""
-        if (labels or self.label_sets[0]) == NO_LABELS:
-            return []
-        if labels not in (None, LABELS):
-            raise InputError(f"labels: got {labels!r}, expected one of {', '.join(self.label_sets)}")
         return facts.class_names("40")[:CLASSES]
 
     @cached_property
@@ -200,9 +196,6 @@ class SunRgbd(FileSource):
 
     def read_semantic(self, frame: FrameFiles, labels: str) -> Array | None:
         """Classes 1 to 37 of a frame."""
-        self.class_names(labels)
-        if labels == NO_LABELS:
-            return None
         if self._labels_of_all:
             values = self._labels_of_all.read(frame.name)
         elif "labels" in frame.files:

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from rsgt.sources import facts
-from rsgt.sources.frame_files import FrameFiles, natural, unique_names
-from rsgt.sources.listing import look, pictures, walk
+from rsgt.sources.frame_files import FrameFiles
+from rsgt.sources.listing import look, natural, pictures, unique_names, walk
 from rsgt.sources.sunrgbd.toolbox import key_of
 
 DEEPEST = 7
