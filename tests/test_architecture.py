@@ -97,6 +97,7 @@ def test_one_bridge_from_training_to_the_store():
         "rsgt.store.manifest",
         "rsgt.inputs",
         "rsgt.quality.metrics",
+        "rsgt.quality.pooling",
         "rsgt.sources.facts",
         "rsgt.store.provenance",
         "rsgt.store.schema",

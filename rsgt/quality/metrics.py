@@ -5,12 +5,13 @@ a property test holds them equal.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rsgt.inputs import InputError
+from rsgt.quality.pooling import FrameMeasures, Sums
 
 DEPTH_ERRORS = (
     "rmse", "rmse_log", "rmse_log10", "log10", "abs_rel", "sq_rel", "silog", "delta1", "delta2", "delta3",
@@ -38,7 +39,7 @@ def depth_errors(prediction: Image, target: Image, valid: Mask) -> dict[str, flo
                  KITTI's benchmark: the whole of mean(d)² is taken off
     delta1…3     share of pixels with max(p / q, q / p) < 1.25, 1.25², 1.25³
     pixels       number of valid pixels
-    log_bias     mean(d), which ``average`` needs to pool silog
+    log_bias     mean(d), which pooling silog needs
     ============ ============================================================ ====
 
     Parameters
@@ -90,46 +91,28 @@ def depth_errors(prediction: Image, target: Image, valid: Mask) -> dict[str, flo
     }
 
 
-def average(
-    per_image: Sequence[Mapping[str, float]], how: Literal["image", "pixel"] = "image"
-) -> dict[str, float]:
-    """Average the errors of several images, as ``depth_errors`` returned them.
+def depth_measures(prediction: Image, target: Image, valid: Mask) -> FrameMeasures:
+    """``DEPTH_ERRORS`` of one frame, for a ``Pool``; parameters and errors are those of ``depth_errors``."""
+    return measures_of(depth_errors(prediction, target, valid))
 
-    Parameters
-    ----------
-    per_image
-        One table an image.
-    how
-        ``"image"``: the mean over images, as the paper and most of the literature have it.
-        ``"pixel"``: the error of all pixels of all images pooled, for roots and silog too.
 
-    Returns
-    -------
-    dict
-        The ten errors of ``DEPTH_ERRORS``.
+def measures_of(errors: Mapping[str, float]) -> FrameMeasures:
+    """What ``depth_errors`` returned, for a ``Pool``: means over pixels, or roots of such."""
+    means = {name: errors[name] for name in DEPTH_ERRORS}
+    means |= {name: errors[name] ** 2 for name in ("rmse", "rmse_log", "rmse_log10")}
+    means["log_bias"] = errors["log_bias"]
+    sums = {name: np.array(errors["pixels"] * mean) for name, mean in means.items() if name != "silog"}
+    sums["pixels"] = np.array(errors["pixels"])
+    return FrameMeasures({name: errors[name] for name in DEPTH_ERRORS}, sums, _pooled)
 
-    Raises
-    ------
-    InputError
-        Where there is no image, or ``how`` is neither.
-    """
-    if not per_image:
-        raise InputError("average: got no image, expected at least one")
-    table = {name: np.array([errors[name] for errors in per_image]) for name in per_image[0]}
-    if how == "image":
-        return {name: float(np.mean(table[name])) for name in DEPTH_ERRORS}
-    if how != "pixel":
-        raise InputError(f"average: got {how!r}, expected 'image' or 'pixel'")
 
-    def pooled(values: npt.NDArray[np.float64]) -> float:
-        return float(np.average(values, weights=table["pixels"]))
-
-    result = {name: pooled(table[name]) for name in DEPTH_ERRORS}
-    for name in ("rmse", "rmse_log", "rmse_log10"):
-        result[name] = pooled(table[name] ** 2) ** 0.5
-    variance = pooled(table["rmse_log"] ** 2) - pooled(table["log_bias"]) ** 2
-    result["silog"] = 100 * max(variance, 0.0) ** 0.5
-    return result
+def _pooled(sums: Sums) -> dict[str, float]:
+    """``DEPTH_ERRORS`` of all pixels of many images."""
+    mean = {name: float(total / sums["pixels"]) for name, total in sums.items()}
+    variance = mean["rmse_log"] - mean["log_bias"] ** 2
+    roots = {name: mean[name] ** 0.5 for name in ("rmse", "rmse_log", "rmse_log10")}
+    found = mean | roots | {"silog": 100 * max(variance, 0.0) ** 0.5}
+    return {name: found[name] for name in DEPTH_ERRORS}
 
 
 def bootstrap_interval(

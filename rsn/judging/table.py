@@ -10,15 +10,19 @@ import numpy.typing as npt
 from rsgt.inputs import InputError
 from rsgt.quality.metrics import (
     DEPTH_ERRORS,
-    average,
     bootstrap_interval,
     instability,
+    measures_of,
     region_errors,
     region_quality,
 )
+from rsgt.quality.pooling import Pool
 from rsn.judging.protocol import Image, Protocol, score
 
 Labels = npt.NDArray[np.integer[Any]]
+
+
+_REDUCERS = {"image": "image_mean", "pixel": "pixel_pool"}
 
 
 class Table:
@@ -146,7 +150,8 @@ class Table:
 
     def _averages(self, scores: Mapping[str, Sequence[dict[str, float]]]) -> dict[str, dict[str, float]]:
         return {
-            protocol.name: average(scores[protocol.name], protocol.averaging) for protocol in self.protocols
+            protocol.name: _reduced(scores[protocol.name])[_REDUCERS[protocol.averaging]]
+            for protocol in self.protocols
         }
 
     def _intervals(
@@ -168,3 +173,11 @@ class Table:
             name.removeprefix(prefix): float(np.mean([row[name] for row in self.rows if name in row]))
             for name in names
         }
+
+
+def _reduced(scores: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    """Errors of images, as ``score`` returned them, by each reducer."""
+    pool = Pool()
+    for errors in scores:
+        pool.add(measures_of(errors))
+    return pool.reduced()

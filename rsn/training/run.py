@@ -5,7 +5,6 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -16,7 +15,8 @@ from torch.utils.data import DataLoader
 
 from rsgt.files import write_csv, write_text
 from rsgt.inputs import InputError
-from rsgt.quality.metrics import average
+from rsgt.quality.metrics import measures_of
+from rsgt.quality.pooling import Pool
 from rsn.data.dataset import EpochBatches
 from rsn.data.mixture import Mixture, Portion, line_of, told
 from rsn.judging.frames import FramePrediction
@@ -185,10 +185,9 @@ class Run:
             return shares
         checkpoint.save(self.out / "last.ckpt", self.contents())
         network, target = self.network if self.average is None else self.average, self.model.target_array
-        scores: list[list[dict[str, float]]] = []
-        skipped = []
-        for part in judged:
-            scores.append([])
+        scores = [Pool() for _ in judged]
+        everything, skipped = Pool(), []
+        for part, own in zip(judged, scores, strict=True):
             for predicted in self.predict(
                 network, part.store, part.validate, full_size=[target], classes=part.classes
             ):
@@ -196,15 +195,19 @@ class Run:
                     return None
                 truth = predicted.truth[target]
                 if PAPER.valid(truth).any():
-                    scores[-1].append(score(PAPER, predicted.depth, truth))
+                    errors = measures_of(score(PAPER, predicted.depth, truth))
+                    own.add(errors)
+                    everything.add(errors)
                 else:
                     skipped.append(part.first + predicted.frame)
         self._name_frames("to judge by", skipped)
-        errors = average(list(chain(*scores)))
-        row = {name: errors[name] for name in ("rmse", "abs_rel", "delta1")}
+        means = everything.reduced()["image_mean"]
+        row = {name: means[name] for name in ("rmse", "abs_rel", "delta1")}
         if several:
-            own = zip(judged, scores, strict=True)
-            row |= {f"rmse {part.name}": average(some)["rmse"] for part, some in own if some} | shares
+            for part, own in zip(judged, scores, strict=True):
+                if own.frames:
+                    row[f"rmse {part.name}"] = own.reduced()["image_mean"]["rmse"]
+            row |= shares
         return row | ({"skipped": float(len(skipped))} if skipped else {})
 
     def _save(self, done: Progress) -> None:

@@ -8,9 +8,7 @@ from sklearn import metrics as sklearn_metrics
 
 from rsgt.inputs import InputError
 from rsgt.quality.metrics import (
-    DEPTH_ERRORS,
     adjusted_rand,
-    average,
     bootstrap_interval,
     depth_errors,
     instability,
@@ -100,21 +98,6 @@ def test_what_cannot_be_measured_is_refused():
         depth_errors(prediction, np.zeros_like(target), valid)
     with pytest.raises(InputError, match="expected one shape"):
         depth_errors(prediction, target[:-1], valid)
-
-
-def test_averages_over_images_and_over_pooled_pixels():
-    cases = [maps(seed, shape) for seed, shape in enumerate([(4, 5), (30, 40), (9, 9)])]
-    per_image = [depth_errors(*case) for case in cases]
-    by_image = average(per_image, "image")
-    assert set(by_image) == set(DEPTH_ERRORS)
-    assert by_image["rmse"] == pytest.approx(np.mean([errors["rmse"] for errors in per_image]))
-    together = [np.concatenate([case[part][case[2]] for case in cases]) for part in range(2)]
-    pooled = depth_errors(*together, np.ones(together[0].shape, bool))
-    assert average(per_image, "pixel") == pytest.approx({name: pooled[name] for name in DEPTH_ERRORS})
-    with pytest.raises(InputError, match="expected 'image' or 'pixel'"):
-        average(per_image, "mean")
-    with pytest.raises(InputError, match="no image"):
-        average([])
 
 
 def test_the_bootstrap_interval_is_seeded_and_close_to_the_normal_one():
