@@ -87,7 +87,7 @@ def line(row: Row, table: str, found: Sequence[dict[str, Any]]) -> list[str]:
     told = [f"{published[key]:.4g}" if key in published else "–" for key in ("rmse", "rmse_log", "delta1")]
 
     def values(protocol: str, key: str) -> list[float]:
-        return [record["metrics"][protocol][key] for record in found]
+        return [record["metrics"][protocol]["image_mean"][key] for record in found]
 
     def mean(protocol: str, key: str) -> str:
         return f"{np.mean(values(protocol, key)):.3f}"
@@ -194,7 +194,7 @@ def gain(found: dict[str, Any]) -> str:
     """Say what the second stage of a network gains, where it has two."""
     if "initial" not in found:
         return ""
-    before, after = (part["metrics"]["paper"]["rmse"] for part in (found["initial"], found))
+    before, after = (part["metrics"]["paper"]["image_mean"]["rmse"] for part in (found["initial"], found))
     low, high = found["initial"]["gain_intervals"]["paper"]["rmse"]
     return (
         f"- `{found['row']}`: RMSE of the initial depth {before:.3f} m, of the refined {after:.3f} m: "
