@@ -10,6 +10,7 @@ import torch
 import zarr
 from torch import nn
 
+import rsgt
 from rsgt.inputs import InputError
 from rsgt.quality.evaluation.protocol import (
     NYU_EIGEN,
@@ -376,3 +377,13 @@ def test_what_does_not_fit_is_refused_before_any_work(store_path, tmp_path, monk
         evaluate(path, store_path, [PAPER], save=tmp_path, stream=None)
     with pytest.raises(InputError, match="no such store"):
         evaluate(path, tmp_path / "absent.zarr", [PAPER], stream=None)
+
+
+def test_saved_maps_give_the_record_of_the_checkpoint(store_path, tmp_path):
+    path, save = write_checkpoint(tmp_path / "a.ckpt"), tmp_path / "maps.zarr"
+    protocols = ["paper", "nyud-mt"]
+    # An untrained network is off by decades, which is refused of maps that nothing is granted to.
+    one = evaluate(path, store_path, protocols, align="median", device="cpu", save=save, stream=None)
+    two = rsgt.evaluate(store_path, save, protocols=protocols, align="median")
+    for key in ("protocols", "metrics", "intervals", "invalid_pixels", "regions", "partition", "by_frame"):
+        assert one[key] == two[key], key
