@@ -1,6 +1,5 @@
 """Records and ``paper.toml`` -> the tables of ``README.md``; a record that is missing is an error."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from rows import HERE, PUBLISHED, Row, frame_errors
 
 from rsgt import InputError
 from rsgt.cli.terminal import INPUT, Script
+from rsgt.quality.evaluation.record import read_record
 from rsgt.quality.metrics import bootstrap_interval
 
 ENCODERS = {
@@ -59,6 +59,7 @@ HEAD = (
     "RMSE per region", "RMSE, nyu-eigen+flip", "δ1, nyu-eigen+flip", "minutes", "seeds",
 )  # fmt: skip
 SCALE_HEAD = ("published by others, unguided", "learnt from", "RMSE (m)", "AbsRel", "δ1")
+SAME_HEAD = ("learnt from the same 795 frames, judged by nyud-mt", "encoder", "RMSE (m), pixels pooled")
 REGION_HEAD = (
     "row", "encoder", "regions a frame", "RMSE of region means (m)", "SLIC at as many", "grid at as many",
     "SLIC minus row, 95 %", "adjusted Rand", "V-measure", "covering",
@@ -71,14 +72,14 @@ def records(results: Path, table: str, row: str) -> list[dict[str, Any]]:
     Raises
     ------
     InputError
-        Where there is none.
+        Where there is none, or one of another form.
     """
     found = sorted((results / table).glob(f"{row}-[0-9]*.json"))
     if not found:
         raise InputError(
             f"{results / table}: no record of {row}; run `python pipelines/{table}.py --rows {row}`"
         )
-    return [json.loads(path.read_text(encoding="utf-8")) for path in found]
+    return [read_record(path) for path in found]
 
 
 def line(row: Row, table: str, found: Sequence[dict[str, Any]]) -> list[str]:
@@ -87,7 +88,7 @@ def line(row: Row, table: str, found: Sequence[dict[str, Any]]) -> list[str]:
     told = [f"{published[key]:.4g}" if key in published else "–" for key in ("rmse", "rmse_log", "delta1")]
 
     def values(protocol: str, key: str) -> list[float]:
-        return [record["metrics"][protocol][key] for record in found]
+        return [record["metrics"][protocol]["image_mean"][key] for record in found]
 
     def mean(protocol: str, key: str) -> str:
         return f"{np.mean(values(protocol, key)):.3f}"
@@ -137,7 +138,16 @@ def experiments(results: Path, table: str) -> str:
         [each["name"], each["trained_on"], *(f"{each[key]:.3f}" for key in ("rmse", "abs_rel", "delta1"))]
         for each in PUBLISHED["scale"]
     ]
-    return section + "\n" + "\n".join(_table(SCALE_HEAD, others)) + "\n"
+    same = same_frames(every["generation-depth"])
+    return "\n".join((section, *_table(SCALE_HEAD, others), "", *_table(SAME_HEAD, same), ""))
+
+
+def same_frames(found: Sequence[dict[str, Any]]) -> list[list[str]]:
+    """List others that learnt from the same frames, and ours by the same protocol, from worst to best."""
+    rows = [(each["rmse"], each["name"], each.get("encoder", "")) for each in PUBLISHED["same_frames"]]
+    ours = np.mean([record["metrics"]["nyud-mt"]["pixel_pool"]["rmse"] for record in found])
+    rows.append((float(ours), f"`{found[0]['row']}` (ours)", encoder(found[0])))
+    return [[name, by, f"{rmse:.3f}"] for rmse, name, by in sorted(rows, reverse=True)]
 
 
 def claim(
@@ -194,7 +204,7 @@ def gain(found: dict[str, Any]) -> str:
     """Say what the second stage of a network gains, where it has two."""
     if "initial" not in found:
         return ""
-    before, after = (part["metrics"]["paper"]["rmse"] for part in (found["initial"], found))
+    before, after = (part["metrics"]["paper"]["image_mean"]["rmse"] for part in (found["initial"], found))
     low, high = found["initial"]["gain_intervals"]["paper"]["rmse"]
     return (
         f"- `{found['row']}`: RMSE of the initial depth {before:.3f} m, of the refined {after:.3f} m: "

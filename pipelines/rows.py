@@ -22,7 +22,7 @@ import rsn
 from rsgt import InputError
 from rsgt.cli.terminal import INPUT, Script
 from rsgt.files import write_csv
-from rsn.judging.protocol import Protocol, protocol_named
+from rsgt.quality.evaluation.protocol import Protocol, protocol_named
 
 HERE = Path(__file__).parent
 FRAME_ERRORS = {"rmse": "paper.rmse", "rmse_log": "paper.rmse_log", "region_rmse": "prediction.depth.rmse"}
@@ -103,7 +103,7 @@ def trained(place: Place, name: str, seed: int) -> Path:
 
 def protocols(flip: bool) -> list[Protocol]:
     """What every row is judged by; frames that are predicted with flip averaging are predicted apart."""
-    return [protocol_named(name, flip=flip) for name in ("paper", "nyu-eigen")]
+    return [protocol_named(name, flip=flip) for name in ("paper", "nyu-eigen", "nyud-mt")]
 
 
 def make(place: Place, table: str, rows: Sequence[Row], names: Sequence[str], seeds: Sequence[int]) -> None:
@@ -198,7 +198,7 @@ def _judged(out: Path, store: Path) -> dict[str, Any]:
     """Judge a run by every protocol, without and with flip averaging; ``frames.csv`` has the former."""
     record = rsn.evaluate(best(out), store, protocols(flip=False), table=out / "frames.csv")
     flipped = rsn.evaluate(best(out), store, protocols(flip=True))
-    for key in ("protocols", "metrics", "intervals"):
+    for key in ("protocols", "metrics", "intervals", "invalid_pixels", "by_frame"):
         record[key] |= flipped[key]
     for key in record.get("initial", {}):
         record["initial"][key] |= flipped["initial"][key]

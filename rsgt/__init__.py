@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from rsgt.page.pictures import show
     from rsgt.page.report import report
     from rsgt.quality.comparison import Comparison, compare
+    from rsgt.quality.evaluation.comparison import compare_records
+    from rsgt.quality.evaluation.judging import evaluate
+    from rsgt.quality.evaluation.protocol import Protocol
     from rsgt.quality.statistics import Statistics, statistics
     from rsgt.quality.verification import Verification, verify
     from rsgt.regions.algorithm import RegionSupport, region_support
@@ -30,10 +33,11 @@ if TYPE_CHECKING:
     from rsgt.store.reader import open_store as open
 
 __all__ = [
-    "Comparison", "DamageError", "DataWarning", "Frame", "InputError", "Parameters", "RegionSupport",
-    "Source", "SourceOptions", "Statistics", "Store", "Verification", "build", "check_source", "compare",
-    "diagnose", "open", "open_prediction", "open_source", "plan", "region_support", "report", "show",
-    "statistics", "verify", "write_prediction", "write_rooms",
+    "Comparison", "DamageError", "DataWarning", "Frame", "InputError", "Parameters", "Protocol",
+    "RegionSupport", "Source", "SourceOptions", "Statistics", "Store", "Verification", "build",
+    "check_source", "compare",
+    "compare_records", "diagnose", "evaluate", "open", "open_prediction", "open_source", "plan",
+    "region_support", "report", "show", "statistics", "verify", "write_prediction", "write_rooms",
 ]  # fmt: skip
 
 _HOMES = {
@@ -43,6 +47,7 @@ _HOMES = {
     "DataWarning": "rsgt.inputs",
     "InputError": "rsgt.inputs",
     "Parameters": "rsgt.builder",
+    "Protocol": "rsgt.quality.evaluation.protocol",
     "RegionSupport": "rsgt.regions.algorithm",
     "Source": "rsgt.sources.source",
     "SourceOptions": "rsgt.sources.options",
@@ -52,7 +57,9 @@ _HOMES = {
     "build": "rsgt.builder",
     "check_source": "rsgt.sources.conformance",
     "compare": "rsgt.quality.comparison",
+    "compare_records": "rsgt.quality.evaluation.comparison",
     "diagnose": "rsgt.sources.diagnosis",
+    "evaluate": "rsgt.quality.evaluation.judging",
     "open": "rsgt.store.reader",
     "open_prediction": "rsgt.store.predictions",
     "open_source": "rsgt.sources",

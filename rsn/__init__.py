@@ -10,11 +10,11 @@ from rsgt import __version__ as __version__
 
 if TYPE_CHECKING:
     from rsgt.inputs import InputError
+    from rsgt.quality.evaluation.protocol import Protocol
     from rsn.data.dataset import Frames
     from rsn.experiment.assembly import load
     from rsn.experiment.evaluation import evaluate
     from rsn.experiment.training import FitResult, describe, fit
-    from rsn.judging.protocol import Protocol
     from rsn.predictor import Prediction, Predictor
 
 _HOMES = {
@@ -23,7 +23,7 @@ _HOMES = {
     "InputError": "rsgt.inputs",
     "Prediction": "rsn.predictor",
     "Predictor": "rsn.predictor",
-    "Protocol": "rsn.judging.protocol",
+    "Protocol": "rsgt.quality.evaluation.protocol",
     "describe": "rsn.experiment.training",
     "evaluate": "rsn.experiment.evaluation",
     "fit": "rsn.experiment.training",

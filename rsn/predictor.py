@@ -17,9 +17,9 @@ from rsgt.inputs import InputError
 from rsn.data.categories import learnt_categories
 from rsn.data.dataset import Store, opened
 from rsn.data.resize import resize_antialiased
-from rsn.judging.frames import FramePrediction, predict_frames
 from rsn.models.contract import Model
 from rsn.models.export import FromColour, check_file, export_onnx
+from rsn.models.frames import FramePrediction, predict_frames
 from rsn.models.inference import infer, photo_maps
 from rsn.photos import naming, writing
 from rsn.photos.camera import Camera, Pair, camera_of, check_camera

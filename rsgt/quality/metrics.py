@@ -5,7 +5,7 @@ a property test holds them equal.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,30 @@ import numpy.typing as npt
 from rsgt.inputs import InputError
 from rsgt.quality.pooling import FrameMeasures, Sums
 
-DEPTH_ERRORS = (
-    "rmse", "rmse_log", "rmse_log10", "log10", "abs_rel", "sq_rel", "silog", "delta1", "delta2", "delta3",
-)  # fmt: skip
+
+class Measure(NamedTuple):
+    """One error of a predicted depth map: its unit ("" = none), its definition, whether less is better."""
+
+    unit: str
+    definition: str
+    less_is_better: bool = True
+
+
+MEASURES = {
+    "rmse": Measure("m", "sqrt(mean((p - q)²))"),
+    "rmse_log": Measure("", "sqrt(mean((ln p - ln q)²)), natural logarithm"),
+    "rmse_log10": Measure("", "the same in base 10: rmse_log / ln 10"),
+    "log10": Measure("", "mean(|log10 p - log10 q|)"),
+    "abs_rel": Measure("", "mean(|p - q| / q)"),
+    "sq_rel": Measure("m", "mean((p - q)² / q)"),
+    "silog": Measure("", "100 sqrt(mean(d²) - mean(d)²) with d = ln p - ln q, as KITTI has it"),
+    "delta1": Measure("", "share of pixels with max(p / q, q / p) < 1.25", less_is_better=False),
+    "delta2": Measure("", "the same with 1.25²", less_is_better=False),
+    "delta3": Measure("", "the same with 1.25³", less_is_better=False),
+}
+"""Errors of a depth map by name: p is the prediction, q the truth; means go over valid pixels."""
+
+DEPTH_ERRORS = tuple(MEASURES)
 MINIMUM_DEPTH_M = 1e-3
 
 Image = npt.NDArray[np.floating[Any]]
@@ -23,32 +44,22 @@ Mask = npt.NDArray[np.bool_]
 Partition = npt.NDArray[np.integer[Any]]
 
 
-def depth_errors(prediction: Image, target: Image, valid: Mask) -> dict[str, float]:
-    """Errors of one predicted depth map.
+def depth_errors(
+    prediction: Image, target: Image, valid: Mask, minimum_m: float = MINIMUM_DEPTH_M
+) -> dict[str, float]:
+    """Errors of one predicted depth map: those of ``MEASURES``, and what pooling them over images needs.
 
-    With p the prediction, q the target and means over the valid pixels:
-
-    ============ ============================================================ ====
-    rmse         sqrt(mean((p - q)²))                                         m
-    rmse_log     sqrt(mean((ln p - ln q)²)), natural logarithm
-    rmse_log10   the same in base 10: rmse_log / ln 10
-    log10        mean(|log10 p - log10 q|)
-    abs_rel      mean(|p - q| / q)
-    sq_rel       mean((p - q)² / q)                                           m
-    silog        100 sqrt(mean(d²) - mean(d)²) with d = ln p - ln q, as in
-                 KITTI's benchmark: the whole of mean(d)² is taken off
-    delta1…3     share of pixels with max(p / q, q / p) < 1.25, 1.25², 1.25³
-    pixels       number of valid pixels
-    log_bias     mean(d), which pooling silog needs
-    ============ ============================================================ ====
+    ``pixels`` is the number of valid pixels, ``log_bias`` the mean of ln p - ln q.
 
     Parameters
     ----------
     prediction, target
-        Depth (y, x) in metres. A prediction below 1 mm, 0 and negative ones with it, counts as 1 mm in
-        every error, as logarithms and ratios need it.
+        Depth (y, x) in metres.
     valid
         Pixels (y, x) that count; the target must be > 0 there.
+    minimum_m
+        A prediction below it, 0 and negative ones with it, counts as this in every error, as logarithms and
+        ratios need it.
 
     Raises
     ------
@@ -72,7 +83,7 @@ def depth_errors(prediction: Image, target: Image, valid: Mask) -> dict[str, flo
         raise InputError(f"depth errors: {np.sum(~np.isfinite(p))} of {p.size} predictions are not finite")
     if not (np.isfinite(q) & (q > 0)).all():
         raise InputError("depth errors: the target is not > 0 at a valid pixel: mark such pixels invalid")
-    p = np.maximum(p, MINIMUM_DEPTH_M)
+    p = np.maximum(p, minimum_m)
     error, log_error = p - q, np.log(p) - np.log(q)
     ratio = np.maximum(p / q, q / p)
     return {

@@ -29,7 +29,9 @@ _UNITS = {
     1e-3: "kilometres", 10.0: "decimetres", 100 / 2.54: "inches", 1e2: "centimetres", 1e3: "millimetres",
     1e6: "micrometres",
 }  # fmt: skip
-_KINDS = {"prediction": ("fiu", "depth in metres"), "region": ("iu", "whole numbers, 0 = no region")}
+_KINDS = dict.fromkeys(schema.PREDICTIONS, ("fiu", "depth in metres")) | {
+    "region": ("iu", "whole numbers, 0 = no region")
+}
 
 
 class MapError(InputError):
@@ -178,7 +180,7 @@ def read_prediction(path: Path, name: str = "prediction") -> tuple[zarr.Array[An
 
 
 def open_prediction(
-    path: Path, store: Store, frames: Array, name: str = "prediction"
+    path: Path, store: Store, frames: Array, name: str = "prediction", *, check_unit: bool = True
 ) -> tuple[Array, Callable[[int], Array]]:
     """Open predicted maps and match them with frames of a store.
 
@@ -193,6 +195,8 @@ def open_prediction(
         Positions of the frames asked for.
     name
         Which of ``schema.PREDICTIONS`` to take.
+    check_unit
+        Refuse depths in another unit than metres.
 
     Returns
     -------
@@ -244,13 +248,19 @@ def open_prediction(
             raise MapError(f"{where} can't be read ({error}); predict it again") from error
         return _checked(name, values, where)
 
-    if name == "prediction":
-        _refuse_other_unit(path, store, matched, found)
+    if name == "prediction" and check_unit:
+        refuse_other_unit(path, store, matched, found)
     return matched, found
 
 
-def _refuse_other_unit(path: Path, store: Store, matched: Array, found: Callable[[int], Array]) -> None:
-    """Compare medians of some maps with the depth's: a unit is another's by decades, a network by less."""
+def refuse_other_unit(path: Path, store: Store, matched: Array, found: Callable[[int], Array]) -> None:
+    """Compare medians of some maps with the depth's: a unit is another's by decades, a network by less.
+
+    Raises
+    ------
+    InputError
+        Which names the unit that they seem to be in.
+    """
     ratios = []
     for k in matched[np.linspace(0, len(matched) - 1, min(_SAMPLE, len(matched))).astype(int)].tolist():
         depth = store.read("depth", k, k + 1)[0]

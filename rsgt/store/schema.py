@@ -81,5 +81,7 @@ PREDICTIONS = {
     for spec in (
         ArraySpec("prediction", ("frame", "y", "x"), "float32", "m", "predicted depth or support"),
         ArraySpec("region", ("frame", "y", "x"), "int32", "", "predicted region; 0 = none"),
+        ArraySpec("support", ("frame", "y", "x"), "float32", "m", "predicted support, beside a depth"),
+        ArraySpec("initial", ("frame", "y", "x"), "float32", "m", "depth before a model's second stage"),
     )
 }

@@ -1,6 +1,5 @@
 """A record from a checkpoint and a store."""
 
-import json
 import sys
 import time
 from collections import deque
@@ -10,13 +9,18 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from rsgt.files import replacing, write_csv, write_text
+from rsgt.inputs import InputError
+from rsgt.quality.evaluation.alignment import Alignment
+from rsgt.quality.evaluation.checks import check_frames, check_outputs
+from rsgt.quality.evaluation.protocol import Protocol, chosen_protocols
+from rsgt.quality.evaluation.record import FORM, record_text
+from rsgt.quality.evaluation.table import Table
 from rsgt.store.predictions import write_prediction
+from rsgt.store.schema import SPLITS
 from rsn.data.dataset import Store, opened
+from rsn.data.split import hold_out, split_frames
 from rsn.experiment.assembly import Place, load
-from rsn.judging import checks
-from rsn.judging.frames import FramePrediction
-from rsn.judging.protocol import Protocol, chosen_protocols
-from rsn.judging.table import Table
+from rsn.models.frames import FramePrediction
 from rsn.models.inference import Array, support_of
 from rsn.training.interrupt import explain_shortages
 from rsn.training.progress import Ticker
@@ -30,8 +34,7 @@ def evaluate(
     split: str = "test",
     flip: bool = False,
     raw: bool = False,
-    median_scaling: bool = False,
-    pooled: bool = False,
+    align: Alignment = "none",
     device: str = "auto",
     save: Place | None = None,
     table: Place | None = None,
@@ -48,11 +51,11 @@ def evaluate(
     checkpoint_path, store : path
         The network (a file, or the folder of a run), and the frames with their truth (or an opened store).
     protocols : str, Protocol, or sequence of these
-        At least one; they agree in ``flip``.
+        At least one; they agree in ``flip`` and ``align``.
     split : str
         ``train``, ``test``, or ``validation``: the training frames that the run held out.
-    flip, raw, median_scaling, pooled : bool
-        Options of the protocols that are given by name (``rsn.judging.protocol.Protocol``).
+    flip, raw, align : bool, bool, str
+        Options of the protocols that are given by name (``rsgt.quality.evaluation.protocol.Protocol``).
     device : str
         As in ``rsn.config.RunConfig``.
     save, table, out : path, optional
@@ -63,7 +66,8 @@ def evaluate(
     Returns
     -------
     dict
-        The record, of plain values: what ``rsn.judging.table.Table.summary`` gives, with all that shaped it.
+        The record, of plain values: what ``rsgt.quality.evaluation.table.Table.summary`` gives, with all
+        that shaped it.
 
     Raises
     ------
@@ -72,20 +76,15 @@ def evaluate(
     """
     begun = time.perf_counter()
     save, table, out = (None if place is None else Path(place) for place in (save, table, out))
-    judged_by = chosen_protocols(protocols, flip=flip, raw=raw, median_scaling=median_scaling, pooled=pooled)
+    judged_by = chosen_protocols(protocols, flip=flip, raw=raw, align=align)
     predictor, store = load(checkpoint_path, device=device, flip=judged_by[0].flip), opened(store)
-    frames = checks.frames_to_judge(
-        store,
-        split,
-        judged_by,
-        trained_on=predictor.contents["store"],
-        validation=predictor.settings["validation"],
-        seed=predictor.settings["seed"],
-    )
-    checks.check_outputs(save=save, csv=table, out=out)
+    learnt = {key: predictor.settings[key] for key in ("validation", "seed")}
+    frames = _frames_of(store, split, trained_on=predictor.contents["store"], **learnt)
+    check_frames(store, frames, judged_by)
+    check_outputs(save=save, csv=table, out=out)
     result, ticker = Table(judged_by), Ticker(len(frames), stream=stream)
-    maps = predictor.predict_frames(store, frames, full_size=("depth", "support", "region"))
-    judged = _judged(maps, store, result, ticker, with_regions=predictor.model.predicts_support)
+    predicted = predictor.predict_frames(store, frames, full_size=("depth", "support", "region"))
+    judged = _judged(predicted, store, result, ticker, with_regions=predictor.model.predicts_support)
     with ExitStack() as written, explain_shortages("give more memory, or train with a smaller --batch-size"):
         aside = {place: written.enter_context(replacing(place)) for place in (save, table, out) if place}
         if save is None:
@@ -93,17 +92,22 @@ def evaluate(
         else:
             source = {"checkpoint": predictor.checkpoint.name, "store": store.identity, "split": split}
             write_prediction(aside[save], judged, store.frame_id[frames], store.shape, source)
-        record = predictor.origin() | result.summary()
-        record |= {"split": split, "store": store.identity, "seconds": time.perf_counter() - begun}
+        record = {"form": FORM} | predictor.origin() | result.summary()
+        record |= {
+            "damaged": [],
+            "split": split,
+            "store": store.identity,
+            "seconds": time.perf_counter() - begun,
+        }
         if table is not None:
             write_csv(aside[table], result.rows)
         if out is not None:
-            write_text(aside[out], json.dumps(record, indent=2) + "\n")
+            write_text(aside[out], record_text(record))
     return record
 
 
 def _judged(
-    maps: Iterator[FramePrediction],
+    predicted: Iterator[FramePrediction],
     store: Store,
     table: Table,
     ticker: Ticker,
@@ -111,7 +115,7 @@ def _judged(
     with_regions: bool,
 ) -> Iterator[dict[str, Array]]:
     """Pass predicted depths and regions on, and put each frame's errors into the table on the way."""
-    for found in maps:
+    for found in predicted:
         region = found.region
         if region is None and with_regions:
             region = support_of(found.depth if found.support is None else found.support).region
@@ -119,9 +123,28 @@ def _judged(
             int(store.frame_id[found.frame]),
             found.depth,
             **found.truth,
+            name=store.frame_names[found.frame],
             initial=found.initial,
             predicted_support=found.support,
             predicted_region=region,
         )
         ticker.step("frames judged")
-        yield {"prediction": found.depth} | ({} if region is None else {"region": region})
+        maps = {"initial": found.initial, "support": found.support, "region": region}
+        yield {"prediction": found.depth} | {key: value for key, value in maps.items() if value is not None}
+
+
+def _frames_of(store: Store, split: str, *, trained_on: str, validation: float, seed: int) -> list[int]:
+    """Positions of a split's frames; ``validation`` are those that a run on ``trained_on`` held out."""
+    if split not in (*SPLITS, "validation"):
+        raise InputError(f"split: got {split!r}, expected one of {', '.join((*SPLITS, 'validation'))}")
+    if split != "validation":
+        return split_frames(store, split)
+    if store.identity not in trained_on.split("+"):
+        raise InputError(
+            f"split: got 'validation', but the run held out frames of another store than {store.path}, "
+            "and may have learnt from these; use train or test"
+        )
+    held = hold_out(store, validation, seed)[1]
+    if not held:
+        raise InputError("split: got 'validation', but the run held nothing out; use train or test")
+    return held

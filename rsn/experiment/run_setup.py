@@ -15,8 +15,8 @@ from rsn.data.augmentation import augment
 from rsn.data.dataset import Batch, EpochBatches, loader
 from rsn.data.mixture import MixedFrames, Mixture, Portion, line_of, mixed_order, told
 from rsn.experiment.assembly import new_network
-from rsn.judging.frames import predict_frames
 from rsn.models.contract import Model
+from rsn.models.frames import predict_frames
 from rsn.models.weights import encoders
 from rsn.training.optimizer import build_optimizer
 from rsn.training.run import Run

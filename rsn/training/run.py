@@ -15,13 +15,13 @@ from torch.utils.data import DataLoader
 
 from rsgt.files import write_csv, write_text
 from rsgt.inputs import InputError
+from rsgt.quality.evaluation.protocol import PAPER, score
 from rsgt.quality.metrics import measures_of
 from rsgt.quality.pooling import Pool
 from rsn.data.dataset import EpochBatches
 from rsn.data.mixture import Mixture, Portion, line_of, told
-from rsn.judging.frames import FramePrediction
-from rsn.judging.protocol import PAPER, score
 from rsn.models.contract import Model
+from rsn.models.frames import FramePrediction
 from rsn.models.weight_files import REMEDY
 from rsn.training import checkpoint, progress
 from rsn.training.device import keep_freed_memory
@@ -52,7 +52,7 @@ class Run:
         (batch, epoch=) -> the batch as the model sees it.
     predict : callable
         (network, store, frames, full_size=, classes=) -> predictions of these frames, with the arrays
-        that ``full_size`` names beside them (``rsn.judging.frames.predict_frames``).
+        that ``full_size`` names beside them (``rsn.models.frames.predict_frames``).
     out : Path
         The run's folder.
     settings, recipe

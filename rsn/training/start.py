@@ -9,8 +9,8 @@ from filelock import FileLock, Timeout
 
 from rsgt.files import check_place, remove_leftovers
 from rsgt.inputs import InputError
+from rsgt.quality.evaluation.protocol import PAPER
 from rsn.data.dataset import Store
-from rsn.judging.protocol import PAPER
 
 FILES = ("last.ckpt", "best.ckpt", "config.toml", "log.csv")
 """What a run writes into its folder."""

@@ -168,11 +168,11 @@ def test_no_setting_is_also_an_argument():
 
 def test_protocols_come_by_name_or_whole(store, run):
     options = {"device": "cpu", "stream": None}
-    named = rsn.evaluate(run, store, "paper", pooled=True, **options)
+    named = rsn.evaluate(run, store, "paper", align="scale", **options)
     (protocol,) = named["protocols"].values()
     whole = rsn.evaluate(run, store, rsn.Protocol(**protocol), **options)
     assert whole["metrics"] == named["metrics"]
-    assert protocol["name"] == "paper+pooled"
+    assert protocol["name"] == "paper+scale"
 
 
 @pytest.mark.parametrize("workers", [0, 1])

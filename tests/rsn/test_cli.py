@@ -63,7 +63,7 @@ def test_evaluate_prints_protocol_and_writes_the_record(trained, store, tmp_path
     result = call(
         "evaluate", *arguments, "--csv", tmp_path / "a.csv", "--split", "test", "--protocol", "paper"
     )
-    assert "paper: the whole frame, no cap, filled depth, mean over images" in result.stdout
+    assert "paper: the whole frame, no cap, filled depth, mean of the images' values" in result.stdout
     for name in ("rmse", "abs_rel", "delta1", "per region, support against depth", "2 frames of test"):
         assert name in result.stdout
     record = json.loads(out.read_text())

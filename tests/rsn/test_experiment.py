@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from rsgt.inputs import InputError
+from rsgt.quality.evaluation.protocol import PAPER
 from rsgt.quality.metrics import region_quality
 from rsgt.store.predictions import read_prediction
 from rsgt.store.reader import open_store
@@ -22,7 +23,6 @@ from rsn.config import flat, from_plain, to_plain, to_toml, with_overrides
 from rsn.experiment import evaluate, fit_config
 from rsn.experiment.assembly import read_trained
 from rsn.experiment.training import describe_config
-from rsn.judging.protocol import PAPER
 from rsn.models.catalogue import make_model
 from rsn.training import checkpoint, progress
 from rsn.training.device import resolve_precision
@@ -216,7 +216,7 @@ def test_a_device_trains_judges_and_hands_its_network_on(store, tmp_path, name, 
     _, last = run(config, store, tmp_path / "run")
     assert math.isfinite(rows(last)[0]["loss"])
     path = tmp_path / "run" / "last.ckpt"
-    there, here = (evaluate(path, store, [PAPER], device=d, stream=None)["metrics"]["paper"]
+    there, here = (evaluate(path, store, [PAPER], device=d, stream=None)["metrics"]["paper"]["image_mean"]
                    for d in (device, "cpu"))  # fmt: skip
     # The clustering network finds its regions by a search, which rounding can lead elsewhere.
     assert there["rmse"] == pytest.approx(here["rmse"], rel=1e-3 if name == "rsn" else 0.05)
@@ -319,7 +319,9 @@ def test_predicted_guidance_trains_the_refinement_alone(store, tmp_path):
     record = evaluate(tmp_path / "r" / "last.ckpt", store, [PAPER], device="cpu", stream=None)
     assert record["regions"].keys() == {"prediction", "support"}
     alone = evaluate(generation, store, [PAPER], device="cpu", stream=None)
-    assert record["initial"]["metrics"]["paper"] == pytest.approx(alone["metrics"]["paper"], rel=1e-6)
+    assert record["initial"]["metrics"]["paper"]["image_mean"] == pytest.approx(
+        alone["metrics"]["paper"]["image_mean"], rel=1e-6
+    )
     assert "initial" not in alone
 
     whole = quick(model="rsn", generation=str(generation), refinement=str(tmp_path / "r" / "last.ckpt"))

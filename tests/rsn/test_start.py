@@ -12,12 +12,12 @@ import torch
 from click.testing import CliRunner
 
 from rsgt.inputs import InputError
+from rsgt.quality.evaluation.protocol import PAPER
 from rsgt.store.reader import open_store
 from rsn.cli import main
 from rsn.config import from_plain, with_overrides
 from rsn.data.split import hold_out
 from rsn.experiment import evaluate, evaluation, fit_config, load
-from rsn.judging.protocol import PAPER
 from rsn.training import checkpoint
 from rsn.training.loop import Progress, train
 from tests.rooms import write_rooms

@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 
 from rsgt.inputs import InputError
+from rsgt.quality.evaluation.protocol import PAPER
 from rsn.config import from_plain
 from rsn.experiment import evaluate, fit_config, load
-from rsn.judging.protocol import PAPER
 from rsn.training import checkpoint
 from tests.conftest import often
 from tests.rooms import write_rooms

@@ -67,4 +67,4 @@ def matrix_of(room: Room) -> Matrix:
 
 
 def _with_minus_one(values: Array) -> Array:
-    return np.where(values == 0, -1, values).astype(np.int16)
+    return np.where(values == 0, -1, values.astype(np.int16))

@@ -4,13 +4,8 @@ Nothing here imports PyTorch before a command runs, so that ``rsn --help`` answe
 PyTorch is missing. The flags of ``rsn fit`` are the keys of ``rsn.config``.
 """
 
-import os
-import signal
 import sys
-import threading
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -18,12 +13,13 @@ import click
 
 import rsn
 from rsgt import __version__
-from rsgt.cli.options import INPUT, OUTPUT, Folder, Output, Real, Whole
+from rsgt.cli.options import INPUT, Folder, Output, Real, Whole
 from rsgt.cli.terminal import INTERRUPTED, Program, Script, print_json
 from rsgt.inputs import InputError
 from rsn import config as settings
+from rsn.cli.judging import compare, evaluate
+from rsn.cli.loading import DEVICE, importing, notes
 
-DEVICE = click.Choice(["auto", "cpu", "cuda", "mps"])
 HEADINGS = {
     "network": "Model",
     "data": "Data",
@@ -74,32 +70,6 @@ def _shown(value: Any) -> str:
     if isinstance(value, tuple):
         return ("x" if isinstance(value[0], int) else ",").join(map(str, value)) if value else "none"
     return "none" if value == "" else str(value)
-
-
-@contextmanager
-def importing() -> Iterator[None]:
-    """End at once at Ctrl-C while PyTorch is imported, half of which would not take an exception well."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _notes() -> Iterator[None]:
-    """Print what a call warns of as notes."""
-    with warnings.catch_warnings(record=True) as said:
-        warnings.filterwarnings("always", module="rsn.cli", category=UserWarning)
-        yield
-    for one in said:
-        if one.category is UserWarning and one.filename == __file__:
-            click.echo(f"note: {one.message}", err=True)
-        else:
-            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -177,74 +147,6 @@ def fit(
 
 
 @main.command()
-@click.option("--store", type=INPUT, required=True, help="Store that `rsgt build` made.")
-@click.option(
-    "--checkpoint", type=INPUT, required=True, help="best.ckpt or last.ckpt of a run, or its folder."
-)
-@click.option("--split", default="test", show_default=True, help="train, test or validation.")
-@click.option(
-    "--protocol",
-    "names",
-    multiple=True,
-    help="paper or nyu-eigen; may be given more than once.  [default: paper]",
-)
-@click.option("--flip", is_flag=True, help="Average with the prediction for the mirrored image.")
-@click.option("--raw", is_flag=True, help="Compare with raw depth (the store's must be raw).")
-@click.option("--median-scaling", is_flag=True, help="Scale each prediction to the true median.")
-@click.option(
-    "--pooled", is_flag=True, help="Pool the pixels of all images instead of averaging over images."
-)
-@click.option("--device", type=DEVICE, default="auto", show_default=True)
-@click.option("--out", type=OUTPUT, help="Write the record, as JSON.")
-@click.option("--csv", "table", type=OUTPUT, help="Write the errors of every frame.")
-@click.option(
-    "--save",
-    type=Folder("predictions", new=True),
-    help="Write the predictions, for `rsgt stats --prediction`.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
-def evaluate(
-    *, store: Path, checkpoint: Path, split: str, names: tuple[str, ...], flip: bool, raw: bool,
-    median_scaling: bool, pooled: bool, device: str, out: Path | None, table: Path | None, save: Path | None,
-    as_json: bool,
-) -> None:  # fmt: skip
-    """Judge a checkpoint on frames of a store."""
-    with importing():
-        import rsn.experiment
-
-    with _notes():
-        record = rsn.evaluate(
-            checkpoint, store, names or ("paper",), flip=flip, raw=raw, median_scaling=median_scaling,
-            pooled=pooled, split=split, device=device, save=save, table=table, out=out,
-            stream=None if as_json else sys.stderr,
-        )  # fmt: skip
-    if as_json:
-        print_json(record)
-    else:
-        _show(record)
-    if record["skipped"]:
-        sys.exit(1)
-
-
-def _show(record: dict[str, Any]) -> None:
-    for key, protocol in record["protocols"].items():
-        click.echo(str(rsn.Protocol(**protocol)))
-        for name, value in record["metrics"][key].items():
-            low, high = record["intervals"].get(key, {}).get(name, (value, value))
-            click.echo(f"  {name:<11} {value:8.4f}   {low:.4f} to {high:.4f}")
-    for name, truths in record["regions"].items():
-        for truth, errors in truths.items():
-            text = ", ".join(f"{key} {value:.4f}" for key, value in errors.items())
-            click.echo(f"per region, {name} against {truth}: {text}")
-    for name, value in record["partition"].items():
-        click.echo(f"regions, {name.replace('_', ' ')}: {value:.4f}")
-    click.echo(f"{record['frames']} frames of {record['split']}, {record['seconds']:.1f} s")
-    if record["skipped"]:
-        numbers = ", ".join(map(str, record["skipped"]))
-        click.echo(f"{len(record['skipped'])} without a pixel that counts, left out: frame {numbers}")
-
-
-@main.command()
 @click.argument("photos", type=INPUT, nargs=-1, required=True, metavar="IMAGE...")
 @click.option(
     "--checkpoint", type=INPUT, required=True, help="best.ckpt or last.ckpt of a run, or its folder."
@@ -301,7 +203,7 @@ def predict(
     focal = None if fx is None else (fx, fx if fy is None else fy)
     centre = None if cx is None or cy is None else (cx, cy)
     results = []
-    with _notes():
+    with notes():
         predictor = rsn.load(checkpoint, flip=flip, device=device)
     for result in predictor.predict_files(photos, out, focal=focal, centre=centre, fov=fov, points=points):
         results.append(result)
@@ -347,11 +249,11 @@ def export(checkpoint: Path, out: Path) -> None:
     with importing():
         import rsn.experiment
 
-    with _notes():
+    with notes():
         predictor = rsn.load(checkpoint, device="cpu")
     worst = predictor.export_onnx(out)
     click.echo(f"{out}: input rgb (B, 3, H, W) float32 of 0-255; differs from PyTorch by {worst:.1e} at most")
 
 
-if __name__ == "__main__":
-    main()
+main.add_command(evaluate)
+main.add_command(compare)

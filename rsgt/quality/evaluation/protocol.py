@@ -1,7 +1,8 @@
 """Protocols: how a prediction is compared with the truth (paper, section 5).
 
 Identical predictions differ by half in AbsRel from one convention to the next: a protocol therefore is an
-object with a name, it is printed with every result, and it goes into every record whole.
+object with a name, it is printed with every result, and it goes into every record whole. Where each is from:
+``docs/evaluation.md``.
 """
 
 from collections.abc import Sequence
@@ -12,10 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from rsgt.inputs import InputError
+from rsgt.quality.evaluation.alignment import ALIGNMENTS, Alignment, Kind, aligned, unusable
 from rsgt.quality.metrics import depth_errors
+from rsgt.quality.pooling import REDUCERS
 from rsgt.sources.facts import EIGEN_CROP
 
 Image = npt.NDArray[np.floating[Any]]
+Mask = npt.NDArray[np.bool_]
 
 CROP_SHAPE = (480, 640)
 
@@ -31,16 +35,16 @@ class Protocol:
     crop : tuple of int, optional
         First row, end row, first column and end column of what counts in a frame of 480 x 640.
     minimum_m, cap_m : float
-        True depth at or below the minimum, or above the cap, does not count, and predictions are clipped
-        to this span; without a cap, there is no upper end.
+        True depth outside of them does not count, and predictions are clipped to this span;
+        without a cap, there is no upper end.
     reference : str
         ``filled``: in-painted depth; ``raw``: what the sensor gave, holes do not count.
-    averaging : str
-        ``image``: mean of the images' errors; ``pixel``: all pixels pooled.
+    reducer : str
+        Its own of ``rsgt.quality.pooling.REDUCERS``, by which results are quoted; every record has all.
     flip : bool
         Predictions are averaged with those for the mirrored image.
-    median_scaling : bool
-        Each prediction is scaled so that its median is the true one.
+    align : str
+        What each image's prediction is granted first: one of ``alignment.ALIGNMENTS``.
     """
 
     name: str
@@ -48,22 +52,23 @@ class Protocol:
     minimum_m: float = 1e-3
     cap_m: float | None = None
     reference: Literal["filled", "raw"] = "filled"
-    averaging: Literal["image", "pixel"] = "image"
+    reducer: str = "image_mean"
     flip: bool = False
-    median_scaling: bool = False
+    align: Alignment = "none"
 
     def __str__(self) -> str:
         rows = "the whole frame" if self.crop is None else "rows {}:{}, columns {}:{}".format(*self.crop)
         cap = "no cap" if self.cap_m is None else f"cap {self.cap_m:g} m"
-        parts = [rows, cap, f"{self.reference} depth", f"mean over {self.averaging}s"]
-        parts += ["flip averaging"] * self.flip + ["median scaling"] * self.median_scaling
+        parts = [rows, cap, f"{self.reference} depth", REDUCERS[self.reducer]]
+        parts += ["flip averaging"] * self.flip
+        parts += [ALIGNMENTS[self.align]] * (self.align != "none")
         return f"{self.name}: {', '.join(parts)}"
 
-    def valid(self, depth: Image) -> npt.NDArray[np.bool_]:
+    def valid(self, depth: Image) -> Mask:
         """Pixels (y, x) that count, by the true depth in metres."""
         inside = np.isfinite(depth) & (depth > self.minimum_m)
         if self.cap_m is not None:
-            inside &= depth <= self.cap_m
+            inside &= depth < self.cap_m
         if self.crop is not None:
             kept = np.zeros_like(inside)
             top, bottom, left, right = self.crop
@@ -78,44 +83,50 @@ NYU_EIGEN = Protocol(
     crop=(EIGEN_CROP[0].start, EIGEN_CROP[0].stop, EIGEN_CROP[1].start, EIGEN_CROP[1].stop),
     cap_m=10.0,
 )
-PROTOCOLS = {protocol.name: protocol for protocol in (PAPER, NYU_EIGEN)}
+NYUD_MT = Protocol(name="nyud-mt", minimum_m=1e-9, reducer="pixel_pool")
+PROTOCOLS = {protocol.name: protocol for protocol in (PAPER, NYU_EIGEN, NYUD_MT)}
 
 
 def protocol_named(
-    name: str, *, flip: bool = False, raw: bool = False, median_scaling: bool = False, pooled: bool = False
+    name: str, *, flip: bool = False, raw: bool = False, align: Alignment = "none"
 ) -> Protocol:
     """Return a protocol with its options in its name.
 
     Raises
     ------
     InputError
-        Where there is none of that name.
+        Where there is none of that name, or no such alignment.
     """
     if name not in PROTOCOLS:
         raise InputError(f"protocol: got {name!r}, expected one of {', '.join(PROTOCOLS)}")
-    options = {"flip": flip, "raw": raw, "median-scaling": median_scaling, "pooled": pooled}
+    if align not in ALIGNMENTS:
+        raise InputError(f"align: got {align!r}, expected one of {', '.join(ALIGNMENTS)}")
+    options = {"flip": flip, "raw": raw, align: align != "none"}
     return replace(
         PROTOCOLS[name],
         name="+".join([name, *(option for option, chosen in options.items() if chosen)]),
         flip=flip,
-        median_scaling=median_scaling,
+        align=align,
         reference="raw" if raw else "filled",
-        averaging="pixel" if pooled else "image",
     )
 
 
-def chosen_protocols(given: str | Protocol | Sequence[str | Protocol], **options: bool) -> list[Protocol]:
+def chosen_protocols(given: str | Protocol | Sequence[str | Protocol], **options: Any) -> list[Protocol]:
     """Make a list of one protocol or several; those by name get the ``options`` of ``protocol_named``.
 
     Raises
     ------
     InputError
-        Where there is none of a name, or they do not agree in ``flip``: a prediction is one or the other.
+        Where there is none of a name, or they do not agree in ``flip`` and ``align``: a prediction is one or
+        the other.
     """
     several = [given] if isinstance(given, str | Protocol) else given
     chosen = [protocol_named(one, **options) if isinstance(one, str) else one for one in several]
-    if len({protocol.flip for protocol in chosen}) != 1:
-        raise InputError("protocols: got some with flip averaging and some without; judge them apart")
+    if not chosen:
+        raise InputError(f"protocols: got none, expected some of {', '.join(PROTOCOLS)}")
+    for name in ("flip", "align"):
+        if len({getattr(protocol, name) for protocol in chosen}) != 1:
+            raise InputError(f"protocols: got some that differ in {name}; judge them apart")
     return chosen
 
 
@@ -138,8 +149,39 @@ def check_protocol(protocol: Protocol, shape: tuple[int, int], depth: str) -> No
         )
 
 
-def score(protocol: Protocol, prediction: Image, depth: Image) -> dict[str, float]:
-    """Errors of one frame under a protocol; both maps (y, x) in metres.
+def judged_map(
+    protocol: Protocol, prediction: Image, depth: Image, kind: Kind = "depth"
+) -> tuple[Image, Mask]:
+    """Bring one frame's prediction to what a protocol compares with the truth.
+
+    Parameters
+    ----------
+    protocol
+        Aligns it by the pixels that count, and clips it to its span.
+    prediction
+        (y, x), of ``kind``.
+    depth
+        True depth (y, x) in metres; what does not count is told by ``Protocol.valid``.
+    kind
+        One of ``alignment.KINDS``.
+
+    Returns
+    -------
+    Depth (y, x) in metres, and where the prediction said nothing: there it is the protocol's least depth.
+    """
+    nothing = unusable(prediction, kind, protocol.align)
+    counted = protocol.valid(depth) & ~nothing
+    metres = aligned(prediction, depth, counted, kind, protocol.align, protocol.cap_m)
+    nothing |= ~np.isfinite(metres)
+    clipped = np.clip(metres, protocol.minimum_m, protocol.cap_m)
+    return np.where(nothing, protocol.minimum_m, clipped), nothing
+
+
+def score(protocol: Protocol, prediction: Image, depth: Image, kind: Kind = "depth") -> dict[str, float]:
+    """Errors of one frame under a protocol; parameters are those of ``judged_map``.
+
+    Beside what ``depth_errors`` gives, ``invalid_pixels`` counts those that count and whose prediction says
+    nothing.
 
     Raises
     ------
@@ -147,7 +189,6 @@ def score(protocol: Protocol, prediction: Image, depth: Image) -> dict[str, floa
         Where no pixel counts.
     """
     valid = protocol.valid(depth)
-    if protocol.median_scaling and valid.any():
-        prediction = prediction * (np.median(depth[valid]) / max(float(np.median(prediction[valid])), 1e-6))
-    prediction = np.clip(prediction, protocol.minimum_m, protocol.cap_m)
-    return depth_errors(prediction, depth, valid)
+    metres, nothing = judged_map(protocol, prediction, depth, kind)
+    errors = depth_errors(metres, depth, valid, protocol.minimum_m)
+    return errors | {"invalid_pixels": float(np.count_nonzero(valid & nothing))}

@@ -1,0 +1,1 @@
+"""How good predicted depth is: named protocols, alignment, every reducer, records and their comparison."""

@@ -1,0 +1,92 @@
+"""Alignment: what a prediction of unknown scale, or scale and shift, is granted before it is judged.
+
+Each image on its own, by the pixels that count. The fits are least squares, as MiDaS and Marigold make them.
+"""
+
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Image = npt.NDArray[np.floating[Any]]
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+Alignment = Literal["none", "median", "scale", "scale-shift", "disparity"]
+ALIGNMENTS: dict[Alignment, str] = {
+    "none": "as it is",
+    "median": "times the ratio of the medians, truth to prediction",
+    "scale": "times the factor of least squares",
+    "scale-shift": "factor and shift of least squares, in depth",
+    "disparity": "factor and shift of least squares, in inverse depth",
+}
+"""Alignments by name, and what they do to each image's prediction."""
+
+Kind = Literal["depth", "disparity"]
+KINDS: dict[Kind, str] = {"depth": "depth along the optical axis", "disparity": "inverse depth"}
+"""What the numbers of a predicted map are."""
+
+_SHIFTED: dict[str, Kind] = {"scale-shift": "depth", "disparity": "disparity"}
+"""Alignments that move the zero, and the kind of map in which they do."""
+
+
+def unusable(prediction: Image, kind: Kind, align: Alignment) -> Mask:
+    """Pixels (y, x) of a prediction that say nothing.
+
+    NaN and infinite ones are; 0 and negative ones too, but for a map whose zero the alignment itself finds: 0
+    then is a number like any other, such as the furthest of an inverse depth without unit.
+    """
+    nothing = ~np.isfinite(prediction)
+    return nothing if _SHIFTED.get(align) == kind else nothing | (prediction <= 0)
+
+
+def aligned(
+    prediction: Image, depth: Image, counted: Mask, kind: Kind, align: Alignment, furthest_m: float | None
+) -> Image:
+    """Bring a predicted map to depth in metres.
+
+    Parameters
+    ----------
+    prediction
+        (y, x), of ``kind``; any number where ``unusable``.
+    depth
+        True depth (y, x) in metres.
+    counted
+        Pixels (y, x) that the fit goes over: usable ones with true depth. Where there is none, nothing is
+        aligned.
+    kind, align
+        Of ``KINDS`` and ``ALIGNMENTS``.
+    furthest_m
+        Where a fit of inverse depths gives an inverse below that of this depth, or none, it is this depth;
+        None = the truth's furthest in the image.
+
+    Returns
+    -------
+    (y, x) in metres; not above 0 where a shift led there.
+    """
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        if align == "none" or not counted.any():
+            return prediction if kind == "depth" else 1 / prediction
+        values = prediction.astype(np.float64)
+        if align == "disparity":
+            inverse = values if kind == "disparity" else 1 / values
+            truth = 1 / depth[counted].astype(np.float64)
+            scale, shift = _line(inverse[counted], truth)
+            least = 1 / furthest_m if furthest_m is not None else truth.min()
+            return np.asarray(1 / np.maximum(scale * inverse + shift, least))
+        metres = values if kind == "depth" else 1 / values
+        p, q = metres[counted], depth[counted].astype(np.float64)
+        if align == "median":
+            return np.asarray(metres * (np.median(q) / np.median(p)))
+        if align == "scale":
+            return np.asarray(metres * ((p @ q) / (p @ p)))
+        scale, shift = _line(p, q)
+        return np.asarray(scale * metres + shift)
+
+
+def _line(x: Floats, y: Floats) -> tuple[float, float]:
+    """Factor and shift that bring x nearest to y by least squares; a constant x becomes the mean of y."""
+    centred = x - x.mean()
+    spread = float(centred @ centred)
+    scale = float(centred @ (y - y.mean())) / spread if spread > 0 else 0.0
+    return scale, float(y.mean() - scale * x.mean())

@@ -1,0 +1,169 @@
+"""A record from predicted maps and a store; no network, no PyTorch."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rsgt.files import replacing, write_csv, write_text
+from rsgt.inputs import InputError, local_path
+from rsgt.quality.evaluation.alignment import KINDS, Alignment, Kind
+from rsgt.quality.evaluation.checks import check_frames, check_outputs
+from rsgt.quality.evaluation.maps import METHOD, PredictedMaps, open_maps
+from rsgt.quality.evaluation.protocol import Protocol, chosen_protocols
+from rsgt.quality.evaluation.record import FORM, record_text
+from rsgt.quality.evaluation.table import Table
+from rsgt.quality.statistics import select_frames
+from rsgt.store.predictions import MapError, refuse_other_unit
+from rsgt.store.provenance import commit, versions
+from rsgt.store.reader import Store, as_store
+
+Place = str | PathLike[str]
+Array = npt.NDArray[Any]
+
+
+def evaluate(
+    store: Store | Place,
+    prediction: Place,
+    *,
+    protocols: str | Protocol | Sequence[str | Protocol] = "paper",
+    split: str | None = "test",
+    align: Alignment = "none",
+    raw: bool = False,
+    kind: Kind = "depth",
+    scale: float | None = None,
+    match: str | None = None,
+    table: Place | None = None,
+    out: Place | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Judge predicted depth maps of any origin on frames of a store.
+
+    Frames without a map are left out and counted, damaged maps are named (``damaged``), and so are frames
+    without a pixel that counts (``skipped``).
+
+    Parameters
+    ----------
+    store
+        An opened store, or its path.
+    prediction
+        ``.npy`` (frame, y, x), ``.npz``, a ``.zarr`` of ``rsgt.write_prediction``, or a folder of maps.
+    protocols
+        Names of protocols, or ``Protocol`` objects; those by name get ``align`` and ``raw``.
+    split
+        ``train``, ``test``, or None for all frames.
+    align
+        One of ``none``, ``median``, ``scale``, ``scale-shift``, ``disparity``.
+    raw
+        The truth is what the sensor gave, as the store's depth has to be.
+    kind, scale
+        ``depth`` or ``disparity`` (inverse depth), and how many units make a metre (1000 = millimetres); None
+        = 1 for floats, refused for whole numbers.
+    match
+        ``number`` or ``name``: what files and keys are called by; None = as they tell.
+    table, out
+        Where to write the errors of each frame (CSV) and the record (JSON).
+    progress
+        Called with (frames judged, frames in all).
+
+    Returns
+    -------
+    dict
+        The record: ``docs/evaluation.md``.
+
+    Raises
+    ------
+    InputError
+        Where store, maps, protocols and options do not fit each other, or not one map can be judged.
+    """
+    begun = time.perf_counter()
+    judged_by = _chosen(kind, protocols, align=align, raw=raw)
+    opened = as_store(store)
+    places = {name: None if at is None else local_path(at) for name, at in (("csv", table), ("out", out))}
+    check_outputs(**places)
+    frames = select_frames(opened, split)
+    if judged_by[0].align != "none" and scale is None:
+        scale = 1.0  # which an alignment finds by itself
+    maps = open_maps(local_path(prediction), opened, frames, kind=kind, scale=scale, match=match)
+    found = [int(k) for k in frames if int(k) in maps.readers]
+    check_frames(opened, found, judged_by)
+    if judged_by[0].align == "none":
+        refuse_other_unit(maps.path, opened, np.array(found), lambda k: _metres(maps, k))
+    result, damaged = _judged(opened, maps, found, Table(judged_by, kind), progress)
+    record = {"form": FORM, "prediction": _told(maps, opened, frames, found)} | result.summary()
+    record |= {
+        "damaged": damaged, "split": split or "all", "store": opened.identity, "commit": commit(),
+        "versions": versions("numpy"), "seconds": time.perf_counter() - begun,
+    }  # fmt: skip
+    _write(record, result, places)
+    return record
+
+
+def _chosen(
+    kind: Kind, protocols: str | Protocol | Sequence[str | Protocol], **options: Any
+) -> list[Protocol]:
+    if kind not in KINDS:
+        raise InputError(f"kind: got {kind!r}, expected one of {', '.join(KINDS)}")
+    judged_by = chosen_protocols(protocols, **options)
+    if judged_by[0].flip:
+        raise InputError("protocols: got one with flip averaging, which is for networks; omit it")
+    return judged_by
+
+
+def _write(record: dict[str, Any], result: Table, places: dict[str, Path | None]) -> None:
+    with ExitStack() as written:
+        aside = {name: written.enter_context(replacing(at)) for name, at in places.items() if at}
+        if "csv" in aside:
+            write_csv(aside["csv"], result.rows)
+        if "out" in aside:
+            write_text(aside["out"], record_text(record))
+
+
+def _metres(maps: PredictedMaps, position: int) -> Array:
+    values: Array = maps.read(position)
+    if maps.kind == "disparity":
+        with np.errstate(divide="ignore"):
+            values = 1 / values
+    return np.where(np.isfinite(values), values, 0)
+
+
+def _judged(
+    store: Store, maps: PredictedMaps, frames: Sequence[int], table: Table,
+    progress: Callable[[int, int], None] | None,
+) -> tuple[Table, list[str]]:  # fmt: skip
+    damaged = []
+    for done, k in enumerate(frames, 1):
+        try:
+            values = maps.read(k)
+            beside = {name: read(k) for name, read in maps.beside.items()}
+        except MapError as error:
+            damaged.append(f"frame {store.frame_id[k]}: {error}")
+        else:
+            table.add(
+                int(store.frame_id[k]), values, name=store.frame_names[k],
+                **{name: store.read(name, k, k + 1)[0] for name in ("depth", "support", "region")},
+                initial=beside.get("initial"), predicted_support=beside.get("support"),
+                predicted_region=beside.get("region"),
+            )  # fmt: skip
+        if progress:
+            progress(done, len(frames))
+    if len(damaged) == len(frames):
+        raise InputError(f"{damaged[0].partition(': ')[2]} (none of {len(frames)} maps can be judged)")
+    return table, damaged
+
+
+def _told(maps: PredictedMaps, store: Store, frames: Array, found: Sequence[int]) -> dict[str, Any]:
+    """What the record says of the maps."""
+    missing = [int(k) for k in frames if int(k) not in maps.readers]
+    first = f"{store.frame_id[missing[0]]} ({store.frame_names[missing[0]]})" if missing else None
+    sizes = sorted(f"{height}x{width}" for height, width in maps.sizes)
+    return {
+        "name": maps.path.name, "form": maps.form, "kind": maps.kind, "scale": maps.scale,
+        "matched_by": maps.matched_by, "maps": len(found), "missing": len(missing), "first_missing": first,
+        "resized": {"method": METHOD, "from": sizes} if sizes else None,
+    }  # fmt: skip

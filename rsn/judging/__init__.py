@@ -1,1 +1,0 @@
-"""How good a prediction is: protocols, errors, the table of a split."""

@@ -1,0 +1,222 @@
+"""Anybody's maps against the truth: every form, matching, alignment, reducers, and what is refused."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import rsgt
+from rsgt.quality.evaluation.alignment import aligned
+from rsgt.quality.evaluation.protocol import NYU_EIGEN, NYUD_MT, PAPER, score
+from rsgt.quality.evaluation.resizing import bilinear
+from rsgt.quality.metrics import MEASURES
+from tests.rooms import write_rooms
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return rsgt.open(write_rooms(tmp_path_factory.mktemp("rooms") / "s.zarr", train=2, test=4))
+
+
+@pytest.fixture(scope="module")
+def maps(store):
+    """Millimetres of the test frames' depth, with noise, and a few pixels that say nothing."""
+    depth = store.read("depth", 2, 6)
+    noise = np.random.default_rng(0).normal(1.1, 0.2, depth.shape)
+    found = (np.round(1000 * np.clip(depth * noise, 0.3, 20)) / 1000).astype(np.float32)
+    found[1, 20:23, 30] = 0
+    return found
+
+
+def numbers(store):
+    return store.frame_id[2:].tolist()
+
+
+def written(path, form, store, maps):
+    if form == "npy":
+        np.save(path / "m.npy", maps)
+        return path / "m.npy", {}
+    if form == "npz keys":
+        np.savez(
+            path / "m.npz", **{f"{n:05}_depth": one for n, one in zip(numbers(store), maps, strict=True)}
+        )
+        return path / "m.npz", {}
+    if form == "npz stack":
+        np.savez(path / "m.npz", maps=maps[::-1], frame=numbers(store)[::-1])
+        return path / "m.npz", {}
+    if form == "zarr":
+        rsgt.write_prediction(
+            path / "m.zarr", [{"prediction": one} for one in maps], store.frame_id[2:], store.shape
+        )
+        return path / "m.zarr", {}
+    (path / "maps").mkdir()
+    for number, one in zip(numbers(store), maps, strict=True):
+        if form == "png":
+            Image.fromarray(np.round(1000 * one).astype(np.uint16)).save(path / "maps" / f"{number}.png")
+        else:
+            np.save(path / "maps" / f"{number}.npy", one)
+    return path / "maps", {"scale": 1000} if form == "png" else {}
+
+
+def figures(record):
+    keys = ("protocols", "frames", "metrics", "intervals", "invalid_pixels", "regions", "by_frame")
+    return json.loads(json.dumps({key: record[key] for key in keys}))
+
+
+@pytest.mark.parametrize("form", ["npz keys", "npz stack", "zarr", "png", "folder"])
+def test_every_form_gives_the_same_record(store, maps, tmp_path, form):
+    (tmp_path / "a").mkdir()
+    one = rsgt.evaluate(store, written(tmp_path / "a", "npy", store, maps)[0])
+    (tmp_path / "b").mkdir()
+    path, options = written(tmp_path / "b", form, store, maps)
+    two = rsgt.evaluate(store, path, **options)
+    assert figures(two) == figures(one)
+    assert two["invalid_pixels"]["paper"] == 3
+    assert one["prediction"]["matched_by"] == "order"
+    assert two["prediction"]["matched_by"] == ("name" if form in ("png", "folder") else "number")
+
+
+def test_figures_are_those_of_an_obvious_twin(store, maps, tmp_path):
+    np.save(tmp_path / "m.npy", maps)
+    record = rsgt.evaluate(store, tmp_path / "m.npy", protocols=["paper", "nyud-mt"])
+    squares, relative, rmse = [], [], []
+    for depth, one in zip(store.read("depth", 2, 6), maps, strict=True):
+        p, q = np.maximum(one[depth > 0].astype(float), 1e-3), depth[depth > 0].astype(float)
+        squares.append((p - q) ** 2)
+        relative.append(np.mean(abs(p - q) / q))
+        rmse.append(np.sqrt(np.mean((p - q) ** 2)))
+    found = record["metrics"]["paper"]
+    assert found["image_mean"]["rmse"] == pytest.approx(np.mean(rmse))
+    assert found["image_median"]["abs_rel"] == pytest.approx(np.median(relative))
+    assert found["pixel_pool"]["rmse"] == pytest.approx(np.sqrt(np.mean(np.concatenate(squares))))
+    pooled = record["metrics"]["nyud-mt"]["pixel_pool"]["rmse"]
+    assert pooled == pytest.approx(found["pixel_pool"]["rmse"], rel=1e-4)
+    assert record["by_frame"]["paper"]["rmse"] == pytest.approx(rmse)
+    assert record["by_frame"]["frame_id"] == numbers(store)
+
+
+def test_protocols_differ_by_a_tenth_and_more_on_the_same_map():
+    depth = np.full((480, 640), 2.0)
+    prediction = depth + 0.1
+    prediction[:45] += 0.9
+    whole, crop = (score(protocol, prediction, depth)["rmse"] for protocol in (PAPER, NYU_EIGEN))
+    assert whole > 1.1 * crop
+    assert crop == pytest.approx(0.1)
+    nothing = np.where(np.arange(640) < 9, 0.0, depth)
+    logs = [score(protocol, nothing, depth)["rmse_log"] for protocol in (PAPER, NYUD_MT)]
+    assert logs[1] > 1.1 * logs[0]
+
+
+@pytest.mark.parametrize("align", ["median", "scale", "scale-shift", "disparity"])
+def test_alignment_forgives_what_it_says_and_fits_by_least_squares(align):
+    rng = np.random.default_rng(1)
+    depth = rng.uniform(1, 9, (30, 40))
+    noisy = depth * rng.uniform(0.9, 1.1, depth.shape)
+    every = np.ones(depth.shape, bool)
+    once = aligned(noisy, depth, every, "depth", align, None)
+    moved = 1 / (0.3 / noisy + 0.02) if align == "disparity" else 3 * noisy + 2 * (align == "scale-shift")
+    assert aligned(moved, depth, every, "depth", align, None) == pytest.approx(once, rel=1e-6)
+    x, y = (1 / noisy, 1 / depth) if align == "disparity" else (noisy, depth)
+    columns = [x.ravel()] + [np.ones(x.size)] * (align in ("scale-shift", "disparity"))
+    if align != "median":
+        factors = np.linalg.lstsq(np.stack(columns, 1), y.ravel(), rcond=None)[0]
+        fitted = (np.stack(columns, 1) @ factors).reshape(x.shape)
+        assert once == pytest.approx(1 / np.maximum(fitted, y.min()) if align == "disparity" else fitted)
+
+
+def test_inverse_depth_without_unit_and_other_sizes(store, tmp_path):
+    depth = store.read("depth", 2, 6)
+    inverse = np.where(depth > 0, 1 / np.maximum(depth, 0.1), 0)
+    np.save(tmp_path / "m.npy", 40 * inverse + 7)
+    record = rsgt.evaluate(store, tmp_path / "m.npy", kind="disparity", align="disparity")
+    assert record["metrics"]["paper+disparity"]["image_mean"]["rmse"] < 1e-4
+    np.save(tmp_path / "h.npy", np.where(depth > 0, depth, 1)[:, ::2, ::2])
+    record = rsgt.evaluate(store, tmp_path / "h.npy")
+    assert record["prediction"]["resized"] == {"method": "bilinear between pixel centres", "from": ["24x32"]}
+    ramp = np.arange(1.0, 5.0)[None].repeat(2, 0)
+    assert bilinear(ramp, (2, 8))[0].tolist() == [1, 1.25, 1.75, 2.25, 2.75, 3.25, 3.75, 4]
+
+
+def folder(path, **arrays):
+    path.mkdir()
+    for name, values in arrays.items():
+        np.save(path / name.strip("_"), values)
+    return path
+
+
+def test_a_subset_is_judged_and_said_so(store, maps, tmp_path):
+    path = folder(tmp_path / "f", _103=maps[0], _105=maps[2])
+    record = rsgt.evaluate(store, path)
+    told = record["prediction"]
+    assert (record["frames"], told["missing"], told["first_missing"]) == (2, 2, "104 (104)")
+    (path / "105.npy").write_bytes(b"nothing")
+    record = rsgt.evaluate(store, path)
+    assert (record["frames"], len(record["damaged"])) == (1, 1)
+    assert record["damaged"][0].startswith("frame 105: ")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda maps: {"_103": maps[0], "_999": maps[1]}, "999 is no frame of"),
+        (lambda maps: {"_103": 1000 * maps[0]}, "millimetres\\? divide them by 1000"),
+        (lambda maps: {"_103": maps[0].T}, "transposed\\? turn them"),
+        (lambda maps: {}, "holds no maps"),
+        (lambda maps: {"_103": maps[0].astype(object)}, "Object arrays"),
+        (lambda maps: {"_103": (1000 * maps[0]).astype(np.uint16)}, "give --prediction-scale"),
+        (lambda maps: {"_101": maps[0]}, "none of its maps is of the 4 frames"),
+        (lambda maps: {"_103": maps[0], "_0103": maps[0]}, "is not the only map"),
+    ],
+)
+def test_bad_maps_are_one_line(store, maps, tmp_path, change, message):
+    with pytest.raises(rsgt.InputError, match=message) as caught:
+        rsgt.evaluate(store, folder(tmp_path / "f", **change(maps)))
+    assert "\n" not in str(caught.value)
+
+
+def test_two_records_are_paired_by_frame(store, maps, tmp_path):
+    np.save(tmp_path / "a.npy", maps)
+    np.save(tmp_path / "b.npy", np.maximum(store.read("depth", 2, 6), 0.5))
+    for name in "ab":
+        rsgt.evaluate(store, tmp_path / f"{name}.npy", out=tmp_path / f"{name}.json")
+    found = rsgt.compare_records(tmp_path / "a.json", tmp_path / "b.json")
+    one, two = (json.loads((tmp_path / f"{name}.json").read_text())["by_frame"]["paper"] for name in "ab")
+    compared = found["protocols"]["paper"]
+    assert found["frames"] == 4
+    assert set(compared["differences"]) == set(MEASURES)
+    difference = np.subtract(two["rmse"], one["rmse"])
+    assert compared["differences"]["rmse"]["difference"] == pytest.approx(difference.mean())
+    assert (
+        compared["differences"]["rmse"]["better"] == compared["differences"]["delta1"]["better"] == "second"
+    )
+    assert compared["most"][0]["difference"] == pytest.approx(difference[np.argmax(abs(difference))])
+    record = json.loads((tmp_path / "a.json").read_text())
+    with pytest.raises(rsgt.InputError, match="of form 1, expected 2; run `rsn evaluate` again"):
+        rsgt.compare_records({k: v for k, v in record.items() if k != "form"}, record)
+    with pytest.raises(rsgt.InputError, match="judge on one"):
+        rsgt.compare_records(record | {"store": "x"}, record)
+
+
+def test_the_commands_need_no_torch(store, maps, tmp_path):
+    np.save(tmp_path / "m.npy", maps)
+    script = "import sys; sys.modules['torch'] = None\nfrom rsn.cli import main\nmain(sys.argv[1:])"
+
+    def call(*arguments):
+        command = [sys.executable, "-c", script, *map(str, arguments)]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+    out = tmp_path / "r.json"
+    done = call("evaluate", "--store", store.path, "--prediction", tmp_path / "m.npy", "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert "image mean*" in done.stdout
+    assert "pixel pool" in done.stdout
+    assert "matched by order" in done.stdout
+    done = call("compare", out, out)
+    assert done.returncode == 0, done.stderr
+    assert call("evaluate", "--store", store.path).returncode == 2
