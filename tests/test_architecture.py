@@ -105,6 +105,7 @@ def test_one_bridge_from_training_to_the_store():
         "rsgt.quality.evaluation.protocol",
         "rsgt.quality.evaluation.record",
         "rsgt.quality.evaluation.table",
+        "rsgt.quality.measures",
         "rsgt.quality.metrics",
         "rsgt.quality.pooling",
         "rsgt.sources.facts",

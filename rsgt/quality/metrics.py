@@ -5,38 +5,16 @@ a property test holds them equal.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rsgt.inputs import InputError
+from rsgt.quality.measures import DEPTH
 from rsgt.quality.pooling import FrameMeasures, Sums
 
-
-class Measure(NamedTuple):
-    """One error of a predicted depth map: its unit ("" = none), its definition, whether less is better."""
-
-    unit: str
-    definition: str
-    less_is_better: bool = True
-
-
-MEASURES = {
-    "rmse": Measure("m", "sqrt(mean((p - q)²))"),
-    "rmse_log": Measure("", "sqrt(mean((ln p - ln q)²)), natural logarithm"),
-    "rmse_log10": Measure("", "the same in base 10: rmse_log / ln 10"),
-    "log10": Measure("", "mean(|log10 p - log10 q|)"),
-    "abs_rel": Measure("", "mean(|p - q| / q)"),
-    "sq_rel": Measure("m", "mean((p - q)² / q)"),
-    "silog": Measure("", "100 sqrt(mean(d²) - mean(d)²) with d = ln p - ln q, as KITTI has it"),
-    "delta1": Measure("", "share of pixels with max(p / q, q / p) < 1.25", less_is_better=False),
-    "delta2": Measure("", "the same with 1.25²", less_is_better=False),
-    "delta3": Measure("", "the same with 1.25³", less_is_better=False),
-}
-"""Errors of a depth map by name: p is the prediction, q the truth; means go over valid pixels."""
-
-DEPTH_ERRORS = tuple(MEASURES)
+DEPTH_ERRORS = tuple(DEPTH)
 MINIMUM_DEPTH_M = 1e-3
 
 Image = npt.NDArray[np.floating[Any]]
@@ -47,7 +25,7 @@ Partition = npt.NDArray[np.integer[Any]]
 def depth_errors(
     prediction: Image, target: Image, valid: Mask, minimum_m: float = MINIMUM_DEPTH_M
 ) -> dict[str, float]:
-    """Errors of one predicted depth map: those of ``MEASURES``, and what pooling them over images needs.
+    """Errors of one predicted depth map: those of ``measures.DEPTH``, and what pooling them needs.
 
     ``pixels`` is the number of valid pixels, ``log_bias`` the mean of ln p - ln q.
 

@@ -15,13 +15,13 @@ from rsgt.cli.options import INPUT, OUTPUT, Folder, Real
 from rsgt.cli.terminal import Script, print_json, print_table, progress_bar
 from rsgt.inputs import InputError
 from rsgt.quality.evaluation.alignment import ALIGNMENTS, KINDS
-from rsgt.quality.metrics import MEASURES
+from rsgt.quality.measures import DEPTH
 from rsgt.quality.pooling import REDUCERS
 from rsn.cli.loading import DEVICE, importing, notes
 
 _DEFINITIONS = "\b\n" + "\n".join(
     f"{name:<11} {measure.definition}{', ' * bool(measure.unit)}{measure.unit}"
-    for name, measure in MEASURES.items()
+    for name, measure in DEPTH.items()
 )
 _EVALUATE = f"""Judge a checkpoint, or predicted depth maps of any origin, on frames of a store.
 
@@ -140,7 +140,7 @@ def _line(record: dict[str, Any], protocol: str, name: str, own: str) -> dict[st
     }
     low, high = record["intervals"][protocol][name]
     first, *others = found.items()
-    unit = MEASURES[name].unit if name in MEASURES else ""
+    unit = DEPTH[name].unit if name in DEPTH else ""
     mean = {first[0]: first[1], "95 % of the mean": f"{low:.4f} to {high:.4f}"}
     return {"measure": f"{name} ({unit})" if unit else name, **mean, **dict(others)}
 

@@ -13,7 +13,7 @@ import rsgt
 from rsgt.quality.evaluation.alignment import aligned
 from rsgt.quality.evaluation.protocol import NYU_EIGEN, NYUD_MT, PAPER, score
 from rsgt.quality.evaluation.resizing import bilinear
-from rsgt.quality.metrics import MEASURES
+from rsgt.quality.metrics import DEPTH_ERRORS
 from tests.rooms import write_rooms
 
 ROOT = Path(__file__).parents[2]
@@ -189,7 +189,7 @@ def test_two_records_are_paired_by_frame(store, maps, tmp_path):
     one, two = (json.loads((tmp_path / f"{name}.json").read_text())["by_frame"]["paper"] for name in "ab")
     compared = found["protocols"]["paper"]
     assert found["frames"] == 4
-    assert set(compared["differences"]) == set(MEASURES)
+    assert set(compared["differences"]) == set(DEPTH_ERRORS)
     difference = np.subtract(two["rmse"], one["rmse"])
     assert compared["differences"]["rmse"]["difference"] == pytest.approx(difference.mean())
     assert (

@@ -9,7 +9,8 @@ import numpy as np
 
 from rsgt.inputs import InputError, local_path
 from rsgt.quality.evaluation.record import Record, checked_record, read_record
-from rsgt.quality.metrics import MEASURES, bootstrap_interval
+from rsgt.quality.measures import MEASURES
+from rsgt.quality.metrics import bootstrap_interval
 
 Given = str | PathLike[str] | Mapping[str, Any]
 
