@@ -17,6 +17,7 @@ from rsgt.cli.source_options import opened_source, source_options
 from rsgt.cli.terminal import Program, Progress, cell, print_json, print_pairs, print_table, progress_bar
 from rsgt.files import write_csv
 from rsgt.inputs import InputError
+from rsgt.quality.measures import MEASURES
 from rsgt.sources import FORMATS
 from rsgt.sources.source import Source
 
@@ -262,13 +263,14 @@ def verify(
     type=INPUT,
     help="Also judge these maps: a .zarr that rsn wrote, or .npy (frame, y, x), metres.",
 )
+@click.option("--planes", is_flag=True, help="Also fit planes to the regions; takes several times as long.")
 @click.option("--csv", "csv_path", type=OUTPUT, help="Write rows to this file, by frame or as --by says.")
 @click.option("--plot", "plot_path", type=PICTURE, help="Draw the distributions: PNG, PDF or SVG.")
 @click.option("--workers", type=WORKERS, help="Threads.  [default: one per core]")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def stats(
-    path: Path, split: str | None, by: str | None, prediction: Path | None, csv_path: Path | None,
-    plot_path: Path | None, workers: int | None, as_json: bool,
+    path: Path, split: str | None, by: str | None, prediction: Path | None, planes: bool,
+    csv_path: Path | None, plot_path: Path | None, workers: int | None, as_json: bool,
 ) -> None:  # fmt: skip
     r"""Measure how well the regions, or predicted maps, stand for the depth.
 
@@ -280,10 +282,12 @@ def stats(
     region_variance  mean over a frame's regions of the error's variance, m²
     instability      region_variance / region_rmse
     coverage         share of the pixels with depth that have a region
+    plane_rmse       --planes: RMSE of a region's depth about its best plane in space, m
+    normal_spread    --planes: angle by which a region's surface normals spread, degrees
 
     All but coverage are means over frames.
     """
-    found = rsgt.statistics(path, split, workers, prediction)
+    found = rsgt.statistics(path, split, workers, prediction, planes=planes)
     rows = found.categories() if by == "category" else found.frames()
     if csv_path:
         write_csv(csv_path, rows)
@@ -320,7 +324,7 @@ def _end_with(skipped: list[str]) -> None:
 
 
 def _figures(values: dict[str, Any]) -> None:
-    units = {"rmse": " m", "region_rmse": " m", "region_variance": " m²", "sq_rel": " m"}
+    units = {name: f" {measure.unit}".rstrip() for name, measure in MEASURES.items()}
     print_pairs(
         [(name.replace("_", " "), cell(value) + units.get(name, "")) for name, value in values.items()]
     )

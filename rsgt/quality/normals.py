@@ -104,13 +104,13 @@ def _plane_near(inverse: Array, depth: Array, y: int, x: int, step: int) -> tupl
     n = u = v = uu = uv = vv = 0
     total = along_u = along_v = 0.0
     here = depth[y, x]
-    for j in range(-REACH, REACH + 1):
+    bound = np.float32(NEAR) * here
+    left, right = max(-REACH, -(x // step)), min(REACH, (width - 1 - x) // step)
+    for j in range(max(-REACH, -(y // step)), min(REACH, (height - 1 - y) // step) + 1):
         row = y + step * j
-        if row < 0 or row >= height:
-            continue
-        for i in range(-REACH, REACH + 1):
+        for i in range(left, right + 1):
             column = x + step * i
-            if 0 <= column < width and abs(depth[row, column] - here) <= np.float32(NEAR) * here:
+            if abs(depth[row, column] - here) <= bound:
                 n, u, v = n + 1, u + i, v + j
                 uu, uv, vv = uu + i * i, uv + i * j, vv + j * j
                 total += inverse[row, column]
@@ -148,9 +148,9 @@ def _fit_row(inverse: Array, depth: Array, y: int, step: int, whole: Array, plan
 
 
 @_jit
-def _normal(plane: Array, y: int, x: int, camera: Camera) -> tuple[float, float, float]:
-    """Normal, of no certain length, away from the camera, of a plane of inverse depth through a pixel."""
-    along_u, along_v, centre = plane
+def _normal(planes: Array, y: int, x: int, camera: Camera) -> tuple[float, float, float]:
+    """Normal, of no certain length, away from the camera, of a row's plane of inverse depth at a pixel."""
+    along_u, along_v, centre = planes[x, 0], planes[x, 1], planes[x, 2]
     nz = centre - along_u * (x - camera.cx) - along_v * (y - camera.cy)
     return along_u * camera.fx, along_v * camera.fy, nz
 
@@ -198,7 +198,7 @@ def normal_map(depth: Array, valid: Array, camera: Camera) -> Array:
         _mark_whole(known, y, step, whole)
         _fit_row(inverse, known, y, step, whole, planes)
         for x in range(width):
-            nx, ny, nz = _normal(planes[x], y, x, camera)
+            nx, ny, nz = _normal(planes, y, x, camera)
             length = math.sqrt(nx * nx + ny * ny + nz * nz)
             found[y, x, 0], found[y, x, 1], found[y, x, 2] = nx / length, ny / length, nz / length
     return found
@@ -226,8 +226,8 @@ def normal_angles(prediction: Array, target: Array, valid: Array, camera: Camera
         _fit_row(b, known, y, step, whole, q)
         for x in range(width):
             if not np.isnan(q[x, 0]):
-                px, py, pz = _normal(p[x], y, x, camera)
-                qx, qy, qz = _normal(q[x], y, x, camera)
+                px, py, pz = _normal(p, y, x, camera)
+                qx, qy, qz = _normal(q, y, x, camera)
                 across = math.sqrt(
                     (py * qz - pz * qy) ** 2 + (pz * qx - px * qz) ** 2 + (px * qy - py * qx) ** 2
                 )  # beside the cosine, which alone says nothing of small angles

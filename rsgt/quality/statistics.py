@@ -14,6 +14,8 @@ from rsgt.files import write_figure
 from rsgt.inputs import InputError, local_path
 from rsgt.parallel import map_threads
 from rsgt.quality.metrics import instability
+from rsgt.quality.normals import camera_of
+from rsgt.quality.planes import RegionPlanes, region_planes
 from rsgt.regions import kernels
 from rsgt.store import schema
 from rsgt.store.predictions import MapError, open_prediction
@@ -30,6 +32,8 @@ DISTRIBUTIONS = {
     "region_area": "pixels per region",
     "region_spread": "standard deviation of depth in a region (m)",
 }
+PLANES = RegionPlanes._fields
+"""Figures of planes, where they are asked for: columns of the regions' table, means of these elsewhere."""
 
 _FIGURES = 9
 """Figures of a predicted map against one other: ``kernels.map_errors`` and the two regional ones."""
@@ -89,7 +93,8 @@ class Statistics(MapErrors):
         Pixels with valid depth, and those of them that have a region.
     table : dict of arrays
         The regions of these frames: columns ``semantic``, ``area``, ``depth_mean`` and ``depth_variance`` of
-        ``schema.REGION_ARRAYS``, and ``owner``, the place of the region's frame in ``frame``.
+        ``schema.REGION_ARRAYS``, and ``owner``, the place of the region's frame in ``frame``; those of
+        ``PLANES`` (m, degrees), where they were asked for.
     class_names : list of str
         Names of the categories 1, 2, ….
     prediction : dict of MapErrors
@@ -117,7 +122,20 @@ class Statistics(MapErrors):
             "regions_per_frame": float(np.median(self.regions)),
             "coverage": float(self.covered.sum() / max(1, self.valid.sum())),
             **super().summary(),
+            **{name: _mean(values) for name, values in self.planes().items()},
         }
+
+    def planes(self) -> dict[str, Array]:
+        """Means over the regions of each frame of ``PLANES``, NaN where it has none; empty without them."""
+        found = {}
+        for name in PLANES:
+            if name in self.table:
+                known = ~np.isnan(self.table[name])
+                owner, frames = self.table["owner"][known], len(self.frame)
+                with np.errstate(invalid="ignore"):
+                    total = np.bincount(owner, self.table[name][known], frames)
+                    found[name] = total / np.bincount(owner, minlength=frames)
+        return found
 
     def document(self) -> dict[str, Any]:
         """Return summary, distributions and what was found of a prediction, as plain JSON types.
@@ -138,6 +156,7 @@ class Statistics(MapErrors):
             "regions_per_frame": self.regions,
             "region_area": self.table["area"],
             "region_spread": np.sqrt(self.table["depth_variance"]),
+            **{name: values[~np.isnan(values)] for name, values in self.table.items() if name in PLANES},
         }
 
     def frames(self) -> list[Row]:
@@ -149,6 +168,7 @@ class Statistics(MapErrors):
             "valid": self.valid,
             "covered": self.covered,
             **self.columns(),
+            **self.planes(),
         }
         for name, errors in self.prediction.items():
             columns |= errors.columns(f"prediction_{name}_")
@@ -190,6 +210,7 @@ class Statistics(MapErrors):
                 "region_rmse": rmse,
                 "region_variance": variance,
                 "instability": instability({"rmse": rmse, "variance": variance}),
+                **{name: _mean(mine[name]) for name in PLANES if name in mine},
             }))  # fmt: skip
         return rows
 
@@ -225,21 +246,24 @@ def select_frames(store: Store, split: str | None) -> Array:
 
 
 def _part(
-    store: Store, frames: Array, predicted: Callable[[int], Array] | None
-) -> tuple[list[list[float]], list[str]]:
+    store: Store, frames: Array, predicted: Callable[[int], Array] | None, planes: bool
+) -> tuple[list[list[float]], list[str], list[RegionPlanes]]:
     """Figures of some frames that lie close together, 8 of each and 18 more with a prediction.
 
     They are ``map_errors`` of the support against the depth and the number of covered pixels; then of the
     prediction, against each of ``AGAINST``, ``map_errors`` and the two regional figures, NaN where its map
-    is none. Beside them, why so.
+    is none. Beside them, why so, and each frame's planes, where they are asked for.
     """
     first, last = int(frames[0]), int(frames[-1]) + 1
     depths, supports = store.read("depth", first, last), store.read("support", first, last)
-    regions = store.read("region", first, last) if predicted else depths
-    found, skipped = [], []
+    regions = store.read("region", first, last) if predicted or planes else depths
+    found, skipped, fitted = [], [], []
     for k in frames.tolist():
         depth, support, region = depths[k - first], supports[k - first], regions[k - first]
         row = [*kernels.map_errors(support, depth), np.count_nonzero((support > 0) & (depth > 0))]
+        if planes:
+            count = int(np.diff(store.region_start[k : k + 2])[0])
+            fitted.append(region_planes(depth, region, count, camera_of(store.intrinsics(k))))
         if predicted:
             try:
                 estimate = predicted(k)
@@ -251,7 +275,7 @@ def _part(
                     row += kernels.map_errors(estimate, reference).tolist()
                     row += [_mean(v) for v in kernels.region_errors(estimate, reference, region, depth)]
         found.append(row)
-    return found, skipped
+    return found, skipped, fitted
 
 
 def pixel_errors(sums: Array) -> dict[str, Array]:
@@ -281,6 +305,8 @@ def statistics(
     split: str | None = None,
     workers: int | None = None,
     prediction: str | PathLike[str] | None = None,
+    *,
+    planes: bool = False,
 ) -> Statistics:
     """Compare the support of a store with its depth, part of a shard by part of a shard.
 
@@ -295,6 +321,8 @@ def statistics(
     prediction
         Predicted depth or support, as ``open_prediction`` takes it, to compare with depth and support; the
         figures are then of the frames that it has.
+    planes
+        Also fit a plane to each region, and take the spread of its normals: see ``rsgt.quality.planes``.
 
     Raises
     ------
@@ -307,14 +335,17 @@ def statistics(
         frames, predicted = open_prediction(local_path(prediction), store, frames)
     part = min(store.shard_frames, _PART)
     cuts = np.flatnonzero(np.diff(frames // part)) + 1
-    parts = [(store, some, predicted) for some in np.split(frames, cuts)]
+    parts = [(store, some, predicted, planes) for some in np.split(frames, cuts)]
     judged = map_threads(_part, parts, workers)
-    figures = np.concatenate([rows for rows, _ in judged])
-    skipped = [line for _, lines in judged for line in lines]
+    figures = np.concatenate([rows for rows, *_ in judged])
+    skipped = [line for _, lines, _ in judged for line in lines]
     if predicted and len(skipped) == len(frames):
         raise InputError(f"{skipped[0]}; none of its {len(frames)} frames can be judged")
 
     table = _region_rows(store, frames)
+    if planes:
+        fitted = zip(*(one for *_, some in judged for one in some), strict=True)
+        table |= {name: np.concatenate(values) for name, values in zip(PLANES, fitted, strict=True)}
     count = np.bincount(table["owner"], minlength=len(frames))
     with np.errstate(invalid="ignore"):
         rmse = np.bincount(table["owner"], np.sqrt(table["depth_variance"]), len(frames)) / count
@@ -353,7 +384,9 @@ def plot(found: Statistics, path: Path) -> None:
     check_suffix(path)
     figure = Figure(figsize=(11, 8), layout="constrained")
     panels = figure.subplots(2, 2).ravel()
-    for axes, (name, values) in zip(panels, found.distributions().items(), strict=False):
+    distributions = found.distributions()
+    for axes, name in zip(panels, DISTRIBUTIONS, strict=False):
+        values = distributions[name]
         # Below a millimetre of spread there is only rounding.
         shown = np.maximum(values, 1e-3) if name == "region_spread" else values
         log = name != "regions_per_frame" and values.size > 0
