@@ -29,9 +29,7 @@ Array = npt.NDArray[Any]
 
 # A shard's chunks go through zarr's pipeline together: one by one, its bookkeeping costs more than the codec.
 zarr.config.set({"codec_pipeline.batch_size": 32})
-if hasattr(
-    codec_pipeline, "FusedCodecPipeline"
-):  # from zarr 3.4: the same bytes, without an event loop
+if hasattr(codec_pipeline, "FusedCodecPipeline"):  # from zarr 3.4: the same bytes, without an event loop
     # Threads are ours already, one a shard.
     zarr.config.set({"codec_pipeline.path": f"{codec_pipeline.__name__}.FusedCodecPipeline",
                      "codec_pipeline.max_workers": 1})  # fmt: skip
