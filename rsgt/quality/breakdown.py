@@ -18,7 +18,7 @@ BOUNDS_M = (2.0, 4.0)
 BANDS = ("below_2m", "2m_to_4m", "from_4m")
 """Of true depth, as ``BOUNDS_M`` part it."""
 LEAST_PIXELS = 10
-"""Pixels that a region needs for a shape: a line goes through any two. MoGe's evaluation has the same."""
+"""Pixels that a region needs for a shape. MoGe's evaluation asks for as many, of a coarser grid."""
 
 _jit = jit(error_model="numpy")
 

@@ -1,12 +1,14 @@
 """Surface normals from planar depth and a pinhole camera, and how far predicted ones are off.
 
 The inverse depth of a plane in space is linear in pixel coordinates. The normal of a pixel is that of the
-least-squares plane of inverse depth over its neighbours, chosen as in GeoNet (Qi et al., CVPR 2018): those
-within 8 pixels in x and y, of NYU's camera, and within 5 % of its own depth. Of them every fourth is taken,
-5 x 5 in all; other cameras' are as far apart in angle, so that a resized frame has the same normals.
-The reasons: differences of next pixels (as in MoGe's evaluation, whose truth is rendered) are noise on the
-depth of a sensor, NYU's; that noise grows with the square of the depth, and is even in inverse depth; windows
-without a bound on depth mix the surfaces at an edge; and the plane is exact where the surface is one.
+least-squares plane of inverse depth over its neighbours: 5 x 5 pixels with steps of 4 on NYU's frames, and of
+the same angle with other cameras, as far as they are within 5 % of the pixel's own depth. A least-squares
+plane over a window with such steps is GeoNet's (Qi et al., CVPR 2018); its code takes 9 x 9, chosen by how
+well predicted normals agree, which depth alone does not have, and fits points instead of inverse depth.
+
+The reasons: differences of next pixels, which others take on rendered depth, are noise on that of a sensor;
+this noise grows with the square of the depth, and so is even in inverse depth; windows without a bound on
+depth mix the surfaces at an edge; and the plane is exact where the surface is one.
 
 Truth chooses the neighbours for both maps, so that no prediction escapes by being ragged.
 
