@@ -21,8 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rsgt.quality.judged import judged
-from rsgt.quality.metrics import Image, Mask
+from rsgt.quality.judged import Judged
 from rsgt.quality.pooling import FrameMeasures, Sums
 from rsgt.regions.compilation import jit
 
@@ -90,24 +89,16 @@ def boundary_counts(prediction: Array, target: Array, valid: Array, thresholds: 
     return found
 
 
-def boundary_measures(prediction: Image, target: Image, valid: Mask) -> FrameMeasures:
+def boundary_measures(maps: Judged) -> FrameMeasures:
     """Precision, recall and F1 of the depth boundaries: see the module, also for where they mean something.
 
-    Parameters
-    ----------
-    prediction, target, valid
-        As for ``depth_errors``; boundaries lie between valid pixels.
+    Boundaries lie between valid pixels.
 
     Returns
     -------
     FrameMeasures of ``NAMES``, of NaN where the target has no boundary. Pooled are the counts of boundaries.
-
-    Raises
-    ------
-    InputError
-        As ``judged`` does.
     """
-    sums = {"boundaries": boundary_counts(*judged(prediction, target, valid), THRESHOLDS)}
+    sums = {"boundaries": boundary_counts(*maps, THRESHOLDS)}
     return FrameMeasures(_from_counts(sums), sums, _from_counts)
 
 

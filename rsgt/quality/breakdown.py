@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rsgt.inputs import InputError
-from rsgt.quality.judged import Judged, judged
-from rsgt.quality.metrics import Image, Mask, Partition
+from rsgt.quality.judged import Judged
+from rsgt.quality.metrics import Partition
 from rsgt.quality.pooling import FrameMeasures, Sums, ratio
 from rsgt.quality.quantiles import counts, quantile
 from rsgt.regions.compilation import jit
@@ -64,26 +64,15 @@ def _errors(sums: Array) -> dict[str, float]:
     }
 
 
-def distance_measures(prediction: Image, target: Image, valid: Mask) -> FrameMeasures:
+def distance_measures(maps: Judged) -> FrameMeasures:
     """RMSE, absolute relative error and delta1 of the pixels of each of ``BANDS`` of true depth.
 
     iBims-1 (Koch et al., 2018) gives such errors metre by metre; three bands are what indoor frames fill.
 
-    Parameters
-    ----------
-    prediction, target, valid
-        As for ``depth_errors``.
-
     Returns
     -------
     FrameMeasures named ``rmse_below_2m`` and so on, of NaN for a band without pixels.
-
-    Raises
-    ------
-    InputError
-        As ``judged`` does.
     """
-    maps = judged(prediction, target, valid)
     band = np.zeros(maps.target.shape, np.uint8)
     for bound in BOUNDS_M:
         band += maps.target >= np.float32(bound)
@@ -99,15 +88,13 @@ def _by_distance(sums: Sums) -> dict[str, float]:
     }
 
 
-def category_measures(
-    prediction: Image, target: Image, valid: Mask, semantic: Partition, categories: int
-) -> FrameMeasures:
+def category_measures(maps: Judged, semantic: Partition, categories: int) -> FrameMeasures:
     """RMSE, absolute relative error and delta1 of the pixels of each category.
 
     Parameters
     ----------
-    prediction, target, valid
-        As for ``depth_errors``.
+    maps
+        Of ``judged``.
     semantic
         Categories (y, x); 0 = unlabelled, which is one like any other here, as for ``rsgt stats``.
     categories
@@ -120,9 +107,8 @@ def category_measures(
     Raises
     ------
     InputError
-        As ``judged`` does, and where ``semantic`` are no such categories.
+        Where ``semantic`` are no such categories.
     """
-    maps = judged(prediction, target, valid)
     _check_labels("category", semantic, maps)
     if (highest := int(semantic.max(initial=0))) > categories:
         raise InputError(f"category measures: got category {highest}, expected at most {categories}")
@@ -148,27 +134,17 @@ def _by_category(sums: Sums) -> dict[str, float]:
     }
 
 
-def percentile_measures(prediction: Image, target: Image, valid: Mask) -> FrameMeasures:
+def percentile_measures(maps: Judged) -> FrameMeasures:
     """90th percentiles of the absolute error (m) and of the absolute relative error.
 
     A frame's own are exact, linear between two pixels as in ``numpy.quantile``; those of pooled pixels come
     from counts, whose resolution ``quantiles`` says.
 
-    Parameters
-    ----------
-    prediction, target, valid
-        As for ``depth_errors``.
-
     Returns
     -------
     FrameMeasures ``error_p90`` and ``abs_rel_p90``, of NaN where no pixel counts.
-
-    Raises
-    ------
-    InputError
-        As ``judged`` does.
     """
-    p, q, mask = judged(prediction, target, valid)
+    p, q, mask = maps
     true = q[mask]
     error = np.abs(p[mask] - true)
     found = {"error_p90": error, "abs_rel_p90": error / true}
@@ -240,7 +216,7 @@ def aligned_errors(
     return AlignedErrors(np.sqrt(scaled[large] / n[large]), np.sqrt(vq[large] / n[large]))
 
 
-def region_shape_measures(prediction: Image, target: Image, valid: Mask, region: Partition) -> FrameMeasures:
+def region_shape_measures(maps: Judged, region: Partition) -> FrameMeasures:
     """Error of each region's shape apart from its level: RMSE (m) after alignment within the region.
 
     Each region's prediction is brought to its truth by a factor, or by a factor and a shift, as least squares
@@ -249,8 +225,8 @@ def region_shape_measures(prediction: Image, target: Image, valid: Mask, region:
 
     Parameters
     ----------
-    prediction, target, valid
-        As for ``depth_errors``.
+    maps
+        Of ``judged``.
     region
         Labels (y, x), dense from 1; 0 does not count, nor do regions of fewer than ``LEAST_PIXELS``.
 
@@ -262,9 +238,8 @@ def region_shape_measures(prediction: Image, target: Image, valid: Mask, region:
     Raises
     ------
     InputError
-        As ``judged`` does, and where ``region`` are no such labels.
+        Where ``region`` are no such labels.
     """
-    maps = judged(prediction, target, valid)
     _check_labels("region", region, maps)
     found = aligned_errors(*maps, region, LEAST_PIXELS)
     sums = {name: np.array(values.sum()) for name, values in found._asdict().items()}

@@ -1,4 +1,4 @@
-"""What the measures of one frame are given, checked once and in one form."""
+"""What the measures of one frame are given: checked once, in one form, for all of them."""
 
 from typing import Any, NamedTuple
 
@@ -6,9 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from rsgt.inputs import InputError
-from rsgt.quality.metrics import MINIMUM_DEPTH_M, Image, Mask
 
 Array = npt.NDArray[Any]
+Image = npt.NDArray[np.floating[Any]]
+Mask = npt.NDArray[np.bool_]
+
+MINIMUM_DEPTH_M = 1e-3
 
 
 class Judged(NamedTuple):
@@ -19,16 +22,18 @@ class Judged(NamedTuple):
     valid: Array
 
 
-def judged(prediction: Image, target: Image, valid: Mask) -> Judged:
-    """Bring a prediction and its truth to the form that the kernels take.
+def judged(prediction: Image, target: Image, valid: Mask, minimum_m: float = MINIMUM_DEPTH_M) -> Judged:
+    """Bring a prediction and its truth to the form that every measure takes.
 
     Parameters
     ----------
     prediction, target
-        Depth (y, x) in metres. A prediction below 1 mm, 0 and negative ones with it, counts as 1 mm, as in
-        ``depth_errors``: nobody gains by leaving out what is hard.
+        Depth (y, x) in metres.
     valid
         Pixels (y, x) that count; what the maps hold elsewhere is not looked at.
+    minimum_m
+        A prediction below it, 0 and negative ones with it, counts as this in every measure: logarithms and
+        ratios need it, and nobody gains by leaving out what is hard.
 
     Raises
     ------
@@ -47,4 +52,4 @@ def judged(prediction: Image, target: Image, valid: Mask) -> Judged:
         raise InputError(f"measures: {wrong} predictions are not finite where they count; mark them invalid")
     if np.any(mask & ~(np.isfinite(q) & (q > 0))):
         raise InputError("measures: the target is not > 0 at a valid pixel: mark such pixels invalid")
-    return Judged(np.maximum(p, np.float32(MINIMUM_DEPTH_M)), q, mask)
+    return Judged(np.maximum(p, np.float32(minimum_m)), q, mask)

@@ -4,7 +4,10 @@ Help texts, documents and pages take them from here; the functions that compute 
 ``normals``, ``boundaries``, ``breakdown`` and ``statistics``.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
+
+from rsgt.inputs import InputError
 
 
 class Measure(NamedTuple):
@@ -97,6 +100,31 @@ MEASURES: dict[str, Measure] = {
     **DEPTH, **_PERCENTILES, **_DISTANCE, **_CATEGORY, **_NORMALS, **_BOUNDARIES, **_REGIONS, **_PLANES,
 }  # fmt: skip
 """Measures by name, with p and q as in ``DEPTH``; ``category_rmse`` stands for that of every category."""
+
+SETS = {
+    "depth": "errors of depth",
+    "percentiles": "the worst tenth",
+    "distance": "errors by distance",
+    "categories": "errors by category",
+    "normals": "surface normals, where the camera is known",
+    "boundaries": "depth boundaries; sharp truth only",
+    "shape": "each region's shape apart from its level",
+}
+"""What an evaluation can be asked for; it always has ``depth``."""
+
+
+def chosen_sets(given: str | Sequence[str]) -> tuple[str, ...]:
+    """Return which of ``SETS`` are asked for, in their order, ``depth`` among them; ``all`` is every one.
+
+    Raises
+    ------
+    InputError
+        Where there is none of a name.
+    """
+    names = {given} if isinstance(given, str) else set(given)
+    if unknown := sorted(names - {*SETS, "all"}):
+        raise InputError(f"measures: got {unknown[0]!r}, expected some of {', '.join(SETS)}, or all")
+    return tuple(name for name in SETS if name in names | {"depth"} or "all" in names)
 
 
 def described(name: str) -> Measure:

@@ -11,57 +11,37 @@ import numpy as np
 import numpy.typing as npt
 
 from rsgt.inputs import InputError
+from rsgt.quality.judged import Image, Judged
 from rsgt.quality.measures import DEPTH
 from rsgt.quality.pooling import FrameMeasures, Sums
 
 DEPTH_ERRORS = tuple(DEPTH)
-MINIMUM_DEPTH_M = 1e-3
 
-Image = npt.NDArray[np.floating[Any]]
-Mask = npt.NDArray[np.bool_]
 Partition = npt.NDArray[np.integer[Any]]
 
 
-def depth_errors(
-    prediction: Image, target: Image, valid: Mask, minimum_m: float = MINIMUM_DEPTH_M
-) -> dict[str, float]:
+def depth_errors(maps: Judged) -> dict[str, float]:
     """Errors of one predicted depth map: those of ``measures.DEPTH``, and what pooling them needs.
 
     ``pixels`` is the number of valid pixels, ``log_bias`` the mean of ln p - ln q.
 
     Parameters
     ----------
-    prediction, target
-        Depth (y, x) in metres.
-    valid
-        Pixels (y, x) that count; the target must be > 0 there.
-    minimum_m
-        A prediction below it, 0 and negative ones with it, counts as this in every error, as logarithms and
-        ratios need it.
+    maps
+        Of ``judged``.
 
     Raises
     ------
     InputError
-        Where no pixel is valid, or prediction or target is not finite, or the target not > 0, at a
-        valid pixel.
+        Where no pixel is valid.
 
     Notes
     -----
     Computed in float64. Source: the paper, section 5.
     """
-    if prediction.shape != target.shape or target.shape != valid.shape:
-        raise InputError(
-            f"depth errors: got shapes {prediction.shape}, {target.shape} and {valid.shape} of prediction, "
-            "target and valid, expected one shape (y, x)"
-        )
-    p, q = prediction[valid].astype(np.float64), target[valid].astype(np.float64)
+    p, q = (values[maps.valid].astype(np.float64) for values in (maps.prediction, maps.target))
     if not q.size:
         raise InputError("depth errors: got no valid pixel, expected at least one: leave the frame out")
-    if not np.isfinite(p).all():
-        raise InputError(f"depth errors: {np.sum(~np.isfinite(p))} of {p.size} predictions are not finite")
-    if not (np.isfinite(q) & (q > 0)).all():
-        raise InputError("depth errors: the target is not > 0 at a valid pixel: mark such pixels invalid")
-    p = np.maximum(p, minimum_m)
     error, log_error = p - q, np.log(p) - np.log(q)
     ratio = np.maximum(p / q, q / p)
     return {
@@ -80,13 +60,10 @@ def depth_errors(
     }
 
 
-def depth_measures(prediction: Image, target: Image, valid: Mask) -> FrameMeasures:
+def depth_measures(maps: Judged) -> FrameMeasures:
     """``DEPTH_ERRORS`` of one frame, for a ``Pool``; parameters and errors are those of ``depth_errors``."""
-    return measures_of(depth_errors(prediction, target, valid))
-
-
-def measures_of(errors: Mapping[str, float]) -> FrameMeasures:
-    """What ``depth_errors`` returned, for a ``Pool``: means over pixels, or roots of such."""
+    errors = depth_errors(maps)
+    # Means over pixels, or roots of such.
     means = {name: errors[name] for name in DEPTH_ERRORS}
     means |= {name: errors[name] ** 2 for name in ("rmse", "rmse_log", "rmse_log10")}
     means["log_bias"] = errors["log_bias"]

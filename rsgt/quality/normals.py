@@ -24,8 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rsgt.quality.judged import judged
-from rsgt.quality.metrics import Image, Mask
+from rsgt.quality.judged import Judged
 from rsgt.quality.pooling import FrameMeasures, Sums, ratio
 from rsgt.quality.quantiles import counts, quantile
 from rsgt.regions.compilation import jit
@@ -45,7 +44,7 @@ BELOW_DEG = {"normal_11": 11.25, "normal_22": 22.5, "normal_30": 30.0}
 _jit = jit(error_model="numpy")
 
 
-class Camera(NamedTuple):
+class Intrinsics(NamedTuple):
     """Pinhole camera: focal lengths and principal point in pixels; the first pixel's centre is (0, 0)."""
 
     fx: float
@@ -54,15 +53,15 @@ class Camera(NamedTuple):
     cy: float
 
 
-def camera_of(intrinsics: Mapping[str, float]) -> Camera | None:
+def known_intrinsics(intrinsics: Mapping[str, float]) -> Intrinsics | None:
     """Return the camera that ``Store.intrinsics`` gives; None where it is not known: there is no guess."""
     if not all(intrinsics.get(name) for name in ("fx", "fy")):
         return None
-    return Camera(*(float(intrinsics[name]) for name in Camera._fields))
+    return Intrinsics(*(float(intrinsics[name]) for name in Intrinsics._fields))
 
 
 @_jit
-def _step_of(camera: Camera) -> int:
+def _step_of(camera: Intrinsics) -> int:
     """Pixels from a neighbour to the next."""
     return max(1, round(math.sqrt(camera.fx * camera.fy) / FOCAL_OF_STEP))
 
@@ -150,7 +149,7 @@ def _fit_row(inverse: Array, depth: Array, y: int, step: int, whole: Array, plan
 
 
 @_jit
-def _normal(planes: Array, y: int, x: int, camera: Camera) -> tuple[float, float, float]:
+def _normal(planes: Array, y: int, x: int, camera: Intrinsics) -> tuple[float, float, float]:
     """Normal, of no certain length, away from the camera, of a row's plane of inverse depth at a pixel."""
     along_u, along_v, centre = planes[x, 0], planes[x, 1], planes[x, 2]
     nz = centre - along_u * (x - camera.cx) - along_v * (y - camera.cy)
@@ -175,7 +174,7 @@ def _known(depth: Array, valid: Array) -> Array:
 
 
 @_jit
-def normal_map(depth: Array, valid: Array, camera: Camera) -> Array:
+def normal_map(depth: Array, valid: Array, camera: Intrinsics) -> Array:
     """Surface normals of a depth map.
 
     Parameters
@@ -207,7 +206,7 @@ def normal_map(depth: Array, valid: Array, camera: Camera) -> Array:
 
 
 @_jit
-def normal_angles(prediction: Array, target: Array, valid: Array, camera: Camera) -> Array:
+def normal_angles(prediction: Array, target: Array, valid: Array, camera: Intrinsics) -> Array:
     """Angles between the normals of two depth maps, at the pixels where the target has one.
 
     Both planes go through the same neighbours, those near in the target. Parameters are as in
@@ -238,30 +237,23 @@ def normal_angles(prediction: Array, target: Array, valid: Array, camera: Camera
     return found[:count]
 
 
-def normal_measures(
-    prediction: Image, target: Image, valid: Mask, camera: Camera | None
-) -> FrameMeasures | None:
+def normal_measures(maps: Judged, camera: Intrinsics | None) -> FrameMeasures | None:
     """Angles between predicted and true surface normals: mean, median, and shares below ``BELOW_DEG``.
 
     Parameters
     ----------
-    prediction, target, valid
-        As for ``depth_errors``; only valid pixels are neighbours.
+    maps
+        Of ``judged``; only valid pixels are neighbours.
     camera
         Of the maps; None where it is not known.
 
     Returns
     -------
     FrameMeasures, of NaN where no pixel has a normal; None without a camera.
-
-    Raises
-    ------
-    InputError
-        As ``judged`` does.
     """
     if camera is None:
         return None
-    angles = normal_angles(*judged(prediction, target, valid), camera)
+    angles = normal_angles(*maps, camera)
     sums = {
         "pixels": np.array(float(angles.size)),
         "angle": np.array(angles.sum(dtype=np.float64)),

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rsgt.quality.normals import Camera, normal_map
+from rsgt.quality.normals import Intrinsics, normal_map
 from rsgt.regions.compilation import jit
 
 Array = npt.NDArray[Any]
@@ -130,7 +130,7 @@ def normal_spreads(normals: Array, region: Array, regions: int) -> Array:
     return found
 
 
-def region_planes(depth: Array, region: Array, regions: int, camera: Camera | None) -> RegionPlanes:
+def region_planes(depth: Array, region: Array, regions: int, camera: Intrinsics | None) -> RegionPlanes:
     """Plane residual (m) and spread of normals (°) of the regions of one frame.
 
     Parameters

@@ -14,7 +14,7 @@ from rsgt.files import write_figure
 from rsgt.inputs import InputError, local_path
 from rsgt.parallel import map_threads
 from rsgt.quality.metrics import instability
-from rsgt.quality.normals import camera_of
+from rsgt.quality.normals import known_intrinsics
 from rsgt.quality.planes import RegionPlanes, region_planes
 from rsgt.regions import kernels
 from rsgt.store import schema
@@ -263,7 +263,7 @@ def _part(
         row = [*kernels.map_errors(support, depth), np.count_nonzero((support > 0) & (depth > 0))]
         if planes:
             count = int(np.diff(store.region_start[k : k + 2])[0])
-            fitted.append(region_planes(depth, region, count, camera_of(store.intrinsics(k))))
+            fitted.append(region_planes(depth, region, count, known_intrinsics(store.intrinsics(k))))
         if predicted:
             try:
                 estimate = predicted(k)

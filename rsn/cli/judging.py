@@ -15,7 +15,7 @@ from rsgt.cli.options import INPUT, OUTPUT, Folder, Real
 from rsgt.cli.terminal import Script, print_json, print_table, progress_bar
 from rsgt.inputs import InputError
 from rsgt.quality.evaluation.alignment import ALIGNMENTS, KINDS
-from rsgt.quality.measures import DEPTH
+from rsgt.quality.measures import DEPTH, SETS, described
 from rsgt.quality.pooling import REDUCERS
 from rsn.cli.loading import DEVICE, importing, notes
 
@@ -23,6 +23,7 @@ _DEFINITIONS = "\b\n" + "\n".join(
     f"{name:<11} {measure.definition}{', ' * bool(measure.unit)}{measure.unit}"
     for name, measure in DEPTH.items()
 )
+_SETS = "\b\n" + "\n".join(f"{name:<11} {what}" for name, what in SETS.items())
 _EVALUATE = f"""Judge a checkpoint, or predicted depth maps of any origin, on frames of a store.
 
 Maps: .npy (frame, y, x), .npz, a .zarr that rsn wrote, or a folder of .npy, .npz, 16-bit PNG, TIFF, PFM or
@@ -34,6 +35,10 @@ depth, and are counted, too.
 
 p is the prediction, q the truth; means go over the pixels that count. Each is given by every reducer:
 {", ".join(REDUCERS.values())}; * marks the protocol's own.
+
+Beside these errors of depth, --measure asks for more:
+
+{_SETS}
 """
 
 
@@ -64,6 +69,10 @@ p is the prediction, q the truth; means go over the pixels that count. Each is g
     "--align", type=click.Choice([*ALIGNMENTS]), default="none", show_default=True,
     help="What each image's prediction is granted first, by the pixels that count.",
 )  # fmt: skip
+@click.option(
+    "--measure", "measures", multiple=True, type=click.Choice([*SETS, "all"]),
+    help="What else to measure, see above; may be given more than once.",
+)  # fmt: skip
 @click.option("--raw", is_flag=True, help="Compare with raw depth (the store's must be raw).")
 @click.option("--flip", is_flag=True, help="Average with the prediction for the mirrored image.")
 @click.option("--device", type=DEVICE, default="auto", show_default=True)
@@ -73,8 +82,8 @@ p is the prediction, q the truth; means go over the pixels that count. Each is g
 @click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
 def evaluate(
     *, store: Path, checkpoint: Path | None, prediction: Path | None, kind: Any, scale: float | None,
-    match: Any, split: str, names: tuple[str, ...], align: Any, raw: bool, flip: bool, device: str,
-    out: Path | None, table: Path | None, save: Path | None, as_json: bool,
+    match: Any, split: str, names: tuple[str, ...], align: Any, measures: tuple[str, ...], raw: bool,
+    flip: bool, device: str, out: Path | None, table: Path | None, save: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Parse, judge, print."""
     if checkpoint is not None and prediction is not None:
@@ -87,8 +96,8 @@ def evaluate(
             import rsn.experiment
         with notes():
             record = rsn.evaluate(
-                checkpoint, store, protocols, flip=flip, raw=raw, align=align, split=split, device=device,
-                save=save, table=table, out=out, stream=None if as_json else sys.stderr,
+                checkpoint, store, protocols, flip=flip, raw=raw, align=align, measures=measures, split=split,
+                device=device, save=save, table=table, out=out, stream=None if as_json else sys.stderr,
             )  # fmt: skip
     elif prediction is not None:
         if flip or save is not None:
@@ -96,7 +105,7 @@ def evaluate(
         with progress_bar("frames", quiet=as_json) as progress:
             record = rsgt.evaluate(
                 store, prediction, protocols=protocols, split=None if split == "all" else split, align=align,
-                raw=raw, kind=kind, scale=scale, match=match, table=table, out=out,
+                raw=raw, kind=kind, scale=scale, match=match, measures=measures, table=table, out=out,
                 progress=progress,
             )  # fmt: skip
     else:
@@ -110,9 +119,9 @@ def _show(record: dict[str, Any]) -> None:
     for key, fields in record["protocols"].items():
         protocol = rsn.Protocol(**fields)
         click.echo(f"{protocol}\n")
-        print_table(
-            [_line(record, key, name, protocol.reducer) for name in record["metrics"][key]["image_mean"]]
-        )
+        print_table([_line(record, key, name, protocol.reducer) for name in record["intervals"][key]])
+        if categories := [n for n in record["metrics"][key]["image_mean"] if n.startswith("category_rmse_")]:
+            click.echo(f"errors of {len(categories)} categories: --json or --out")
         if invalid := record["invalid_pixels"][key]:
             click.echo(f"invalid pixels, taken as {protocol.minimum_m:g} m: {invalid:,}")
         click.echo()
@@ -140,7 +149,7 @@ def _line(record: dict[str, Any], protocol: str, name: str, own: str) -> dict[st
     }
     low, high = record["intervals"][protocol][name]
     first, *others = found.items()
-    unit = DEPTH[name].unit if name in DEPTH else ""
+    unit = described(name).unit
     mean = {first[0]: first[1], "95 % of the mean": f"{low:.4f} to {high:.4f}"}
     return {"measure": f"{name} ({unit})" if unit else name, **mean, **dict(others)}
 

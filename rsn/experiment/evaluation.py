@@ -12,9 +12,11 @@ from rsgt.files import replacing, write_csv, write_text
 from rsgt.inputs import InputError
 from rsgt.quality.evaluation.alignment import Alignment
 from rsgt.quality.evaluation.checks import check_frames, check_outputs
+from rsgt.quality.evaluation.judging import truth_of
 from rsgt.quality.evaluation.protocol import Protocol, chosen_protocols
 from rsgt.quality.evaluation.record import FORM, record_text
-from rsgt.quality.evaluation.table import Table
+from rsgt.quality.evaluation.table import FrameMaps, Table
+from rsgt.quality.normals import known_intrinsics
 from rsgt.store.predictions import write_prediction
 from rsgt.store.schema import SPLITS
 from rsn.data.dataset import Store, opened
@@ -35,6 +37,7 @@ def evaluate(
     flip: bool = False,
     raw: bool = False,
     align: Alignment = "none",
+    measures: str | Sequence[str] = "depth",
     device: str = "auto",
     save: Place | None = None,
     table: Place | None = None,
@@ -56,6 +59,8 @@ def evaluate(
         ``train``, ``test``, or ``validation``: the training frames that the run held out.
     flip, raw, align : bool, bool, str
         Options of the protocols that are given by name (``rsgt.quality.evaluation.protocol.Protocol``).
+    measures : str or sequence of str
+        Some of ``rsgt.quality.measures.SETS``, or ``all``; ``depth`` always is among them.
     device : str
         As in ``rsn.config.RunConfig``.
     save, table, out : path, optional
@@ -82,8 +87,9 @@ def evaluate(
     frames = _frames_of(store, split, trained_on=predictor.contents["store"], **learnt)
     check_frames(store, frames, judged_by)
     check_outputs(save=save, csv=table, out=out)
-    result, ticker = Table(judged_by), Ticker(len(frames), stream=stream)
-    predicted = predictor.predict_frames(store, frames, full_size=("depth", "support", "region"))
+    result = Table(judged_by, measures=measures, categories=len(store.class_names))
+    ticker = Ticker(len(frames), stream=stream)
+    predicted = predictor.predict_frames(store, frames, full_size=truth_of(result.sets))
     judged = _judged(predicted, store, result, ticker, with_regions=predictor.model.predicts_support)
     with ExitStack() as written, explain_shortages("give more memory, or train with a smaller --batch-size"):
         aside = {place: written.enter_context(replacing(place)) for place in (save, table, out) if place}
@@ -120,13 +126,16 @@ def _judged(
         if region is None and with_regions:
             region = support_of(found.depth if found.support is None else found.support).region
         table.add(
-            int(store.frame_id[found.frame]),
-            found.depth,
-            **found.truth,
-            name=store.frame_names[found.frame],
-            initial=found.initial,
-            predicted_support=found.support,
-            predicted_region=region,
+            FrameMaps(
+                int(store.frame_id[found.frame]),
+                found.depth,
+                **found.truth,
+                camera=known_intrinsics(store.intrinsics(found.frame)),
+                name=store.frame_names[found.frame],
+                initial=found.initial,
+                predicted_support=found.support,
+                predicted_region=region,
+            )
         )
         ticker.step("frames judged")
         maps = {"initial": found.initial, "support": found.support, "region": region}

@@ -15,8 +15,8 @@ from torch.utils.data import DataLoader
 
 from rsgt.files import write_csv, write_text
 from rsgt.inputs import InputError
-from rsgt.quality.evaluation.protocol import PAPER, score
-from rsgt.quality.metrics import measures_of
+from rsgt.quality.evaluation.protocol import PAPER, compared
+from rsgt.quality.metrics import depth_measures
 from rsgt.quality.pooling import Pool
 from rsn.data.dataset import EpochBatches
 from rsn.data.mixture import Mixture, Portion, line_of, told
@@ -195,7 +195,7 @@ class Run:
                     return None
                 truth = predicted.truth[target]
                 if PAPER.valid(truth).any():
-                    errors = measures_of(score(PAPER, predicted.depth, truth))
+                    errors = depth_measures(compared(PAPER, predicted.depth, truth).maps)
                     own.add(errors)
                     everything.add(errors)
                 else:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rsgt.quality.boundaries import NAMES, THRESHOLDS, boundary_counts, boundary_measures
+from rsgt.quality.judged import judged
 from rsgt.quality.pooling import Pool
 from tests import reference_measures as reference
 from tests.rendered import rooms
@@ -29,7 +30,7 @@ def box(row, column, size=4, shape=(20, 24)):
 
 
 def measured(prediction, target):
-    return boundary_measures(prediction, target, target > 0).values
+    return boundary_measures(judged(prediction, target, target > 0)).values
 
 
 def test_one_step_in_its_place_and_beside_it():
@@ -87,10 +88,10 @@ def test_a_frame_without_a_boundary_has_no_value():
     flat = steps()
     pool = Pool()
     for target, valid in ((flat, flat > 0), (box(5, 5), np.zeros((20, 24), bool))):
-        found = boundary_measures(target, target, valid)
+        found = boundary_measures(judged(target, target, valid))
         assert all(math.isnan(value) for value in found.values.values())
         pool.add(found)
-    pool.add(boundary_measures(box(5, 5), box(5, 5), box(5, 5) > 0))
+    pool.add(boundary_measures(judged(box(5, 5), box(5, 5), box(5, 5) > 0)))
     assert pool.reduced()["image_mean"] == pytest.approx(dict.fromkeys(NAMES, 1))
     assert pool.reduced()["pixel_pool"] == pytest.approx(dict.fromkeys(NAMES, 1))
 
@@ -98,8 +99,8 @@ def test_a_frame_without_a_boundary_has_no_value():
 def test_false_boundaries_of_a_frame_without_any_count_in_the_pool():
     flat, target = np.full((20, 24), 3, np.float32), box(5, 5)
     pool = Pool()
-    pool.add(boundary_measures(target, target, target > 0))
-    pool.add(boundary_measures(target, flat, flat > 0))
+    pool.add(boundary_measures(judged(target, target, target > 0)))
+    pool.add(boundary_measures(judged(target, flat, flat > 0)))
     assert pool.reduced()["pixel_pool"]["boundary_precision"] == pytest.approx(0.5)
 
 
@@ -117,7 +118,7 @@ def test_equal_to_the_obvious_twin(seed, height, width, spread, holes):
     prediction = (target * rng.lognormal(0, 0.05, target.shape)).astype(np.float32)
     valid = rng.random(target.shape) >= holes
     expected = reference.boundary_measures(prediction, target, valid, THRESHOLDS)
-    found = boundary_measures(prediction, target, valid).values
+    found = boundary_measures(judged(prediction, target, valid)).values
     np.testing.assert_allclose([found[name] for name in NAMES], expected, rtol=1e-9)
 
 

@@ -17,6 +17,7 @@ from rsgt.quality.breakdown import (
     region_shape_measures,
     sums_by_label,
 )
+from rsgt.quality.judged import judged
 from rsgt.quality.metrics import depth_errors
 from rsgt.quality.pooling import Pool
 from tests import reference_measures as reference
@@ -30,14 +31,14 @@ def depths(*values):
 def test_distances_by_hand():
     target = depths(1, 1.5, 2, 3.9, 4, 8)
     prediction = target + depths(0.1, -0.1, 0.5, 0.5, 1, 1)
-    found = distance_measures(prediction, target, target > 0).values
+    found = distance_measures(judged(prediction, target, target > 0)).values
     assert found["rmse_below_2m"] == pytest.approx(0.1, rel=1e-5)
     assert found["rmse_2m_to_4m"] == pytest.approx(0.5)
     assert found["rmse_from_4m"] == pytest.approx(1)
     assert found["abs_rel_from_4m"] == pytest.approx((1 / 4 + 1 / 8) / 2)
     assert found["delta1_from_4m"] == 0.5  # 5 / 4 is not below 1.25
     near = target < 2
-    whole = depth_errors(prediction, target, near)
+    whole = depth_errors(judged(prediction, target, near))
     for name in ("rmse", "abs_rel", "delta1"):
         assert found[f"{name}_below_2m"] == pytest.approx(whole[name])
 
@@ -45,7 +46,7 @@ def test_distances_by_hand():
 def test_a_band_without_pixels_has_no_value_and_counts_nowhere():
     pool = Pool()
     for target in (depths(1, 5), depths(1, 1)):
-        pool.add(distance_measures(target + 0.5, target, target > 0))
+        pool.add(distance_measures(judged(target + 0.5, target, target > 0)))
     found = pool.reduced()
     assert found["image_mean"]["rmse_from_4m"] == found["pixel_pool"]["rmse_from_4m"] == 0.5
     assert all(math.isnan(errors["rmse_2m_to_4m"]) for errors in found.values())
@@ -57,17 +58,17 @@ def test_a_band_without_pixels_has_no_value_and_counts_nowhere():
 def test_categories_by_hand():
     target, semantic = depths(2, 2, 2, 4), np.array([[3, 3, 0, 7]], np.uint16)
     prediction = depths(2.1, 1.9, 3, 4)
-    found = category_measures(prediction, target, target > 0, semantic, 9).values
+    found = category_measures(judged(prediction, target, target > 0), semantic, 9).values
     assert {name for name in found if "rmse" in name} == {f"category_rmse_{k}" for k in (0, 3, 7)}
     assert found["category_rmse_3"] == pytest.approx(0.1, rel=1e-5)
     assert found["category_rmse_7"] == 0
     assert found["category_delta1_0"] == 0
     with pytest.raises(InputError, match="got category 7, expected at most 5"):
-        category_measures(prediction, target, target > 0, semantic, 5)
+        category_measures(judged(prediction, target, target > 0), semantic, 5)
     with pytest.raises(InputError, match="expected integers of shape"):
-        category_measures(prediction, target, target > 0, semantic.astype(float), 9)
+        category_measures(judged(prediction, target, target > 0), semantic.astype(float), 9)
     with pytest.raises(InputError, match="expected none below 0"):
-        category_measures(prediction, target, target > 0, semantic.astype(int) - 1, 9)
+        category_measures(judged(prediction, target, target > 0), semantic.astype(int) - 1, 9)
 
 
 def test_categories_pool_over_the_frames_that_show_them():
@@ -75,7 +76,7 @@ def test_categories_pool_over_the_frames_that_show_them():
     for category, error, width in ((1, 0.2, 3), (2, 0.5, 2), (1, 0.4, 1)):
         target = np.full((2, width), 2, np.float32)
         semantic = np.full(target.shape, category)
-        pool.add(category_measures(target + np.float32(error), target, target > 0, semantic, 2))
+        pool.add(category_measures(judged(target + np.float32(error), target, target > 0), semantic, 2))
     found = pool.reduced()
     assert found["image_mean"]["category_rmse_1"] == pytest.approx(0.3, rel=1e-5)
     assert found["pixel_pool"]["category_rmse_1"] == pytest.approx(math.sqrt((3 * 0.04 + 0.16) / 4), rel=1e-5)
@@ -85,12 +86,12 @@ def test_categories_pool_over_the_frames_that_show_them():
 def test_percentiles_by_hand_and_pooled():
     target = np.full((10, 10), 2, np.float32)
     error = np.arange(100, dtype=np.float32).reshape(10, 10) / 100
-    found = percentile_measures(target + error, target, target > 0)
+    found = percentile_measures(judged(target + error, target, target > 0))
     assert found.values["error_p90"] == pytest.approx(np.quantile(error, 0.9), rel=1e-5)
     assert found.values["abs_rel_p90"] == pytest.approx(np.quantile(error, 0.9) / 2, rel=1e-5)
     pool = Pool()
     pool.add(found)
-    pool.add(percentile_measures(target + 3 * error, target, target > 0))
+    pool.add(percentile_measures(judged(target + 3 * error, target, target > 0)))
     together = np.concatenate([error.ravel(), 3 * error.ravel()])
     ranked = np.sort(together)[[178, 181]]  # so few pixels are far apart
     assert 0.996 * ranked[0] <= pool.reduced()["pixel_pool"]["error_p90"] <= 1.004 * ranked[1]
@@ -102,7 +103,7 @@ def test_pooled_percentiles_of_many_pixels_are_as_fine_as_they_say():
     for scale in (0.05, 0.2, 0.6):
         target = rng.uniform(0.5, 9, (200, 300)).astype(np.float32)
         prediction = (target * rng.lognormal(0, scale, target.shape)).astype(np.float32)
-        pool.add(percentile_measures(prediction, target, target > 0))
+        pool.add(percentile_measures(judged(prediction, target, target > 0)))
         errors.append(np.abs(prediction - target) / target)
     exact = np.quantile(np.concatenate(errors), 0.9)
     assert pool.reduced()["pixel_pool"]["abs_rel_p90"] == pytest.approx(exact, rel=4e-3)
@@ -118,7 +119,7 @@ def test_the_shape_of_a_region_apart_from_its_level():
     region = np.ones(target.shape, np.int32)
 
     def shape(prediction):
-        return region_shape_measures(prediction, target, target > 0, region).values
+        return region_shape_measures(judged(prediction, target, target > 0), region).values
 
     exact = pytest.approx(0, abs=1e-6)
     assert shape(1.3 * target) == {"region_rmse_scale": exact, "region_rmse_scale_shift": exact}
@@ -135,7 +136,7 @@ def test_each_region_has_its_own_alignment():
     target = np.concatenate([ramp(), ramp() + 3])
     region = np.repeat([[1], [2]], 5, axis=0) * np.ones((1, 8), np.int32)
     prediction = np.where(region == 1, 2 * target, 0.5 * target).astype(np.float32)
-    found = region_shape_measures(prediction, target, target > 0, region).values
+    found = region_shape_measures(judged(prediction, target, target > 0), region).values
     assert found["region_rmse_scale"] == pytest.approx(0, abs=1e-6)
 
 
@@ -144,14 +145,14 @@ def test_small_regions_and_holes_do_not_count():
     region = np.zeros(target.shape, np.int32)
     region[0] = 1  # six pixels
     region[2, 5] = 2  # one
-    found = region_shape_measures(target, target, target > 0, region)
+    found = region_shape_measures(judged(target, target, target > 0), region)
     assert all(math.isnan(value) for value in found.values.values())
     for region_of_none in (np.zeros_like(region), region):
         none = np.zeros(target.shape, bool)
-        values = region_shape_measures(target, target, none, region_of_none).values
+        values = region_shape_measures(judged(target, target, none), region_of_none).values
         assert all(math.isnan(value) for value in values.values())
     with pytest.raises(InputError, match="region measures: got labels int32 of shape"):
-        region_shape_measures(target, target, target > 0, region[1:])
+        region_shape_measures(judged(target, target, target > 0), region[1:])
 
 
 def test_regions_pool_over_all_regions():
@@ -160,7 +161,9 @@ def test_regions_pool_over_all_regions():
         target = np.tile(ramp(2, 8), (regions, 1))
         noise = error * np.where(np.arange(8) % 2, 1, -1)
         region = np.repeat(np.arange(1, regions + 1), 2)[:, None] * np.ones((1, 8), np.int32)
-        pool.add(region_shape_measures((target + noise).astype(np.float32), target, target > 0, region))
+        pool.add(
+            region_shape_measures(judged((target + noise).astype(np.float32), target, target > 0), region)
+        )
     one, three = pool.images()["region_rmse_scale_shift"]
     assert pool.reduced()["pixel_pool"]["region_rmse_scale_shift"] == pytest.approx((one + 3 * three) / 4)
 
@@ -205,10 +208,10 @@ def test_on_a_rendered_room_the_parts_make_up_the_whole():
     target = room.depth_m
     prediction = (1.1 * target).astype(np.float32)
     valid = target > 0
-    whole = depth_errors(prediction, target, valid)
+    whole = depth_errors(judged(prediction, target, valid))
     for found in (
-        distance_measures(prediction, target, valid).sums["bands"],
-        category_measures(prediction, target, valid, room.semantic, 894).sums["categories"],
+        distance_measures(judged(prediction, target, valid)).sums["bands"],
+        category_measures(judged(prediction, target, valid), room.semantic, 894).sums["categories"],
     ):
         pixels, squares, relative, close = found.sum(axis=0)
         assert pixels == whole["pixels"]

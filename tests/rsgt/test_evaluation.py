@@ -10,10 +10,14 @@ import pytest
 from PIL import Image
 
 import rsgt
+from rsgt.quality.breakdown import category_measures, region_shape_measures
 from rsgt.quality.evaluation.alignment import aligned
-from rsgt.quality.evaluation.protocol import NYU_EIGEN, NYUD_MT, PAPER, score
+from rsgt.quality.evaluation.protocol import NYU_EIGEN, NYUD_MT, PAPER, compared
 from rsgt.quality.evaluation.resizing import bilinear
-from rsgt.quality.metrics import DEPTH_ERRORS
+from rsgt.quality.measures import MEASURES, SETS, described
+from rsgt.quality.metrics import DEPTH_ERRORS, depth_errors
+from rsgt.quality.normals import known_intrinsics, normal_measures
+from rsgt.sources.cameras import pinhole
 from tests.rooms import write_rooms
 
 ROOT = Path(__file__).parents[2]
@@ -101,15 +105,19 @@ def test_figures_are_those_of_an_obvious_twin(store, maps, tmp_path):
     assert record["by_frame"]["frame_id"] == numbers(store)
 
 
+def errors(protocol, prediction, depth):
+    return depth_errors(compared(protocol, prediction, depth).maps)
+
+
 def test_protocols_differ_by_a_tenth_and_more_on_the_same_map():
     depth = np.full((480, 640), 2.0)
     prediction = depth + 0.1
     prediction[:45] += 0.9
-    whole, crop = (score(protocol, prediction, depth)["rmse"] for protocol in (PAPER, NYU_EIGEN))
+    whole, crop = (errors(protocol, prediction, depth)["rmse"] for protocol in (PAPER, NYU_EIGEN))
     assert whole > 1.1 * crop
     assert crop == pytest.approx(0.1)
     nothing = np.where(np.arange(640) < 9, 0.0, depth)
-    logs = [score(protocol, nothing, depth)["rmse_log"] for protocol in (PAPER, NYUD_MT)]
+    logs = [errors(protocol, nothing, depth)["rmse_log"] for protocol in (PAPER, NYUD_MT)]
     assert logs[1] > 1.1 * logs[0]
 
 
@@ -220,3 +228,64 @@ def test_the_commands_need_no_torch(store, maps, tmp_path):
     done = call("compare", out, out)
     assert done.returncode == 0, done.stderr
     assert call("evaluate", "--store", store.path).returncode == 2
+
+
+def test_every_measure_comes_into_the_record_once_it_is_asked_for(store, maps, tmp_path, monkeypatch):
+    monkeypatch.setattr(rsgt.Store, "intrinsics", lambda *_: pinhole(52, 52, 31.5, 23.5))
+    np.save(tmp_path / "m.npy", maps)
+    plain = rsgt.evaluate(store, tmp_path / "m.npy", out=tmp_path / "plain.json")
+    record = rsgt.evaluate(
+        store, tmp_path / "m.npy", measures="all", out=tmp_path / "all.json", table=tmp_path / "all.csv"
+    )
+    assert plain["measures"] == ["depth"]
+    assert record["measures"] == list(SETS)
+    found, frames = record["metrics"]["paper"], record["by_frame"]["paper"]
+    for reducer, values in plain["metrics"]["paper"].items():
+        assert values.items() <= found[reducer].items()
+    assert {described(name) for name in found["image_mean"]} >= {
+        MEASURES[name] for name in ("rmse", "error_p90", "rmse_2m_to_4m", "category_rmse", "normal_mean",
+                                    "boundary_f1", "region_rmse_scale")
+    }  # fmt: skip
+    for k, position in enumerate(range(2, 6)):
+        depth, semantic, region = (
+            store.read(name, position, position + 1)[0] for name in ("depth", "semantic", "region")
+        )
+        maps_of_frame = compared(PAPER, maps[k], depth).maps
+        camera = known_intrinsics(store.intrinsics(position))
+        for one in (normal_measures(maps_of_frame, camera), region_shape_measures(maps_of_frame, region)):
+            for name, value in one.values.items():
+                assert frames[name][k] == value
+        assert set(category_measures(maps_of_frame, semantic, 894).values) <= set(found["pixel_pool"])
+    by_category = [name for name in found["image_mean"] if name.startswith("category_")]
+    assert by_category
+    assert not set(by_category) & {*frames, *record["intervals"]["paper"]}
+    assert set(frames) == set(record["intervals"]["paper"]) == set(found["image_mean"]) - set(by_category)
+    head = (tmp_path / "all.csv").read_text().partition("\n")[0].split(",")
+    assert "paper.normal_mean" in head
+    assert not any("category" in name for name in head)
+    for name in ("plain", "all"):
+        text = (tmp_path / f"{name}.json").read_text()
+        json.loads(text, parse_constant=lambda constant: pytest.fail(f"{constant} is no JSON"))
+
+
+def test_threads_and_blocks_do_not_change_a_record(store, maps, tmp_path, monkeypatch):
+    np.save(tmp_path / "m.npy", maps)
+    seen = []
+    one = rsgt.evaluate(store, tmp_path / "m.npy", measures="all", workers=1)
+    monkeypatch.setattr("rsgt.quality.evaluation.judging._AT_ONCE", 1)
+    two = rsgt.evaluate(
+        store, tmp_path / "m.npy", measures="all", workers=3, progress=lambda *at: seen.append(at)
+    )
+    assert figures(one) == figures(two)
+    assert sorted(seen) == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_measures_are_chosen_by_name_and_left_out_where_they_cannot_be(store, maps, tmp_path):
+    np.save(tmp_path / "m.npy", maps)
+    with pytest.raises(rsgt.InputError, match="measures: got 'normal', expected some of depth, percentiles"):
+        rsgt.evaluate(store, tmp_path / "m.npy", measures=["normals", "normal"])
+    assert store.intrinsics(0) == {}
+    record = rsgt.evaluate(store, tmp_path / "m.npy", measures=["shape", "normals"])
+    assert record["measures"] == ["depth", "normals", "shape"]
+    assert not any(name.startswith("normal_") for name in record["metrics"]["paper"]["image_mean"])
+    assert "region_rmse_scale" in record["intervals"]["paper"]

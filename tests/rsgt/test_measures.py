@@ -16,7 +16,7 @@ from rsgt.quality.breakdown import (
 from rsgt.quality.judged import judged
 from rsgt.quality.measures import MEASURES, described
 from rsgt.quality.metrics import DEPTH_ERRORS, depth_measures
-from rsgt.quality.normals import camera_of, normal_measures
+from rsgt.quality.normals import known_intrinsics, normal_measures
 from rsgt.quality.quantiles import BINS, counts, quantile
 from rsgt.sources.cameras import nyu_camera
 from tests.rendered import SHAPE, rooms
@@ -25,16 +25,16 @@ from tests.rendered import SHAPE, rooms
 def test_every_measure_of_a_frame_is_described_once():
     room = rooms(1)[0]
     target = room.depth_m
-    maps = (1.1 * target).astype(np.float32), target, target > 0
+    maps = judged(1.1 * target, target, target > 0)
     region = room.semantic.astype(np.int32)
     every = [
-        depth_measures(*maps),
-        distance_measures(*maps),
-        percentile_measures(*maps),
-        category_measures(*maps, room.semantic, 894),
-        region_shape_measures(*maps, region),
-        boundary_measures(*maps),
-        normal_measures(*maps, camera_of(nyu_camera(SHAPE))),
+        depth_measures(maps),
+        distance_measures(maps),
+        percentile_measures(maps),
+        category_measures(maps, room.semantic, 894),
+        region_shape_measures(maps, region),
+        boundary_measures(maps),
+        normal_measures(maps, known_intrinsics(nyu_camera(SHAPE))),
     ]
     names = [name for found in every for name in found.values]
     assert len(names) == len(set(names))

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
 from rsgt.inputs import InputError
+from rsgt.quality.judged import judged
 from rsgt.quality.metrics import (
     adjusted_rand,
     bootstrap_interval,
@@ -29,7 +30,7 @@ def maps(seed, shape=(20, 30)):
 
 def test_a_case_computed_by_hand():
     prediction, target = np.array([[1.0, 3.0, 2.0, 7.0]]), np.array([[2.0, 2.0, 2.0, 0.0]])
-    errors = depth_errors(prediction, target, target > 0)
+    errors = depth_errors(judged(prediction, target, target > 0))
     up, down = math.log(1.5), math.log(2)  # log errors: -ln 2, ln 1.5, 0
     square, mean = (down**2 + up**2) / 3, (up - down) / 3
     expected = {
@@ -53,7 +54,7 @@ def test_a_case_computed_by_hand():
 def test_equal_to_scikit_learn(seed):
     prediction, target, valid = maps(seed)
     p, q = prediction[valid].astype(float), target[valid].astype(float)
-    errors = depth_errors(prediction, target, valid)
+    errors = depth_errors(judged(prediction, target, valid))
     assert errors["rmse"] == pytest.approx(sklearn_metrics.root_mean_squared_error(q, p))
     assert errors["abs_rel"] == pytest.approx(sklearn_metrics.mean_absolute_percentage_error(q, p))
     assert errors["sq_rel"] == pytest.approx(
@@ -75,7 +76,7 @@ def test_equal_to_scikit_learn(seed):
 
 def test_scale_moves_everything_but_the_scale_invariant_error():
     prediction, target, valid = maps(1)
-    one, scaled = (depth_errors(scale * prediction, target, valid) for scale in (1.0, 1.7))
+    one, scaled = (depth_errors(judged(scale * prediction, target, valid)) for scale in (1.0, 1.7))
     assert scaled["silog"] == pytest.approx(one["silog"], rel=1e-5)
     assert scaled["rmse"] > one["rmse"]
 
@@ -83,7 +84,7 @@ def test_scale_moves_everything_but_the_scale_invariant_error():
 def test_predictions_below_a_millimetre_count_as_a_millimetre():
     target = np.full((2, 2), 2.0)
     for prediction in (0.0, -3.0, 1e-9):
-        errors = depth_errors(np.full((2, 2), prediction), target, target > 0)
+        errors = depth_errors(judged(np.full((2, 2), prediction), target, target > 0))
         assert errors["abs_rel"] == pytest.approx(1.999 / 2)
         assert errors["rmse_log"] == pytest.approx(math.log(2000))
 
@@ -91,13 +92,15 @@ def test_predictions_below_a_millimetre_count_as_a_millimetre():
 def test_what_cannot_be_measured_is_refused():
     prediction, target, valid = maps(0)
     with pytest.raises(InputError, match="no valid pixel"):
-        depth_errors(prediction, target, np.zeros_like(valid))
-    with pytest.raises(InputError, match="1 of 600 predictions are not finite"):
-        depth_errors(np.where(np.arange(600).reshape(20, 30) == 5, np.nan, prediction), target, target > 0)
+        depth_errors(judged(prediction, target, np.zeros_like(valid)))
+    with pytest.raises(InputError, match="1 predictions are not finite"):
+        depth_errors(
+            judged(np.where(np.arange(600).reshape(20, 30) == 5, np.nan, prediction), target, target > 0)
+        )
     with pytest.raises(InputError, match="mark such pixels invalid"):
-        depth_errors(prediction, np.zeros_like(target), valid)
+        depth_errors(judged(prediction, np.zeros_like(target), valid))
     with pytest.raises(InputError, match="expected one shape"):
-        depth_errors(prediction, target[:-1], valid)
+        depth_errors(judged(prediction, target[:-1], valid))
 
 
 def test_the_bootstrap_interval_is_seeded_and_close_to_the_normal_one():
@@ -171,7 +174,7 @@ def test_the_fast_paths_equal_the_definitions(frame):
     estimate = rng.uniform(0.5, 9, (height, width)).astype(np.float32)
     region = rng.integers(0, 4, (height, width)).astype(np.int32)
     if (depth > 0).any():
-        expected = depth_errors(estimate, depth, depth > 0)
+        expected = depth_errors(judged(estimate, depth, depth > 0))
         sums = kernels.map_errors(estimate, depth)[None].astype(np.float64)
         for name, (value,) in pixel_errors(sums).items():
             assert value == pytest.approx(expected[name], rel=1e-6), name

@@ -8,14 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rsgt.inputs import InputError
-from rsgt.quality.normals import Camera, camera_of, normal_angles, normal_map, normal_measures
+from rsgt.quality.judged import judged
+from rsgt.quality.normals import Intrinsics, known_intrinsics, normal_angles, normal_map, normal_measures
 from rsgt.quality.pooling import Pool
 from rsgt.sources.cameras import nyu_camera
 from tests import reference_measures as reference
 from tests.rendered import SHAPE, rooms
 
-CAMERA = Camera(60.0, 55.0, 30.3, 22.8)
-LONG = Camera(520.0, 500.0, 11.0, 14.5)
+CAMERA = Intrinsics(60.0, 55.0, 30.3, 22.8)
+LONG = Intrinsics(520.0, 500.0, 11.0, 14.5)
 """Every fourth pixel is a neighbour, as of NYU's camera."""
 
 
@@ -42,7 +43,7 @@ def test_the_normal_of_a_plane_is_that_of_the_plane(normal):
 @pytest.mark.parametrize("degrees", [0.0, 5.0, 11.0, 12.0, 25.0, 40.0])
 def test_a_plane_tilted_by_a_known_angle_errs_by_it(degrees):
     target, prediction = plane((0, 0, 1)), plane(tilted(degrees))
-    values = normal_measures(prediction, target, target > 0, CAMERA).values
+    values = normal_measures(judged(prediction, target, target > 0), CAMERA).values
     assert values["normal_mean"] == pytest.approx(degrees, abs=1e-3)
     assert values["normal_median"] == pytest.approx(degrees, abs=1e-3)
     for name, bound in (("normal_11", 11.25), ("normal_22", 22.5), ("normal_30", 30.0)):
@@ -52,10 +53,10 @@ def test_a_plane_tilted_by_a_known_angle_errs_by_it(degrees):
 def test_scale_turns_no_normal_but_a_shift_does():
     target = plane((0.4, 0.2, 1))
     valid = target > 0
-    scaled = normal_measures(1.7 * target, target, valid, CAMERA).values
+    scaled = normal_measures(judged(1.7 * target, target, valid), CAMERA).values
     assert scaled["normal_mean"] == pytest.approx(0, abs=1e-3)
-    assert normal_measures(target, target, valid, CAMERA).values["normal_mean"] == 0
-    assert normal_measures(target + 0.5, target, valid, CAMERA).values["normal_mean"] > 1
+    assert normal_measures(judged(target, target, valid), CAMERA).values["normal_mean"] == 0
+    assert normal_measures(judged(target + 0.5, target, valid), CAMERA).values["normal_mean"] > 1
 
 
 def test_an_edge_mixes_no_surfaces():
@@ -74,7 +75,7 @@ def test_a_frame_of_half_the_size_has_the_same_normals():
     coarse = 2 + np.cumsum(rng.normal(0, 0.01, shape), axis=1)
     fine = np.kron(coarse, np.ones((2, 2)))
     values = [
-        normal_measures(1.02 * depth**1.1, depth, depth > 0, camera_of(one)).values["normal_mean"]
+        normal_measures(judged(1.02 * depth**1.1, depth, depth > 0), known_intrinsics(one)).values["normal_mean"]
         for depth, one in ((fine, camera), (coarse, half))
     ]
     assert values[0] == pytest.approx(values[1], rel=0.2)
@@ -99,7 +100,7 @@ def test_where_too_few_neighbours_count_there_is_no_normal():
     )
     valid[20, 20] = False
     assert np.isnan(normal_map(depth, valid, CAMERA)).all()
-    values = normal_measures(depth, depth, valid, CAMERA).values
+    values = normal_measures(judged(depth, depth, valid), CAMERA).values
     assert all(math.isnan(value) for value in values.values())
 
 
@@ -139,13 +140,13 @@ def test_equal_to_the_obvious_twin(seed, height, width, rough, holes, hidden, ca
 
 def test_the_surfaces_of_a_rendered_room_are_smooth_and_face_the_camera():
     room = rooms(1)[0]
-    camera = camera_of(nyu_camera(SHAPE))
+    camera = known_intrinsics(nyu_camera(SHAPE))
     depth = room.depth_m
     found = normal_map(depth, depth > 0, camera)
     known = ~np.isnan(found[..., 0])
     assert known.mean() > 0.8
     assert ((found * reference.points(depth, camera)).sum(axis=-1)[known] > 0).mean() > 0.99
-    values = normal_measures(depth, depth, depth > 0, camera).values
+    values = normal_measures(judged(depth, depth, depth > 0), camera).values
     assert values == {"normal_mean": 0, "normal_median": 0, "normal_11": 1, "normal_22": 1, "normal_30": 1}
 
 
@@ -155,7 +156,7 @@ def test_images_pool_to_the_angles_of_all_pixels():
     for k in range(3):
         target = plane((0.1 * k, 0, 1))
         prediction = (target * rng.lognormal(0, 0.01 * (k + 1), target.shape)).astype(np.float32)
-        pool.add(normal_measures(prediction, target, target > 0, CAMERA))
+        pool.add(normal_measures(judged(prediction, target, target > 0), CAMERA))
         every.append(normal_angles(prediction, target, target > 0, CAMERA))
     every = np.concatenate(every)
     found = pool.reduced()["pixel_pool"]
@@ -166,9 +167,9 @@ def test_images_pool_to_the_angles_of_all_pixels():
 
 def test_no_camera_no_normals():
     depth = plane((0, 0, 1))
-    assert camera_of({}) is None
-    assert normal_measures(depth, depth, depth > 0, None) is None
-    assert camera_of({"fx": 60.0, "fy": 55.0, "cx": 30.3, "cy": 22.8}) == CAMERA
+    assert known_intrinsics({}) is None
+    assert normal_measures(judged(depth, depth, depth > 0), None) is None
+    assert known_intrinsics({"fx": 60.0, "fy": 55.0, "cx": 30.3, "cy": 22.8}) == CAMERA
 
 
 def test_what_cannot_be_judged_is_refused():
@@ -176,9 +177,9 @@ def test_what_cannot_be_judged_is_refused():
     broken = depth.copy()
     broken[3, 3] = np.nan
     with pytest.raises(InputError, match="1 predictions are not finite"):
-        normal_measures(broken, depth, depth > 0, CAMERA)
+        normal_measures(judged(broken, depth, depth > 0), CAMERA)
     with pytest.raises(InputError, match="target is not > 0"):
-        normal_measures(depth, broken, depth > 0, CAMERA)
+        normal_measures(judged(depth, broken, depth > 0), CAMERA)
     with pytest.raises(InputError, match="expected one shape"):
-        normal_measures(depth[1:], depth, depth > 0, CAMERA)
-    assert normal_measures(broken, depth, np.isfinite(broken), CAMERA) is not None
+        normal_measures(judged(depth[1:], depth, depth > 0), CAMERA)
+    assert normal_measures(judged(broken, depth, np.isfinite(broken)), CAMERA) is not None

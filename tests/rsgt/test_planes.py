@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from rsgt.cli.commands import main
 from rsgt.page.report import report
-from rsgt.quality.normals import Camera
+from rsgt.quality.normals import Intrinsics
 from rsgt.quality.planes import normal_spreads, plane_errors, region_planes
 from rsgt.quality.statistics import PLANES, statistics
 from rsgt.store.reader import open_store
 from tests import reference_measures as reference
 from tests.rooms import write_rooms
 
-CAMERA = Camera(60.0, 55.0, 30.3, 22.8)
+CAMERA = Intrinsics(60.0, 55.0, 30.3, 22.8)
 SHAPE = (24, 32)
 
 

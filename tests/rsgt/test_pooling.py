@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rsgt.inputs import InputError
-from rsgt.quality.metrics import DEPTH_ERRORS, depth_errors, depth_measures, measures_of
+from rsgt.quality.judged import judged
+from rsgt.quality.metrics import DEPTH_ERRORS, depth_errors, depth_measures
 from rsgt.quality.pooling import REDUCERS, FrameMeasures, Pool, ratio
 
 
@@ -73,11 +74,12 @@ def test_pooled_depth_errors_are_those_of_all_pixels_at_once(seeds):
         prediction = target * rng.lognormal(rng.normal(0, 0.3), 0.3, target.shape)
         valid = rng.random(target.shape) < 0.7
         valid[0, 0] = True
-        pool.add(depth_measures(prediction, target, valid))
-        errors.append(depth_errors(prediction, target, valid))
+        maps = judged(prediction, target, valid)
+        pool.add(depth_measures(maps))
+        errors.append(depth_errors(maps))
         pixels.append((prediction[valid], target[valid]))
-    together = [np.concatenate(part) for part in zip(*pixels, strict=True)]
-    expected = depth_errors(*together, np.ones(together[0].shape, bool))
+    together = [np.concatenate(part)[None] for part in zip(*pixels, strict=True)]
+    expected = depth_errors(judged(*together, np.ones(together[0].shape, bool)))
     found = pool.reduced()
     for name in DEPTH_ERRORS:
         assert found["pixel_pool"][name] == pytest.approx(expected[name], rel=1e-9, abs=1e-5), name
@@ -85,19 +87,12 @@ def test_pooled_depth_errors_are_those_of_all_pixels_at_once(seeds):
         assert found["image_median"][name] == pytest.approx(np.median([one[name] for one in errors])), name
 
 
-def test_errors_that_are_there_are_measures_too():
-    target = np.full((2, 3), 2.0)
-    errors = depth_errors(target + 0.5, target, target > 0)
-    assert measures_of(errors).values["rmse"] == 0.5
-    assert set(measures_of(errors).values) == set(DEPTH_ERRORS)
-
-
 def test_where_the_reducers_part_by_a_tenth_and_more():
     """Few pixels at a great distance: an image mean says half of what pooled pixels say."""
     pool = Pool()
     for error, height in ((0.1, 1), (1.0, 20)):
         target = np.full((height, 8), 4.0)
-        pool.add(depth_measures(target + error, target, target > 0))
+        pool.add(depth_measures(judged(target + error, target, target > 0)))
     found = {reducer: errors["rmse"] for reducer, errors in pool.reduced().items()}
     assert found["image_mean"] == pytest.approx(0.55)
     assert found["pixel_pool"] == pytest.approx(math.sqrt((0.01 + 20) / 21))

@@ -17,11 +17,11 @@ from rsgt.quality.evaluation.protocol import (
     PAPER,
     PROTOCOLS,
     check_protocol,
+    compared,
     protocol_named,
-    score,
 )
-from rsgt.quality.evaluation.table import Table
-from rsgt.quality.metrics import DEPTH_ERRORS
+from rsgt.quality.evaluation.table import FrameMaps, Table
+from rsgt.quality.metrics import DEPTH_ERRORS, depth_errors
 from rsgt.store.reader import open_store
 from rsn.config import Config, flat
 from rsn.data.resize import joint_bilateral_upsample
@@ -84,11 +84,15 @@ def test_the_crop_the_cap_and_the_holes_bound_what_counts():
     assert PAPER.valid(depth).sum() == 480 * 640 - 2
 
 
+def errors(protocol, prediction, depth):
+    return depth_errors(compared(protocol, prediction, depth).maps)
+
+
 def test_predictions_are_clipped_to_the_protocols_span():
     depth = np.full((480, 640), 8.0, np.float32)
-    assert score(NYU_EIGEN, np.full_like(depth, 50), depth)["rmse"] == pytest.approx(2)
-    assert score(PAPER, np.full_like(depth, 50), depth)["rmse"] == pytest.approx(42)
-    assert score(NYU_EIGEN, np.full_like(depth, -1), depth)["rmse"] == pytest.approx(8 - 1e-3)
+    assert errors(NYU_EIGEN, np.full_like(depth, 50), depth)["rmse"] == pytest.approx(2)
+    assert errors(PAPER, np.full_like(depth, 50), depth)["rmse"] == pytest.approx(42)
+    assert errors(NYU_EIGEN, np.full_like(depth, -1), depth)["rmse"] == pytest.approx(8 - 1e-3)
 
 
 def test_median_scaling_forgives_a_factor_and_nothing_else():
@@ -96,8 +100,8 @@ def test_median_scaling_forgives_a_factor_and_nothing_else():
     depth = rng.uniform(1, 9, (40, 50))
     prediction = depth + rng.normal(0, 0.1, depth.shape)
     scaled = protocol_named("paper", align="median")
-    once = score(scaled, prediction, depth)
-    assert score(scaled, 3.7 * prediction, depth) == pytest.approx(once)
+    once = errors(scaled, prediction, depth)
+    assert errors(scaled, 3.7 * prediction, depth) == pytest.approx(once)
     assert once["rmse"] > 0.05
 
 
@@ -118,9 +122,15 @@ def test_the_table_is_the_mean_over_images_by_hand():
     table = Table([PAPER])
     region = np.array([[1, 1, 2, 2]])
     support = np.array([[2.0, 2.0, 4.0, 4.0]])
-    table.add(7, np.array([[2.0, 2.0, 4.0, 4.0]]), support, support=support, region=region)
+    table.add(FrameMaps(7, np.array([[2.0, 2.0, 4.0, 4.0]]), support, support=support, region=region))
     table.add(
-        9, np.array([[3.0, 2.0, 4.0, 8.0]]), np.array([[2.0, 2.0, 4.0, 0.0]]), support=support, region=region
+        FrameMaps(
+            9,
+            np.array([[3.0, 2.0, 4.0, 8.0]]),
+            np.array([[2.0, 2.0, 4.0, 0.0]]),
+            support=support,
+            region=region,
+        )
     )
     summary = table.summary()
     assert summary["frames"] == 2
@@ -144,10 +154,10 @@ def test_the_table_is_the_mean_over_images_by_hand():
 def test_frames_without_truth_are_named_not_counted():
     table = Table([PAPER])
     empty = np.zeros((2, 2))
-    table.add(3, np.ones((2, 2)), empty, support=empty, region=empty.astype(int))
+    table.add(FrameMaps(3, np.ones((2, 2)), empty, support=empty, region=empty.astype(int)))
     with pytest.raises(InputError, match="no frame has a pixel that counts"):
         table.summary()
-    table.add(4, np.ones((2, 2)), np.ones((2, 2)), support=empty, region=empty.astype(int))
+    table.add(FrameMaps(4, np.ones((2, 2)), np.ones((2, 2)), support=empty, region=empty.astype(int)))
     assert table.summary()["skipped"] == [3]
     assert table.summary()["regions"] == {}
 
@@ -156,7 +166,7 @@ def test_partitions_are_compared_where_there_are_any():
     table = Table([PAPER])
     truth = np.repeat([[1, 2, 3, 4]], 4, axis=0)
     depth = truth.astype(float)
-    table.add(1, depth, depth, support=depth, region=truth, predicted_region=truth[:, ::-1])
+    table.add(FrameMaps(1, depth, depth, support=depth, region=truth, predicted_region=truth[:, ::-1]))
     assert table.summary()["partition"] == pytest.approx({"adjusted_rand": 1, "v_measure": 1, "covering": 1})
 
 
@@ -165,14 +175,16 @@ def test_what_a_second_stage_gains_is_paired_frame_by_frame():
     for k, (before, after) in enumerate([(1.5, 1.0), (2.0, 1.25), (0.5, 1.0)]):
         depth = np.full((2, 2), 1.0)
         maps = {"support": depth, "region": np.ones((2, 2), int)}
-        table.add(k, after * depth, depth, **maps, initial=before * depth)
+        table.add(FrameMaps(k, after * depth, depth, **maps, initial=before * depth))
     initial = table.summary()["initial"]
     # Errors before: 0.5, 1, 0.5; after: 0, 0.25, 0.
     assert initial["metrics"]["paper"]["image_mean"]["rmse"] == pytest.approx(2 / 3)
     assert initial["metrics"]["paper"]["pixel_pool"]["rmse"] == pytest.approx(np.sqrt(1.5 / 3))
     low, high = initial["gain_intervals"]["paper"]["rmse"]
     assert (low, high) == (pytest.approx(0.5), pytest.approx(0.75))
-    table.add(9, np.ones((2, 2)), np.ones((2, 2)), support=np.ones((2, 2)), region=np.ones((2, 2), int))
+    table.add(
+        FrameMaps(9, np.ones((2, 2)), np.ones((2, 2)), support=np.ones((2, 2)), region=np.ones((2, 2), int))
+    )
     with pytest.raises(ValueError, match="broadcast"):
         table.summary()
 

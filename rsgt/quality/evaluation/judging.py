@@ -12,12 +12,14 @@ import numpy.typing as npt
 
 from rsgt.files import replacing, write_csv, write_text
 from rsgt.inputs import InputError, local_path
+from rsgt.parallel import default_workers, map_threads
 from rsgt.quality.evaluation.alignment import KINDS, Alignment, Kind
 from rsgt.quality.evaluation.checks import check_frames, check_outputs
 from rsgt.quality.evaluation.maps import METHOD, PredictedMaps, open_maps
 from rsgt.quality.evaluation.protocol import Protocol, chosen_protocols
 from rsgt.quality.evaluation.record import FORM, record_text
-from rsgt.quality.evaluation.table import Table
+from rsgt.quality.evaluation.table import FrameMaps, Measured, Table
+from rsgt.quality.normals import known_intrinsics
 from rsgt.quality.statistics import select_frames
 from rsgt.store.predictions import MapError, refuse_other_unit
 from rsgt.store.provenance import commit, versions
@@ -25,6 +27,9 @@ from rsgt.store.reader import Store, as_store
 
 Place = str | PathLike[str]
 Array = npt.NDArray[Any]
+
+_AT_ONCE = 4
+"""Frames a thread whose measures wait to be entered: some megabytes each."""
 
 
 def evaluate(
@@ -38,8 +43,10 @@ def evaluate(
     kind: Kind = "depth",
     scale: float | None = None,
     match: str | None = None,
+    measures: str | Sequence[str] = "depth",
     table: Place | None = None,
     out: Place | None = None,
+    workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Judge predicted depth maps of any origin on frames of a store.
@@ -66,8 +73,12 @@ def evaluate(
         = 1 for floats, refused for whole numbers.
     match
         ``number`` or ``name``: what files and keys are called by; None = as they tell.
+    measures
+        Some of ``rsgt.quality.measures.SETS``, or ``all``; ``depth`` always is among them.
     table, out
         Where to write the errors of each frame (CSV) and the record (JSON).
+    workers
+        Threads that judge; None = one a core.
     progress
         Called with (frames judged, frames in all).
 
@@ -94,7 +105,8 @@ def evaluate(
     check_frames(opened, found, judged_by)
     if judged_by[0].align == "none":
         refuse_other_unit(maps.path, opened, np.array(found), lambda k: _metres(maps, k))
-    result, damaged = _judged(opened, maps, found, Table(judged_by, kind), progress)
+    result = Table(judged_by, kind, measures, len(opened.class_names))
+    damaged = _fill(result, opened, maps, found, workers or default_workers(), progress)
     record = {"form": FORM, "prediction": _told(maps, opened, frames, found)} | result.summary()
     record |= {
         "damaged": damaged, "split": split or "all", "store": opened.identity, "commit": commit(),
@@ -132,29 +144,45 @@ def _metres(maps: PredictedMaps, position: int) -> Array:
     return np.where(np.isfinite(values), values, 0)
 
 
-def _judged(
-    store: Store, maps: PredictedMaps, frames: Sequence[int], table: Table,
+def _fill(
+    table: Table, store: Store, maps: PredictedMaps, frames: Sequence[int], workers: int,
     progress: Callable[[int, int], None] | None,
-) -> tuple[Table, list[str]]:  # fmt: skip
-    damaged = []
-    for done, k in enumerate(frames, 1):
+) -> list[str]:  # fmt: skip
+    """Judge frames on threads, and enter them in order; returns what is damaged."""
+
+    def measure(k: int) -> Measured | str:
         try:
-            values = maps.read(k)
-            beside = {name: read(k) for name, read in maps.beside.items()}
+            return table.measure(_frame(store, maps, k, table.sets))
         except MapError as error:
-            damaged.append(f"frame {store.frame_id[k]}: {error}")
-        else:
-            table.add(
-                int(store.frame_id[k]), values, name=store.frame_names[k],
-                **{name: store.read(name, k, k + 1)[0] for name in ("depth", "support", "region")},
-                initial=beside.get("initial"), predicted_support=beside.get("support"),
-                predicted_region=beside.get("region"),
-            )  # fmt: skip
-        if progress:
-            progress(done, len(frames))
+            return f"frame {store.frame_id[k]}: {error}"
+
+    damaged: list[str] = []
+    for begun in range(0, len(frames), _AT_ONCE * workers):
+        block = [(k,) for k in frames[begun : begun + _AT_ONCE * workers]]
+        advance = progress and (lambda done, _: progress(done, len(frames)))
+        for found in map_threads(measure, block, workers, advance, done=begun):
+            if isinstance(found, str):
+                damaged.append(found)
+            else:
+                table.put(found)
     if len(damaged) == len(frames):
         raise InputError(f"{damaged[0].partition(': ')[2]} (none of {len(frames)} maps can be judged)")
-    return table, damaged
+    return damaged
+
+
+def _frame(store: Store, maps: PredictedMaps, k: int, sets: Sequence[str]) -> FrameMaps:
+    beside = {name: read(k) for name, read in maps.beside.items()}
+    return FrameMaps(
+        int(store.frame_id[k]), maps.read(k), name=store.frame_names[k],
+        **{name: store.read(name, k, k + 1)[0] for name in truth_of(sets)},
+        camera=known_intrinsics(store.intrinsics(k)), initial=beside.get("initial"),
+        predicted_support=beside.get("support"), predicted_region=beside.get("region"),
+    )  # fmt: skip
+
+
+def truth_of(sets: Sequence[str]) -> list[str]:
+    """Arrays of a store that frames are judged by, for some of ``measures.SETS``."""
+    return ["depth", "support", "region"] + ["semantic"] * ("categories" in sets)
 
 
 def _told(maps: PredictedMaps, store: Store, frames: Array, found: Sequence[int]) -> dict[str, Any]:

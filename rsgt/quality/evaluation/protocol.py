@@ -7,19 +7,15 @@ object with a name, it is printed with every result, and it goes into every reco
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from rsgt.inputs import InputError
 from rsgt.quality.evaluation.alignment import ALIGNMENTS, Alignment, Kind, aligned, unusable
-from rsgt.quality.metrics import depth_errors
+from rsgt.quality.judged import Image, Judged, Mask, judged
 from rsgt.quality.pooling import REDUCERS
 from rsgt.sources.facts import EIGEN_CROP
-
-Image = npt.NDArray[np.floating[Any]]
-Mask = npt.NDArray[np.bool_]
 
 CROP_SHAPE = (480, 640)
 
@@ -177,18 +173,16 @@ def judged_map(
     return np.where(nothing, protocol.minimum_m, clipped), nothing
 
 
-def score(protocol: Protocol, prediction: Image, depth: Image, kind: Kind = "depth") -> dict[str, float]:
-    """Errors of one frame under a protocol; parameters are those of ``judged_map``.
+class Compared(NamedTuple):
+    """What measures are given of a frame, and how many pixels count whose prediction says nothing."""
 
-    Beside what ``depth_errors`` gives, ``invalid_pixels`` counts those that count and whose prediction says
-    nothing.
+    maps: Judged
+    invalid_pixels: int
 
-    Raises
-    ------
-    InputError
-        Where no pixel counts.
-    """
+
+def compared(protocol: Protocol, prediction: Image, depth: Image, kind: Kind = "depth") -> Compared:
+    """Bring one frame to what measures take; parameters are those of ``judged_map``."""
     valid = protocol.valid(depth)
     metres, nothing = judged_map(protocol, prediction, depth, kind)
-    errors = depth_errors(metres, depth, valid, protocol.minimum_m)
-    return errors | {"invalid_pixels": float(np.count_nonzero(valid & nothing))}
+    maps = judged(metres, depth, valid, protocol.minimum_m)
+    return Compared(maps, int(np.count_nonzero(valid & nothing)))
