@@ -55,7 +55,7 @@ class _SealedFile(IndexDataCacheFile):
             if not raw.startswith(head):
                 return {}  # of another version of Numba
             stamp, overloads = pickle.loads(_unsealed(raw[len(head) :]))
-        except OSError:
+        except Exception:  # none there, a damaged one, or one that names types of an older text
             return {}
         return dict(overloads) if stamp == self._source_stamp else {}
 

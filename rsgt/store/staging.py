@@ -162,6 +162,9 @@ def _tidy(staging: Path) -> None:
     for entry in staging.iterdir():
         if entry.is_dir():
             shutil.rmtree(entry, ignore_errors=True)
+        elif entry.name not in ("plan.json", LOCK):  # what a kill left of a file that was written aside
+            with suppress(OSError):
+                entry.unlink()
     with suppress(OSError):
         (staging / "plan.json").unlink(missing_ok=True)
         (staging / LOCK).unlink(missing_ok=True)

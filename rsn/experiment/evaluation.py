@@ -12,11 +12,9 @@ from rsgt.files import replacing, write_csv, write_text
 from rsgt.inputs import InputError
 from rsgt.quality.evaluation.alignment import Alignment
 from rsgt.quality.evaluation.checks import check_frames, check_outputs
-from rsgt.quality.evaluation.judging import truth_of
 from rsgt.quality.evaluation.protocol import Protocol, chosen_protocols
 from rsgt.quality.evaluation.record import FORM, record_text
-from rsgt.quality.evaluation.table import FrameMaps, Table
-from rsgt.quality.normals import known_intrinsics
+from rsgt.quality.evaluation.table import Table, frame_maps
 from rsgt.store.predictions import write_prediction
 from rsgt.store.schema import SPLITS
 from rsn.data.dataset import Store, opened
@@ -89,7 +87,7 @@ def evaluate(
     check_outputs(save=save, csv=table, out=out)
     result = Table(judged_by, measures=measures, categories=len(store.class_names))
     ticker = Ticker(len(frames), stream=stream)
-    predicted = predictor.predict_frames(store, frames, full_size=truth_of(result.sets))
+    predicted = predictor.predict_frames(store, frames, full_size=result.truth)
     judged = _judged(predicted, store, result, ticker, with_regions=predictor.model.predicts_support)
     with ExitStack() as written, explain_shortages("give more memory, or train with a smaller --batch-size"):
         aside = {place: written.enter_context(replacing(place)) for place in (save, table, out) if place}
@@ -99,12 +97,8 @@ def evaluate(
             source = {"checkpoint": predictor.checkpoint.name, "store": store.identity, "split": split}
             write_prediction(aside[save], judged, store.frame_id[frames], store.shape, source)
         record = {"form": FORM} | predictor.origin() | result.summary()
-        record |= {
-            "damaged": [],
-            "split": split,
-            "store": store.identity,
-            "seconds": time.perf_counter() - begun,
-        }
+        seconds = time.perf_counter() - begun
+        record |= {"damaged": [], "split": split, "store": store.identity, "seconds": seconds}
         if table is not None:
             write_csv(aside[table], result.rows)
         if out is not None:
@@ -126,12 +120,11 @@ def _judged(
         if region is None and with_regions:
             region = support_of(found.depth if found.support is None else found.support).region
         table.add(
-            FrameMaps(
-                int(store.frame_id[found.frame]),
+            frame_maps(
+                store,
+                found.frame,
+                found.truth,
                 found.depth,
-                **found.truth,
-                camera=known_intrinsics(store.intrinsics(found.frame)),
-                name=store.frame_names[found.frame],
                 initial=found.initial,
                 predicted_support=found.support,
                 predicted_region=region,

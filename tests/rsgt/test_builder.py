@@ -287,6 +287,16 @@ def test_a_damaged_frame_stops_the_build_unfinished(tmp_path):
         reader.open_store(tmp_path / "s.zarr")
 
 
+def test_what_a_kill_left_aside_is_tidied_up(tmp_path):
+    """A plan that was being written leaves a file of a name that nobody else has."""
+    path = write_nyu(tmp_path / "a.mat", smooth_frames(2, shape=(12, 16)))
+    out = tmp_path / "s.zarr"
+    (out / reader.STAGING / "another").mkdir(parents=True)
+    (out / reader.STAGING / ".plan.json.0123abcd.tmp").write_text("{")
+    build(path, out)
+    assert not (out / reader.STAGING).exists()
+
+
 def _json_files(folder):
     # os.walk and not rglob: the build removes folders while they are listed.
     return sum(name.endswith(".json") for _, _, names in os.walk(folder) for name in names)

@@ -1,6 +1,7 @@
 """Where compiled code is kept, what is not trusted, and that nothing about it stops a run."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -24,7 +25,8 @@ if __name__ == "__main__":
 
 def run(tmp_path, **environment):
     """Run the module in a process of its own: result, kind of cache, hits, and the cache's folder."""
-    (tmp_path / "twice.py").write_text(MODULE)
+    if not (tmp_path / "twice.py").exists():
+        (tmp_path / "twice.py").write_text(MODULE)
     variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
     done = subprocess.run(
         [sys.executable, tmp_path / "twice.py"], env=variables, capture_output=True, text=True, timeout=120
@@ -72,18 +74,32 @@ def test_a_change_in_a_module_beside_is_compiled_anew(tmp_path):
         "from factor import f\nfrom rsgt.regions.compilation import jit\n@jit()\ndef times(x):\n"
         "    return f() * x\nprint(times(21), sum(times.stats.cache_hits.values()))\n"
     )
-
-    def printed():
-        variables = {**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
-        command = [sys.executable, tmp_path / "twice.py"]
-        done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=120, check=True)
-        return done.stdout.split()
-
-    assert printed() == ["42", "0"]
-    assert printed() == ["42", "1"]
+    assert printed(tmp_path) == ["42", "0"]
+    assert printed(tmp_path) == ["42", "1"]
     factor = tmp_path / "factor.py"
     factor.write_text(factor.read_text().replace("return 2", "return 3"))
-    assert printed() == ["63", "0"]
+    assert printed(tmp_path) == ["63", "0"]
+
+
+def test_what_was_kept_of_a_type_that_is_gone_is_compiled_anew(tmp_path):
+    """The list of what was kept names types by their classes: an older text's need not be there."""
+    text = (
+        "from typing import NamedTuple\nfrom rsgt.regions.compilation import jit\n"
+        "class Old(NamedTuple):\n    x: float\n@jit()\ndef f(one):\n    return 2 * one.x\n"
+        "print(int(f(Old(21.0))), sum(f.stats.cache_hits.values()))\n"
+    )
+    for name in ("Old", "New"):
+        (tmp_path / "twice.py").write_text("from shape import *")
+        (tmp_path / "shape.py").write_text(text.replace("Old", name))
+        assert printed(tmp_path) == ["42", "0"]
+    assert printed(tmp_path) == ["42", "1"]
+
+
+def printed(tmp_path):
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    command = [sys.executable, tmp_path / "twice.py"]
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=120, check=True)
+    return done.stdout.split()
 
 
 @pytest.mark.parametrize("kind", ["file", "link", "open parent"])
@@ -103,12 +119,21 @@ def test_a_private_folder_that_is_not(tmp_path, monkeypatch, kind):
         assert compilation.private_folder() == folder
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """A folder with the module, and a cache that has it."""
+    folder = tmp_path_factory.mktemp("kept")
+    environment = {"NUMBA_CACHE_DIR": str(folder / "cache")}
+    assert run(folder, **environment)[:2] == ("_Cache", 0)
+    assert run(folder, **environment)[1] == 1
+    return folder
+
+
 @pytest.mark.parametrize("suffix", ["nbi", "nbc"])
 @pytest.mark.parametrize("damage", ["empty", "short", "flipped", "text", "gone", "folder"])
-def test_a_damaged_cache_is_as_good_as_none(tmp_path, suffix, damage):
+def test_a_damaged_cache_is_as_good_as_none(tmp_path, kept, suffix, damage):
     environment = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
-    assert run(tmp_path, **environment)[:2] == ("_Cache", 0)
-    assert run(tmp_path, **environment)[1] == 1
+    shutil.copytree(kept / "cache", tmp_path / "cache")
     (file,) = (tmp_path / "cache").rglob(f"*.{suffix}")
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 16
@@ -118,6 +143,6 @@ def test_a_damaged_cache_is_as_good_as_none(tmp_path, suffix, damage):
             file.mkdir()
     else:
         file.write_bytes({"empty": b"", "short": data[:40], "flipped": data, "text": b"no pickle"}[damage])
-    assert run(tmp_path, **environment)[1] == 0
+    assert run(kept, **environment)[1] == 0
     if damage != "folder":
-        assert run(tmp_path, **environment)[1] == 1
+        assert run(kept, **environment)[1] == 1

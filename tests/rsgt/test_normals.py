@@ -75,7 +75,9 @@ def test_a_frame_of_half_the_size_has_the_same_normals():
     coarse = 2 + np.cumsum(rng.normal(0, 0.01, shape), axis=1)
     fine = np.kron(coarse, np.ones((2, 2)))
     values = [
-        normal_measures(judged(1.02 * depth**1.1, depth, depth > 0), known_intrinsics(one)).values["normal_mean"]
+        normal_measures(judged(1.02 * depth**1.1, depth, depth > 0), known_intrinsics(one)).values[
+            "normal_mean"
+        ]
         for depth, one in ((fine, camera), (coarse, half))
     ]
     assert values[0] == pytest.approx(values[1], rel=0.2)

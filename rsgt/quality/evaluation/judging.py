@@ -18,8 +18,7 @@ from rsgt.quality.evaluation.checks import check_frames, check_outputs
 from rsgt.quality.evaluation.maps import METHOD, PredictedMaps, open_maps
 from rsgt.quality.evaluation.protocol import Protocol, chosen_protocols
 from rsgt.quality.evaluation.record import FORM, record_text
-from rsgt.quality.evaluation.table import FrameMaps, Measured, Table
-from rsgt.quality.normals import known_intrinsics
+from rsgt.quality.evaluation.table import FrameMaps, Measured, Table, frame_maps
 from rsgt.quality.statistics import select_frames
 from rsgt.store.predictions import MapError, refuse_other_unit
 from rsgt.store.provenance import commit, versions
@@ -94,26 +93,31 @@ def evaluate(
     """
     begun = time.perf_counter()
     judged_by = _chosen(kind, protocols, align=align, raw=raw)
-    opened = as_store(store)
-    places = {name: None if at is None else local_path(at) for name, at in (("csv", table), ("out", out))}
-    check_outputs(**places)
+    opened, written = as_store(store), _places(csv=table, out=out)
+    result = Table(judged_by, kind, measures, len(opened.class_names))
     frames = select_frames(opened, split)
-    if judged_by[0].align != "none" and scale is None:
+    align = judged_by[0].align
+    if align != "none" and scale is None:
         scale = 1.0  # which an alignment finds by itself
     maps = open_maps(local_path(prediction), opened, frames, kind=kind, scale=scale, match=match)
     found = [int(k) for k in frames if int(k) in maps.readers]
     check_frames(opened, found, judged_by)
-    if judged_by[0].align == "none":
+    if align == "none":
         refuse_other_unit(maps.path, opened, np.array(found), lambda k: _metres(maps, k))
-    result = Table(judged_by, kind, measures, len(opened.class_names))
     damaged = _fill(result, opened, maps, found, workers or default_workers(), progress)
     record = {"form": FORM, "prediction": _told(maps, opened, frames, found)} | result.summary()
     record |= {
         "damaged": damaged, "split": split or "all", "store": opened.identity, "commit": commit(),
         "versions": versions("numpy"), "seconds": time.perf_counter() - begun,
     }  # fmt: skip
-    _write(record, result, places)
+    _write(record, result, written)
     return record
+
+
+def _places(**given: Place | None) -> dict[str, Path | None]:
+    places = {name: None if at is None else local_path(at) for name, at in given.items()}
+    check_outputs(**places)
+    return places
 
 
 def _chosen(
@@ -152,7 +156,7 @@ def _fill(
 
     def measure(k: int) -> Measured | str:
         try:
-            return table.measure(_frame(store, maps, k, table.sets))
+            return table.measure(_frame(store, maps, k, table.truth))
         except MapError as error:
             return f"frame {store.frame_id[k]}: {error}"
 
@@ -170,19 +174,13 @@ def _fill(
     return damaged
 
 
-def _frame(store: Store, maps: PredictedMaps, k: int, sets: Sequence[str]) -> FrameMaps:
+def _frame(store: Store, maps: PredictedMaps, k: int, arrays: Sequence[str]) -> FrameMaps:
     beside = {name: read(k) for name, read in maps.beside.items()}
-    return FrameMaps(
-        int(store.frame_id[k]), maps.read(k), name=store.frame_names[k],
-        **{name: store.read(name, k, k + 1)[0] for name in truth_of(sets)},
-        camera=known_intrinsics(store.intrinsics(k)), initial=beside.get("initial"),
+    truth = {name: store.read(name, k, k + 1)[0] for name in arrays}
+    return frame_maps(
+        store, k, truth, maps.read(k), initial=beside.get("initial"),
         predicted_support=beside.get("support"), predicted_region=beside.get("region"),
     )  # fmt: skip
-
-
-def truth_of(sets: Sequence[str]) -> list[str]:
-    """Arrays of a store that frames are judged by, for some of ``measures.SETS``."""
-    return ["depth", "support", "region"] + ["semantic"] * ("categories" in sets)
 
 
 def _told(maps: PredictedMaps, store: Store, frames: Array, found: Sequence[int]) -> dict[str, Any]:

@@ -26,8 +26,9 @@ from rsgt.quality.metrics import (
     region_errors,
     region_quality,
 )
-from rsgt.quality.normals import Intrinsics, normal_measures
+from rsgt.quality.normals import Intrinsics, known_intrinsics, normal_measures
 from rsgt.quality.pooling import FrameMeasures, Pool
+from rsgt.store.reader import Store
 
 Labels = npt.NDArray[np.integer[Any]]
 Row = dict[str, Any]
@@ -72,6 +73,16 @@ class FrameMaps(NamedTuple):
     predicted_region: Labels | None = None
 
 
+def frame_maps(
+    store: Store, position: int, truth: Mapping[str, Any], prediction: Image, **predicted: Any
+) -> FrameMaps:
+    """Put a prediction of a store's frame beside its ``truth``, the arrays of ``Table.truth``."""
+    return FrameMaps(
+        int(store.frame_id[position]), prediction, **truth, **predicted,
+        camera=known_intrinsics(store.intrinsics(position)), name=store.frame_names[position],
+    )  # fmt: skip
+
+
 class Measured(NamedTuple):
     """What one frame gave: by protocol its measures and pixels without a prediction, and of its regions."""
 
@@ -104,6 +115,8 @@ class Table:
         Rows so far, each with ``frame_id`` and ``name``.
     skipped : list of int
         Ids of frames without a pixel that counts.
+    truth : list of str
+        Arrays of a store that frames are judged by.
     """
 
     def __init__(
@@ -117,6 +130,7 @@ class Table:
         self.kind: Kind = kind
         self.sets = chosen_sets(measures)
         self.categories = categories
+        self.truth = ["depth", "support", "region"] + ["semantic"] * ("categories" in self.sets)
         self.rows: list[Row] = []
         self.skipped: list[int] = []
         names = [protocol.name for protocol in protocols]
