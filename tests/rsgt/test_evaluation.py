@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.optimize import linprog
 
 import rsgt
 from rsgt.quality.breakdown import category_measures, region_shape_measures
@@ -136,6 +137,44 @@ def test_alignment_forgives_what_it_says_and_fits_by_least_squares(align):
         factors = np.linalg.lstsq(np.stack(columns, 1), y.ravel(), rcond=None)[0]
         fitted = (np.stack(columns, 1) @ factors).reshape(x.shape)
         assert once == pytest.approx(1 / np.maximum(fitted, y.min()) if align == "disparity" else fitted)
+
+
+@pytest.mark.parametrize("align", ["robust-scale", "robust-scale-shift"])
+def test_robust_alignment_has_the_least_absolute_relative_error(align):
+    """Against a linear program; and a tenth of wild truth does not move it as it moves least squares."""
+    rng = np.random.default_rng(2)
+    depth = rng.uniform(1, 9, (12, 20))
+    every = np.ones(depth.shape, bool)
+    shifted = align == "robust-scale-shift"
+    noisy = depth * rng.uniform(0.9, 1.1, depth.shape) / 3 + 40 * shifted
+    wild = rng.random(depth.shape) < 0.1
+    depth[wild] += 30
+    found = aligned(noisy, depth, every, "depth", align, None)
+
+    columns = np.stack([noisy.ravel()] + [np.ones(depth.size)] * shifted, 1)
+    identity, n = np.eye(depth.size), columns.shape[1]
+    best = linprog(
+        np.concatenate([np.zeros(n), 1 / depth.ravel()]),
+        A_ub=np.block([[columns, -identity], [-columns, -identity]]),
+        b_ub=np.concatenate([depth.ravel(), -depth.ravel()]),
+        bounds=[(None, None)] * n + [(0, None)] * depth.size,
+    )
+    assert np.sum(abs(found - depth) / depth) == pytest.approx(best.fun, rel=1e-5)
+    assert found == pytest.approx((columns @ best.x[:n]).reshape(depth.shape), rel=1e-3)
+    squares = aligned(noisy, depth, every, "depth", align.removeprefix("robust-"), None)
+    off = [np.median((abs(one - depth) / depth)[~wild]) for one in (found, squares)]
+    assert off[0] < 0.06 < off[1]
+
+
+@pytest.mark.parametrize("align", ["robust-scale", "robust-scale-shift"])
+@pytest.mark.parametrize("size", [1, 2, 400])
+def test_robust_alignment_of_flat_and_single_values(align, size):
+    depth = np.linspace(2, 4, size)[None]
+    for flat in (np.full(depth.shape, 7.0), depth * 5):
+        found = aligned(flat, depth, depth > 0, "depth", align, None)
+        assert np.isfinite(found).all()
+        if np.ptp(flat):
+            assert found == pytest.approx(depth, rel=1e-4)
 
 
 def test_inverse_depth_without_unit_and_other_sizes(store, tmp_path):

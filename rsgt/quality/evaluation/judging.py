@@ -64,7 +64,7 @@ def evaluate(
     split
         ``train``, ``test``, or None for all frames.
     align
-        One of ``none``, ``median``, ``scale``, ``scale-shift``, ``disparity``.
+        One of ``alignment.ALIGNMENTS``.
     raw
         The truth is what the sensor gave, as the store's depth has to be.
     kind, scale
