@@ -15,6 +15,8 @@ from rsgt import InputError
 from rsgt.cli.terminal import INPUT, Script
 from rsgt.quality.evaluation.record import read_record
 from rsgt.quality.metrics import bootstrap_interval
+from rsn.config import flat, from_plain
+from rsn.models.catalogue import make_model
 
 ENCODERS = {
     "resnet34": "ResNet-34",
@@ -59,7 +61,10 @@ HEAD = (
     "RMSE per region", "RMSE, nyu-eigen+flip", "δ1, nyu-eigen+flip", "minutes", "seeds",
 )  # fmt: skip
 SCALE_HEAD = ("published by others, unguided", "learnt from", "RMSE (m)", "AbsRel", "δ1")
-SAME_HEAD = ("learnt from the same 795 frames, judged by nyud-mt", "encoder", "RMSE (m), pixels pooled")
+SAME_HEAD = (
+    "learnt from the same 795 frames, judged by nyud-mt", "encoder", "begun from", "parameters (M)",
+    "RMSE (m), pixels pooled",
+)  # fmt: skip
 REGION_HEAD = (
     "row", "encoder", "regions a frame", "RMSE of region means (m)", "SLIC at as many", "grid at as many",
     "SLIC minus row, 95 %", "adjusted Rand", "V-measure", "covering",
@@ -144,10 +149,18 @@ def experiments(results: Path, table: str) -> str:
 
 def same_frames(found: Sequence[dict[str, Any]]) -> list[list[str]]:
     """List others that learnt from the same frames, and ours by the same protocol, from worst to best."""
-    rows = [(each["rmse"], each["name"], each.get("encoder", "")) for each in PUBLISHED["same_frames"]]
+    told = ("name", "encoder", "pretraining", "parameters")
+    rows = [(each["rmse"], *(each.get(key, "") for key in told)) for each in PUBLISHED["same_frames"]]
     ours = np.mean([record["metrics"]["nyud-mt"]["pixel_pool"]["rmse"] for record in found])
-    rows.append((float(ours), f"`{found[0]['row']}` (ours)", encoder(found[0])))
-    return [[name, by, f"{rmse:.3f}"] for rmse, name, by in sorted(rows, reverse=True)]
+    by, begun = encoder(found[0]).split(", ")
+    rows.append((float(ours), f"`{found[0]['row']}` (ours)", by, begun, f"{parameters(found[0]) / 1e6:.1f}"))
+    return [[*words, f"{rmse:.3f}"] for rmse, *words in sorted(rows, reverse=True)]
+
+
+def parameters(found: dict[str, Any]) -> int:
+    """Count the parameters of a row's network."""
+    model = make_model(flat(from_plain(found["config"])), classes=0)
+    return sum(weight.numel() for weight in model.build().parameters())
 
 
 def claim(
