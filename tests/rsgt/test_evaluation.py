@@ -113,6 +113,14 @@ def test_protocols_differ_by_a_tenth_and_more_on_the_same_map():
     assert logs[1] > 1.1 * logs[0]
 
 
+def test_a_record_names_the_kind_of_depth_that_the_store_has(store, maps, tmp_path):
+    np.save(tmp_path / "m.npy", maps)
+    path = write_rooms(tmp_path / "s.zarr", train=2, test=4, depth="stored")
+    for place, kind in ((store, "filled"), (path, "stored")):
+        told = rsgt.evaluate(place, tmp_path / "m.npy", protocols=["paper"])["protocols"]
+        assert {name: fields["reference"] for name, fields in told.items()} == {"paper": kind}
+
+
 @pytest.mark.parametrize("align", ["median", "scale", "scale-shift", "disparity"])
 def test_alignment_forgives_what_it_says_and_fits_by_least_squares(align):
     rng = np.random.default_rng(1)

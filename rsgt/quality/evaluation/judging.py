@@ -13,7 +13,7 @@ import numpy.typing as npt
 from rsgt.files import replacing, write_csv, write_text
 from rsgt.inputs import InputError, local_path
 from rsgt.quality.evaluation.alignment import KINDS, Alignment, Kind
-from rsgt.quality.evaluation.checks import check_frames, check_outputs
+from rsgt.quality.evaluation.checks import check_outputs, checked_protocols
 from rsgt.quality.evaluation.maps import METHOD, PredictedMaps, open_maps
 from rsgt.quality.evaluation.protocol import Protocol, chosen_protocols
 from rsgt.quality.evaluation.record import FORM, record_text
@@ -91,7 +91,7 @@ def evaluate(
         scale = 1.0  # which an alignment finds by itself
     maps = open_maps(local_path(prediction), opened, frames, kind=kind, scale=scale, match=match)
     found = [int(k) for k in frames if int(k) in maps.readers]
-    check_frames(opened, found, judged_by)
+    judged_by = checked_protocols(opened, found, judged_by)
     if judged_by[0].align == "none":
         refuse_other_unit(maps.path, opened, np.array(found), lambda k: _metres(maps, k))
     result, damaged = _judged(opened, maps, found, Table(judged_by, kind), progress)
