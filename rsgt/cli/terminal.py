@@ -76,7 +76,7 @@ class Program(Script, click.Group):
 
 @contextmanager
 def _warnings() -> Iterator[None]:
-    """Print what the library warns of the data, a line each; other warnings go Python's own way."""
+    """Print what the libraries warn of, a line each; other warnings go Python's own way."""
     with warnings.catch_warnings():
         warnings.simplefilter("always", DataWarning)
         usual = warnings.showwarning

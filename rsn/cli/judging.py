@@ -17,7 +17,7 @@ from rsgt.inputs import InputError
 from rsgt.quality.evaluation.alignment import ALIGNMENTS, KINDS
 from rsgt.quality.measures import DEPTH
 from rsgt.quality.pooling import REDUCERS
-from rsn.cli.loading import DEVICE, importing, notes
+from rsn.cli.loading import DEVICE, importing
 
 _DEFINITIONS = "\b\n" + "\n".join(
     f"{name:<11} {measure.definition}{', ' * bool(measure.unit)}{measure.unit}"
@@ -85,11 +85,10 @@ def evaluate(
             raise InputError("--prediction-kind, --prediction-scale and --match are for --prediction")
         with importing():
             import rsn.experiment
-        with notes():
-            record = rsn.evaluate(
-                checkpoint, store, protocols, flip=flip, raw=raw, align=align, split=split, device=device,
-                save=save, table=table, out=out, stream=None if as_json else sys.stderr,
-            )  # fmt: skip
+        record = rsn.evaluate(
+            checkpoint, store, protocols, flip=flip, raw=raw, align=align, split=split, device=device,
+            save=save, table=table, out=out, stream=None if as_json else sys.stderr,
+        )  # fmt: skip
     elif prediction is not None:
         if flip or save is not None:
             raise InputError("--flip and --save belong to --checkpoint; omit them")
