@@ -146,5 +146,7 @@ def _frames_of(store: Store, split: str, *, trained_on: str, validation: float, 
         )
     held = hold_out(store, validation, seed)[1]
     if not held:
-        raise InputError("split: got 'validation', but the run held nothing out; use train or test")
+        raise InputError(
+            f"split: got 'validation', but the run held nothing out of {store.path}; use train or test"
+        )
     return held
