@@ -88,6 +88,8 @@ def build(
 
     Run again after an interruption, the same command builds what is missing.
     """
+    from rsgt.builder import summary
+
     if scheduler is not None and not scheduler.strip():
         raise InputError("--scheduler: got an empty one, expected an address such as tcp://host:8786")
     if variant == "published" and (min_size is not None or unlabelled is not None):
@@ -102,10 +104,8 @@ def build(
     }  # fmt: skip
     source = _source_of(nyu, source_path, format_name, said)
     if dry_run:
-        summary = rsgt.plan(source, **options)
-        print_json(summary) if as_json else print_pairs(
-            [(name, str(value)) for name, value in summary.items()]
-        )
+        planned = rsgt.plan(source, **options)
+        print_json(planned) if as_json else print_pairs([(name, str(v)) for name, v in planned.items()])
         return
     started = time.monotonic()
     with progress_bar("shards", quiet=as_json) as progress:
@@ -118,14 +118,14 @@ def build(
         except KeyboardInterrupt as stop:
             raise type(stop)(f"run the same command to finish {out}") from None
     seconds = time.monotonic() - started
-    summary = _summary(store)
-    for reason in summary.get("skipped", ()):
+    held = summary(store)
+    for reason in held.get("skipped", ()):
         click.echo(f"skipped: {reason}", err=True)
     if as_json:
-        print_json({**summary, "built_shards": built.made, "identity": store.identity,
+        print_json({**held, "built_shards": built.made, "identity": store.identity,
                   "seconds": round(seconds, 2)})  # fmt: skip
     elif built.made:
-        shards = summary["shards"]
+        shards = held["shards"]
         click.echo(f"{out}: {len(store)} frames in {seconds:.1f} s ({built.made} of {shards} shards)")
     else:
         click.echo(f"{out}: {len(store)} frames, finished before; nothing to do")
@@ -143,23 +143,6 @@ def _source_of(nyu: Path | None, path: Path | None, format_name: str | None, sai
     if format_name is None:
         click.echo(f"{path}: format {source.identity()['kind']}", err=True)
     return source
-
-
-def _summary(store: "rsgt.Store") -> dict[str, Any]:
-    """What a build's record says of the store."""
-    held = store.describe()
-    skipped = held["source"].get("skipped", [])
-    return {
-        "source": held["source"]["name"],
-        **{name: held[name] for name in ("frames", "train", "test")},
-        "shape": list(store.shape),
-        "split": held["split_origin"],
-        "scenes": len(store.scene_names),
-        "shards": len(store.attributes["shards"]),
-        "shard_frames": store.shard_frames,
-        "parameters": held["parameters"],
-        **({"skipped": skipped} if skipped else {}),
-    }
 
 
 class _Built:
