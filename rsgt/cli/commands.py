@@ -12,9 +12,30 @@ from typing import Any
 import click
 
 import rsgt
-from rsgt.cli.options import COUNT, FRAMES, INPUT, NUMBER, OR_NONE, OUTPUT, PICTURE, STORE, WORKERS, Whole
+from rsgt.cli.options import (
+    COUNT,
+    FRAMES,
+    INPUT,
+    NUMBER,
+    OR_NONE,
+    OUTPUT,
+    PICTURE,
+    STORE,
+    WORKERS,
+    Whole,
+    map_options,
+)
 from rsgt.cli.source_options import opened_source, source_options
-from rsgt.cli.terminal import Program, Progress, cell, print_json, print_pairs, print_table, progress_bar
+from rsgt.cli.terminal import (
+    Program,
+    Progress,
+    cell,
+    print_json,
+    print_maps,
+    print_pairs,
+    print_table,
+    progress_bar,
+)
 from rsgt.files import write_csv
 from rsgt.inputs import InputError
 from rsgt.quality.measures import MEASURES
@@ -244,16 +265,18 @@ def verify(
 @click.option(
     "--prediction",
     type=INPUT,
-    help="Also judge these maps: a .zarr that rsn wrote, or .npy (frame, y, x), metres.",
+    help="Also judge these maps: .npy (frame, y, x), .npz, a .zarr that rsn wrote, or a folder of maps.",
 )
+@map_options
 @click.option("--planes", is_flag=True, help="Also fit planes to the regions; takes several times as long.")
 @click.option("--csv", "csv_path", type=OUTPUT, help="Write rows to this file, by frame or as --by says.")
 @click.option("--plot", "plot_path", type=PICTURE, help="Draw the distributions: PNG, PDF or SVG.")
 @click.option("--workers", type=WORKERS, help="Threads.  [default: one per core]")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def stats(
-    path: Path, split: str | None, by: str | None, prediction: Path | None, planes: bool,
-    csv_path: Path | None, plot_path: Path | None, workers: int | None, as_json: bool,
+    path: Path, split: str | None, by: str | None, prediction: Path | None, scale: float | None,
+    match: str | None, planes: bool, csv_path: Path | None, plot_path: Path | None, workers: int | None,
+    as_json: bool,
 ) -> None:  # fmt: skip
     r"""Measure how well the regions, or predicted maps, stand for the depth.
 
@@ -270,7 +293,7 @@ def stats(
 
     All but coverage are means over frames.
     """
-    found = rsgt.statistics(path, split, workers, prediction, planes=planes)
+    found = rsgt.statistics(path, split, workers, prediction, scale=scale, match=match, planes=planes)
     rows = found.categories() if by == "category" else found.frames()
     if csv_path:
         write_csv(csv_path, rows)
@@ -286,10 +309,14 @@ def stats(
 
 def _show_statistics(document: dict[str, Any], rows: list[dict[str, Any]]) -> None:
     distributions, judged = document.pop("distributions"), document.pop("prediction", {})
+    maps = document.pop("maps", None)
     _figures({name: value for name, value in document.items() if name != "skipped"})
     for name, errors in judged.items():
         click.echo(f"\nprediction {name.replace('_', ' ')}\n")
         _figures(errors)
+    if maps:
+        click.echo()
+        print_maps(maps)
     click.echo()
     print_table([{"": name.replace("_", " "), **values} for name, values in distributions.items()])
     if rows:

@@ -14,7 +14,7 @@ from rsgt.files import replacing, write_csv, write_text
 from rsgt.inputs import InputError, local_path
 from rsgt.quality.evaluation.alignment import KINDS, Alignment, Kind
 from rsgt.quality.evaluation.checks import check_outputs, checked_protocols
-from rsgt.quality.evaluation.maps import METHOD, PredictedMaps, open_maps
+from rsgt.quality.evaluation.maps import PredictedMaps, open_maps
 from rsgt.quality.evaluation.protocol import Protocol, chosen_protocols
 from rsgt.quality.evaluation.record import FORM, record_text
 from rsgt.quality.evaluation.table import Table
@@ -95,7 +95,7 @@ def evaluate(
     if judged_by[0].align == "none":
         refuse_other_unit(maps.path, opened, np.array(found), lambda k: _metres(maps, k))
     result, damaged = _judged(opened, maps, found, Table(judged_by, kind), progress)
-    record = {"form": FORM, "prediction": _told(maps, opened, frames, found)} | result.summary()
+    record = {"form": FORM, "prediction": maps.told(opened, frames)} | result.summary()
     record |= {
         "damaged": damaged, "split": split or "all", "store": opened.identity, "commit": commit(),
         "versions": versions("numpy"), "seconds": time.perf_counter() - begun,
@@ -155,15 +155,3 @@ def _judged(
     if len(damaged) == len(frames):
         raise InputError(f"{damaged[0].partition(': ')[2]} (none of {len(frames)} maps can be judged)")
     return table, damaged
-
-
-def _told(maps: PredictedMaps, store: Store, frames: Array, found: Sequence[int]) -> dict[str, Any]:
-    """What the record says of the maps."""
-    missing = [int(k) for k in frames if int(k) not in maps.readers]
-    first = f"{store.frame_id[missing[0]]} ({store.frame_names[missing[0]]})" if missing else None
-    sizes = sorted(f"{height}x{width}" for height, width in maps.sizes)
-    return {
-        "name": maps.path.name, "form": maps.form, "kind": maps.kind, "scale": maps.scale,
-        "matched_by": maps.matched_by, "maps": len(found), "missing": len(missing), "first_missing": first,
-        "resized": {"method": METHOD, "from": sizes} if sizes else None,
-    }  # fmt: skip
