@@ -15,6 +15,7 @@ from rsgt.quality.evaluation.protocol import NYU_EIGEN, NYUD_MT, PAPER, score
 from rsgt.quality.evaluation.resizing import bilinear
 from rsgt.quality.metrics import DEPTH_ERRORS
 from tests.rooms import write_rooms
+from tests.rsgt.test_folder_values import write_exr, write_pfm
 
 ROOT = Path(__file__).parents[2]
 
@@ -57,10 +58,17 @@ def written(path, form, store, maps):
         return path / "m.zarr", {}
     (path / "maps").mkdir()
     for number, one in zip(numbers(store), maps, strict=True):
+        file = path / "maps" / f"{number}.{form}"
         if form == "png":
-            Image.fromarray(np.round(1000 * one).astype(np.uint16)).save(path / "maps" / f"{number}.png")
+            Image.fromarray(np.round(1000 * one).astype(np.uint16)).save(file)
+        elif form == "tiff":
+            Image.fromarray(one).save(file)
+        elif form == "exr":
+            write_exr(file, Z=one)
+        elif form == "pfm":
+            write_pfm(file, one)
         else:
-            np.save(path / "maps" / f"{number}.npy", one)
+            np.save(file.with_suffix(".npy"), one)
     return path / "maps", {"scale": 1000} if form == "png" else {}
 
 
@@ -69,7 +77,7 @@ def figures(record):
     return json.loads(json.dumps({key: record[key] for key in keys}))
 
 
-@pytest.mark.parametrize("form", ["npz keys", "npz stack", "zarr", "png", "folder"])
+@pytest.mark.parametrize("form", ["npz keys", "npz stack", "zarr", "png", "tiff", "exr", "pfm", "folder"])
 def test_every_form_gives_the_same_record(store, maps, tmp_path, form):
     (tmp_path / "a").mkdir()
     one = rsgt.evaluate(store, written(tmp_path / "a", "npy", store, maps)[0])
@@ -79,7 +87,25 @@ def test_every_form_gives_the_same_record(store, maps, tmp_path, form):
     assert figures(two) == figures(one)
     assert two["invalid_pixels"]["paper"] == 3
     assert one["prediction"]["matched_by"] == "order"
-    assert two["prediction"]["matched_by"] == ("name" if form in ("png", "folder") else "number")
+    in_folder = form not in ("npz keys", "npz stack", "zarr")
+    assert two["prediction"]["matched_by"] == ("name" if in_folder else "number")
+
+
+def test_millimetres_of_16_bits_differ_by_quantisation_alone(store, tmp_path):
+    depth = store.read("depth", 2, 6)
+    exact = np.clip(depth * np.random.default_rng(3).normal(1.1, 0.2, depth.shape), 0.3, 20)
+    records = []
+    for name, form, maps in (
+        ("a", "npy", exact),
+        ("b", "npy", np.round(1000 * exact) / 1000),
+        ("c", "png", exact),
+    ):
+        (tmp_path / name).mkdir()
+        path, options = written(tmp_path / name, form, store, maps.astype(np.float32))
+        records.append(rsgt.evaluate(store, path, **options))
+    assert figures(records[2]) == figures(records[1])
+    one, two = (np.array(records[k]["by_frame"]["paper"]["rmse"]) for k in (0, 2))
+    assert 0 < np.abs(one - two).max() <= 0.0005
 
 
 def test_figures_are_those_of_an_obvious_twin(store, maps, tmp_path):
