@@ -22,7 +22,7 @@ class InputError(ValueError):
 
 
 class DataWarning(UserWarning):
-    """Something about the data that its owner should know, and that nothing need stop for."""
+    """Something about the data, or a run, that its owner should know, and that nothing need stop for."""
 
 
 _NAME_BYTES, _PATH_BYTES = 255, 4095

@@ -2,8 +2,9 @@
 
 import logging
 import os
+import zlib
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -81,6 +82,31 @@ def map_threads(
         return list(dask.compute(*tasks, optimize_graph=False, **where))
 
 
+class _Shared:
+    """What all tasks of a cluster call: packed once, and unpacked once in a process, for all its threads.
+
+    A source of 10,000 frames would else travel with every shard, and be unpacked for each. Workers pass the
+    packed form to each other, which no thread is changing meanwhile.
+    """
+
+    def __init__(self, packed: bytes) -> None:
+        self.packed = packed
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Shared, (self.packed,)
+
+    @cached_property
+    def call(self) -> Callable[[int], int]:
+        from distributed.protocol import pickle
+
+        unpacked: Callable[[int], int] = pickle.loads(zlib.decompress(self.packed))
+        return unpacked
+
+
+def _call(k: int, shared: _Shared) -> int:
+    return shared.call(k)
+
+
 def run_on_cluster(
     task: Callable[[int], int], todo: Sequence[int], address: str, progress: Progress | None, *, done: int
 ) -> None:
@@ -94,6 +120,7 @@ def run_on_cluster(
     try:
         from distributed import CancelledError, Client, KilledWorker, as_completed
         from distributed.comm import CommClosedError
+        from distributed.protocol import pickle
     except ImportError as error:
         raise InputError(
             "--scheduler needs dask.distributed: pip install 'region-support[distributed]'"
@@ -107,7 +134,10 @@ def run_on_cluster(
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     with client:
         try:
-            futures = client.map(task, todo, pure=False, retries=2)
+            packed = zlib.compress(pickle.dumps(task), level=1)  # a graph of 10 MB would be warned of
+            # A task of its own, unlike scattered data, is done again where its worker is lost.
+            shared = client.submit(_Shared, packed, pure=False, retries=2)
+            futures = client.map(_call, todo, shared=shared, pure=False, retries=2)
             for count, future in enumerate(as_completed(futures), done + 1):
                 future.result()
                 if progress:

@@ -11,6 +11,7 @@ from rsgt.parallel import map_threads
 from rsgt.sources.source import Source
 from rsgt.sources.train_test import draw_split
 from rsgt.store import provenance, schema, staging
+from rsgt.store.reader import Store
 
 OnError = Literal["stop", "skip"]
 """What to do about a frame that cannot be read, or lacks a file: stop, or go on without it."""
@@ -127,20 +128,20 @@ def _runs(cameras: Sequence[dict[str, float]]) -> Iterator[dict[str, Any]]:
             first = k
 
 
-def summary(plan: staging.Plan) -> dict[str, Any]:
-    """Return what a plan comes to, as plain JSON types: for ``--dry-run`` and for the result's record."""
-    test = sum(part == schema.TEST for part in plan.split)
-    skipped = plan.source.get("skipped", [])
+def summary(built: staging.Plan | Store) -> dict[str, Any]:
+    """Return what a plan comes to, or a build came to, as plain JSON types."""
+    held = vars(built) if isinstance(built, staging.Plan) else built.attributes
+    split, skipped = list(built.split), held["source"].get("skipped", [])
     return {
-        "source": plan.source["name"],
-        "frames": len(plan.frames),
-        "shape": list(plan.shape),
-        "train": len(plan.frames) - test,
-        "test": test,
-        "split": plan.split_origin,
-        "scenes": len(plan.scene_names),
-        "shards": plan.n_shards,
-        "shard_frames": plan.shard_frames,
-        "parameters": plan.parameters,
+        "source": held["source"]["name"],
+        "frames": len(split),
+        "shape": list(built.shape),
+        "train": len(split) - split.count(schema.TEST),
+        "test": split.count(schema.TEST),
+        "split": held["split_origin"],
+        "scenes": len(built.scene_names),
+        "shards": -(-len(split) // built.shard_frames),
+        "shard_frames": built.shard_frames,
+        "parameters": held["parameters"],
         **({"skipped": skipped} if skipped else {}),
     }

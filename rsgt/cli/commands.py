@@ -12,9 +12,30 @@ from typing import Any
 import click
 
 import rsgt
-from rsgt.cli.options import COUNT, FRAMES, INPUT, NUMBER, OR_NONE, OUTPUT, PICTURE, STORE, WORKERS, Whole
+from rsgt.cli.options import (
+    COUNT,
+    FRAMES,
+    INPUT,
+    NUMBER,
+    OR_NONE,
+    OUTPUT,
+    PICTURE,
+    STORE,
+    WORKERS,
+    Whole,
+    map_options,
+)
 from rsgt.cli.source_options import opened_source, source_options
-from rsgt.cli.terminal import Program, Progress, cell, print_json, print_pairs, print_table, progress_bar
+from rsgt.cli.terminal import (
+    Program,
+    Progress,
+    cell,
+    print_json,
+    print_maps,
+    print_pairs,
+    print_table,
+    progress_bar,
+)
 from rsgt.files import write_csv
 from rsgt.inputs import InputError
 from rsgt.quality.measures import MEASURES
@@ -88,6 +109,8 @@ def build(
 
     Run again after an interruption, the same command builds what is missing.
     """
+    from rsgt.builder import summary
+
     if scheduler is not None and not scheduler.strip():
         raise InputError("--scheduler: got an empty one, expected an address such as tcp://host:8786")
     if variant == "published" and (min_size is not None or unlabelled is not None):
@@ -102,10 +125,8 @@ def build(
     }  # fmt: skip
     source = _source_of(nyu, source_path, format_name, said)
     if dry_run:
-        summary = rsgt.plan(source, **options)
-        print_json(summary) if as_json else print_pairs(
-            [(name, str(value)) for name, value in summary.items()]
-        )
+        planned = rsgt.plan(source, **options)
+        print_json(planned) if as_json else print_pairs([(name, str(v)) for name, v in planned.items()])
         return
     started = time.monotonic()
     with progress_bar("shards", quiet=as_json) as progress:
@@ -118,14 +139,14 @@ def build(
         except KeyboardInterrupt as stop:
             raise type(stop)(f"run the same command to finish {out}") from None
     seconds = time.monotonic() - started
-    summary = _summary(store)
-    for reason in summary.get("skipped", ()):
+    held = summary(store)
+    for reason in held.get("skipped", ()):
         click.echo(f"skipped: {reason}", err=True)
     if as_json:
-        print_json({**summary, "built_shards": built.made, "identity": store.identity,
+        print_json({**held, "built_shards": built.made, "identity": store.identity,
                   "seconds": round(seconds, 2)})  # fmt: skip
     elif built.made:
-        shards = summary["shards"]
+        shards = held["shards"]
         click.echo(f"{out}: {len(store)} frames in {seconds:.1f} s ({built.made} of {shards} shards)")
     else:
         click.echo(f"{out}: {len(store)} frames, finished before; nothing to do")
@@ -143,23 +164,6 @@ def _source_of(nyu: Path | None, path: Path | None, format_name: str | None, sai
     if format_name is None:
         click.echo(f"{path}: format {source.identity()['kind']}", err=True)
     return source
-
-
-def _summary(store: "rsgt.Store") -> dict[str, Any]:
-    """What a build's record says of the store."""
-    held = store.describe()
-    skipped = held["source"].get("skipped", [])
-    return {
-        "source": held["source"]["name"],
-        **{name: held[name] for name in ("frames", "train", "test")},
-        "shape": list(store.shape),
-        "split": held["split_origin"],
-        "scenes": len(store.scene_names),
-        "shards": len(store.attributes["shards"]),
-        "shard_frames": store.shard_frames,
-        "parameters": held["parameters"],
-        **({"skipped": skipped} if skipped else {}),
-    }
 
 
 class _Built:
@@ -261,16 +265,18 @@ def verify(
 @click.option(
     "--prediction",
     type=INPUT,
-    help="Also judge these maps: a .zarr that rsn wrote, or .npy (frame, y, x), metres.",
+    help="Also judge these maps: .npy (frame, y, x), .npz, a .zarr that rsn wrote, or a folder of maps.",
 )
+@map_options
 @click.option("--planes", is_flag=True, help="Also fit planes to the regions; takes several times as long.")
 @click.option("--csv", "csv_path", type=OUTPUT, help="Write rows to this file, by frame or as --by says.")
 @click.option("--plot", "plot_path", type=PICTURE, help="Draw the distributions: PNG, PDF or SVG.")
 @click.option("--workers", type=WORKERS, help="Threads.  [default: one per core]")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def stats(
-    path: Path, split: str | None, by: str | None, prediction: Path | None, planes: bool,
-    csv_path: Path | None, plot_path: Path | None, workers: int | None, as_json: bool,
+    path: Path, split: str | None, by: str | None, prediction: Path | None, scale: float | None,
+    match: str | None, planes: bool, csv_path: Path | None, plot_path: Path | None, workers: int | None,
+    as_json: bool,
 ) -> None:  # fmt: skip
     r"""Measure how well the regions, or predicted maps, stand for the depth.
 
@@ -287,7 +293,7 @@ def stats(
 
     All but coverage are means over frames.
     """
-    found = rsgt.statistics(path, split, workers, prediction, planes=planes)
+    found = rsgt.statistics(path, split, workers, prediction, scale=scale, match=match, planes=planes)
     rows = found.categories() if by == "category" else found.frames()
     if csv_path:
         write_csv(csv_path, rows)
@@ -303,10 +309,14 @@ def stats(
 
 def _show_statistics(document: dict[str, Any], rows: list[dict[str, Any]]) -> None:
     distributions, judged = document.pop("distributions"), document.pop("prediction", {})
+    maps = document.pop("maps", None)
     _figures({name: value for name, value in document.items() if name != "skipped"})
     for name, errors in judged.items():
         click.echo(f"\nprediction {name.replace('_', ' ')}\n")
         _figures(errors)
+    if maps:
+        click.echo()
+        print_maps(maps)
     click.echo()
     print_table([{"": name.replace("_", " "), **values} for name, values in distributions.items()])
     if rows:

@@ -3,9 +3,9 @@
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -15,6 +15,8 @@ PICTURES = (".png", ".pdf", ".svg", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", "
 """Suffixes of pictures that can be drawn: matplotlib's, which takes long to import only to be asked."""
 
 MOST_WORKERS = 1024
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class LocalPath(click.Path):
@@ -151,6 +153,23 @@ STORE = Folder("region-support store")
 NUMBER, COUNT = Whole(), Whole(1)
 WORKERS, OR_NONE = Whole(1, MOST_WORKERS), Whole(0, MOST_WORKERS)
 FRAMES = Frames()
+
+
+def map_options(command: Command) -> Command:
+    """Give a command the options that say what predicted maps are: ``scale`` and ``match``."""
+    match = click.option(
+        "--match",
+        type=click.Choice(["number", "name"]),
+        help="What their files or keys are called by.  [default: told by them]",
+    )
+    scale = click.option(
+        "--prediction-scale",
+        "scale",
+        type=Real(positive=True),
+        help="Units a metre of their numbers: 1000 = millimetres.  "
+        "[default: 1 of floats, none of whole numbers]",
+    )
+    return scale(match(command))
 
 
 def refuse_overwriting(ctx: click.Context) -> None:

@@ -1,19 +1,16 @@
 """The options that say what a source is: the same for every command that reads one."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 import rsgt
-from rsgt.cli.options import INPUT, Real, Size, Whole
+from rsgt.cli.options import INPUT, Command, Real, Size, Whole
 from rsgt.inputs import InputError
 from rsgt.sources import FORMATS
 from rsgt.sources.options import SourceOptions
 from rsgt.sources.source import Source
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 SCALE = Real(positive=True)
 SENSORS = ("kv1", "kv2", "realsense", "xtion")

@@ -21,7 +21,7 @@ from rsgt.inputs import DataWarning, InputError
 
 __all__ = [
     "INPUT", "INTERRUPTED", "Program", "Script", "cell", "end_soon", "fail", "print_json",
-    "print_pairs", "print_table", "progress_bar",
+    "print_maps", "print_pairs", "print_table", "progress_bar",
 ]  # fmt: skip
 
 Progress = Callable[[int, int], None]
@@ -76,7 +76,7 @@ class Program(Script, click.Group):
 
 @contextmanager
 def _warnings() -> Iterator[None]:
-    """Print what the library warns of the data, a line each; other warnings go Python's own way."""
+    """Print what the libraries warn of, a line each; other warnings go Python's own way."""
     with warnings.catch_warnings():
         warnings.simplefilter("always", DataWarning)
         usual = warnings.showwarning
@@ -246,6 +246,16 @@ def cell(value: Any) -> str:
     if value is None:
         return "-"
     return f"{value:.4f}" if isinstance(value, float) else f"{value}"
+
+
+def print_maps(told: dict[str, Any]) -> None:
+    """Print what was read of predicted maps, as ``PredictedMaps.told`` says it."""
+    scale = "" if told["scale"] is None else f", {told['scale']:g} a metre"
+    click.echo(f"maps: {told['form']}, {told['kind']}{scale}, matched by {told['matched_by']}")
+    if resized := told["resized"]:
+        click.echo(f"resized to the store's size, {resized['method']}, from {resized['from']}")
+    if told["missing"]:
+        click.echo(f"{told['missing']} frames have no map, the first {told['first_missing']}")
 
 
 def print_table(rows: list[dict[str, Any]]) -> None:

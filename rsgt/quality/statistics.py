@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,12 +12,13 @@ import numpy.typing as npt
 from rsgt.files import write_figure
 from rsgt.inputs import InputError, local_path
 from rsgt.parallel import map_threads
+from rsgt.quality.evaluation.maps import open_maps
 from rsgt.quality.metrics import instability
 from rsgt.quality.normals import known_intrinsics
 from rsgt.quality.planes import RegionPlanes, region_planes
 from rsgt.regions import kernels
 from rsgt.store import schema
-from rsgt.store.predictions import MapError, open_prediction
+from rsgt.store.predictions import MapError, refuse_other_unit
 from rsgt.store.reader import Store, as_store
 
 Array = npt.NDArray[Any]
@@ -99,6 +99,8 @@ class Statistics(MapErrors):
         Names of the categories 1, 2, ….
     prediction : dict of MapErrors
         A predicted map against the depth and against the support, keys of ``AGAINST``; empty without one.
+    maps : dict
+        What was read of predicted maps, as a record of ``rsgt.evaluate`` says it; empty without any.
     skipped : list of str
         Why a frame's predicted map was not judged, a line a frame.
     """
@@ -112,6 +114,7 @@ class Statistics(MapErrors):
     table: dict[str, Array]
     class_names: list[str]
     prediction: dict[str, MapErrors]
+    maps: dict[str, Any]
     skipped: list[str]
 
     def summary(self) -> dict[str, Any]:
@@ -147,6 +150,7 @@ class Statistics(MapErrors):
         if self.prediction:
             against = {f"against_{name}": _plain(e.summary()) for name, e in self.prediction.items()}
             found["prediction"] = against
+            found["maps"] = self.maps
             found["skipped"] = self.skipped
         return found
 
@@ -178,8 +182,30 @@ class Statistics(MapErrors):
         ]
 
     def plot(self, path: str | PathLike[str]) -> None:
-        """Draw them into a picture file: PNG, PDF or SVG, as its suffix says."""
-        plot(self, local_path(path))
+        """Draw distributions, and frames' errors over their regions, into a picture file."""
+        from matplotlib.figure import Figure  # here, since it takes longer to import than all the rest
+
+        from rsgt.page.pictures import check_suffix
+
+        path = local_path(path)
+        check_suffix(path)
+        figure = Figure(figsize=(11, 8), layout="constrained")
+        panels = figure.subplots(2, 2).ravel()
+        distributions = self.distributions()
+        for axes, name in zip(panels, DISTRIBUTIONS, strict=False):
+            values = distributions[name]
+            # Below a millimetre of spread there is only rounding.
+            shown = np.maximum(values, 1e-3) if name == "region_spread" else values
+            log = name != "regions_per_frame" and values.size > 0
+            bars = np.geomspace(shown.min(), 1.001 * shown.max(), 60) if log else 40
+            axes.hist(shown, bars, color="#0f766e")
+            axes.set(xscale="log" if log else "linear", xlabel=DISTRIBUTIONS[name])
+            axes.set_ylabel("frames" if name == "regions_per_frame" else "regions")
+        panels[3].scatter(self.regions, self.errors["rmse"], s=8, alpha=0.4, color="#0f766e")
+        panels[3].set(xlabel="regions of the frame", ylabel="RMSE of the support (m)")
+        for axes in panels:
+            axes.spines[["top", "right"]].set_visible(False)
+        write_figure(path, figure, dpi=120)
 
     def categories(self) -> list[Row]:
         """One row a category that has regions, by id; from the regions' table alone.
@@ -268,7 +294,7 @@ def _part(
             try:
                 estimate = predicted(k)
             except MapError as error:
-                skipped.append(str(error))
+                skipped.append(f"frame {store.frame_id[k]}: {error}")
                 row += [math.nan] * (len(AGAINST) * _FIGURES)
             else:
                 for reference in (depth, support):
@@ -306,6 +332,8 @@ def statistics(
     workers: int | None = None,
     prediction: str | PathLike[str] | None = None,
     *,
+    scale: float | None = None,
+    match: str | None = None,
     planes: bool = False,
 ) -> Statistics:
     """Compare the support of a store with its depth, part of a shard by part of a shard.
@@ -319,22 +347,27 @@ def statistics(
     workers
         Threads; default one per core. Each holds one part of a shard at a time.
     prediction
-        Predicted depth or support, as ``open_prediction`` takes it, to compare with depth and support; the
-        figures are then of the frames that it has.
+        Predicted depth or support in metres, in any form that ``rsgt.evaluate`` takes, to compare with depth
+        and support; the figures are then of the frames that it has.
+    scale, match
+        Of the maps, as for ``rsgt.evaluate``.
     planes
         Also fit a plane to each region, and take the spread of its normals: see ``rsgt.quality.planes``.
 
     Raises
     ------
     InputError
-        Where ``open_prediction`` does, or not one of its maps can be judged.
+        Where the maps do not fit the store, are in another unit, or not one of them can be judged.
     """
-    store, predicted = as_store(store), None
-    frames = select_frames(store, split)
+    store, maps, predicted = as_store(store), None, None
+    asked = frames = select_frames(store, split)
     if prediction is not None:
-        frames, predicted = open_prediction(local_path(prediction), store, frames)
-    part = min(store.shard_frames, _PART)
-    cuts = np.flatnonzero(np.diff(frames // part)) + 1
+        maps = open_maps(local_path(prediction), store, asked, scale=scale, match=match)
+        frames, predicted = np.array(sorted(maps.readers)), maps.read_sound
+        refuse_other_unit(maps.path, store, frames, predicted)
+    elif scale is not None or match is not None:
+        raise InputError("--prediction-scale and --match are for --prediction; omit them")
+    cuts = np.flatnonzero(np.diff(frames // min(store.shard_frames, _PART))) + 1
     parts = [(store, some, predicted, planes) for some in np.split(frames, cuts)]
     judged = map_threads(_part, parts, workers)
     figures = np.concatenate([rows for rows, *_ in judged])
@@ -371,31 +404,6 @@ def statistics(
             for name, at in zip(AGAINST, (8, 8 + _FIGURES), strict=True)
             if predicted
         },
+        maps=maps.told(store, asked) if maps else {},
         skipped=skipped,
     )
-
-
-def plot(found: Statistics, path: Path) -> None:
-    """Draw the distributions, and each frame's error over its number of regions, into a picture file."""
-    from matplotlib.figure import Figure  # here, since it takes longer to import than all the rest
-
-    from rsgt.page.pictures import check_suffix
-
-    check_suffix(path)
-    figure = Figure(figsize=(11, 8), layout="constrained")
-    panels = figure.subplots(2, 2).ravel()
-    distributions = found.distributions()
-    for axes, name in zip(panels, DISTRIBUTIONS, strict=False):
-        values = distributions[name]
-        # Below a millimetre of spread there is only rounding.
-        shown = np.maximum(values, 1e-3) if name == "region_spread" else values
-        log = name != "regions_per_frame" and values.size > 0
-        bars = np.geomspace(shown.min(), 1.001 * shown.max(), 60) if log else 40
-        axes.hist(shown, bars, color="#0f766e")
-        axes.set(xscale="log" if log else "linear", xlabel=DISTRIBUTIONS[name])
-        axes.set_ylabel("frames" if name == "regions_per_frame" else "regions")
-    panels[3].scatter(found.regions, found.errors["rmse"], s=8, alpha=0.4, color="#0f766e")
-    panels[3].set(xlabel="regions of the frame", ylabel="RMSE of the support (m)")
-    for axes in panels:
-        axes.spines[["top", "right"]].set_visible(False)
-    write_figure(path, figure, dpi=120)

@@ -30,9 +30,9 @@ def diagnose(source: Source, *, sample: int = SAMPLE) -> dict[str, Any]:
     -------
     dict
         Plain JSON types. ``findings`` names what is missing, unreadable or implausible, a line each;
-        ``depth_m`` is the least, median and greatest depth of the sample in metres and ``holes`` the share
-        of its pixels without depth; ``label_ids`` the category numbers in it, and ``unnamed_labels`` those
-        that no class name is known for.
+        ``sample`` is how many frames were looked into; of what could be read of these, ``depth_m`` is the
+        least, median and greatest depth in metres and ``holes`` the share of pixels without depth;
+        ``label_ids`` the category numbers, and ``unnamed_labels`` those that no class name is known for.
     """
     findings: list[str] = []
     found = {**_identity(source, findings), **_layout(source), **source.details()}
@@ -69,35 +69,50 @@ def _layout(source: Source) -> dict[str, Any]:
 
 
 def _content(source: Source, positions: Sequence[int], findings: list[str]) -> dict[str, Any]:
-    """What a look into some frames tells."""
-    classes = len(source.class_names(source.label_sets[0]))
-    depths, ids, objects, odd, looked = [], set[int](), [], list[tuple[int, str]](), 0
-    for position in positions:
-        number = source.frame_ids[position]
-        try:
-            rgb, semantic = source.rgb([position])[0], source.semantic([position])[0]
-            instance, depth = source.instance([position])[0], source.depth([position])[0]
-        except InputError as error:
-            if str(error) not in findings:
-                findings.append(f"frame {number} ({source.names[position]}): {error}")
-            continue
-        looked += 1
-        depths.append(depth)
-        ids |= {int(one) for one in np.unique(semantic)}
-        objects.append(len(np.unique(instance[instance > 0])))
-        odd += [(number, message) for message in implausible(rgb, depth, semantic, classes)]
-    findings += gathered(odd)
-    if not looked:
-        return {"sample": 0}
-    values = np.concatenate([depth[depth > 0] for depth in depths])
-    pixels = sum(depth.size for depth in depths)
+    """What a look into some frames tells, as far as each of their arrays can be read."""
     names = ["", *source.class_names(source.label_sets[0])]
+    depths, ids, objects, odd = list[Array](), set[int](), list[int](), list[tuple[int, str]]()
+    for position in positions:
+        rgb, semantic, instance, depth = _frame(source, position, findings)
+        if depth is not None:
+            depths.append(depth)
+        if semantic is not None:
+            ids |= {int(one) for one in np.unique(semantic)}
+        if instance is not None:
+            objects.append(len(np.unique(instance[instance > 0])))
+        number = source.frame_ids[position]
+        odd += [(number, message) for message in implausible(rgb, depth, semantic, len(names) - 1)]
+    findings += gathered(odd)
     unnamed = [one for one in sorted(ids) if one and (one >= len(names) or not names[one])]
     return {
-        "sample": looked,
+        "sample": len(positions),
+        **(_of_depths(depths) if depths else {}),
+        **({"label_ids": sorted(ids)[:SHOWN] + (["…"] if len(ids) > SHOWN else [])} if ids else {}),
+        **({"unnamed_labels": unnamed[:SHOWN]} if names[1:] and unnamed else {}),
+        **(
+            {"objects_a_frame": round(float(np.mean(objects)), 1)} if source.has_instances and objects else {}
+        ),
+    }
+
+
+def _frame(source: Source, position: int, findings: list[str]) -> list[Array | None]:
+    """Colour, categories, objects and depth of a frame; None where one can't be read, which is a finding."""
+    found: list[Array | None] = []
+    for read in (source.rgb, source.semantic, source.instance, source.depth):
+        try:
+            found.append(read([position])[0])
+        except InputError as error:
+            found.append(None)
+            told = f"frame {source.frame_ids[position]} ({source.names[position]}): {error}"
+            if str(error) not in findings and told not in findings:
+                findings.append(told)
+    return found
+
+
+def _of_depths(depths: Sequence[Array]) -> dict[str, Any]:
+    values = np.concatenate([depth[depth > 0] for depth in depths])
+    pixels = sum(depth.size for depth in depths)
+    return {
         "depth_m": [round(float(f(values)), 3) for f in (np.min, np.median, np.max)] if values.size else [],
         "holes": round(1 - values.size / pixels, 4),
-        "label_ids": sorted(ids)[:SHOWN] + (["…"] if len(ids) > SHOWN else []),
-        **({"unnamed_labels": unnamed[:SHOWN]} if classes and unnamed else {}),
-        **({"objects_a_frame": round(float(np.mean(objects)), 1)} if source.has_instances else {}),
     }

@@ -13,18 +13,27 @@ Array = npt.NDArray[Any]
 SHOWN_FRAMES = 5
 
 
-def implausible(rgb: Array, depth: Array, semantic: Array, classes: int) -> Iterator[str]:
+def implausible(
+    rgb: Array | None, depth: Array | None, semantic: Array | None, classes: int
+) -> Iterator[str]:
     """Say what cannot be right about a frame: units, emptiness, labels without a name.
 
     Parameters
     ----------
     rgb, depth, semantic
-        Colour (y, x, 3), metres (y, x) with 0 = none, and categories (y, x).
+        Colour (y, x, 3), metres (y, x) with 0 = none, and categories (y, x); None where it can't be read.
     classes
         How many classes have a name; 0 = none are named, so that any label will do.
     """
-    if rgb.max(initial=0) == rgb.min(initial=255):
+    if rgb is not None and rgb.max(initial=0) == rgb.min(initial=255):
         yield f"colour is all {'black' if not rgb.any() else 'one value'}"
+    if depth is not None:
+        yield from _of_depth(depth)
+    if semantic is not None and classes and int(semantic.max(initial=0)) > classes:
+        yield f"labels go beyond the {classes} class names"
+
+
+def _of_depth(depth: Array) -> Iterator[str]:
     furthest = float(depth.max(initial=0))
     if furthest == 0:
         yield "there is no depth"
@@ -34,8 +43,6 @@ def implausible(rgb: Array, depth: Array, semantic: Array, classes: int) -> Iter
         yield f"depth is below {FURTHEST_LEAST_M:g} m everywhere: its unit is no metre (kilometres?)"
     elif furthest == float(depth.min(initial=furthest, where=depth > 0)):
         yield "depth is the same everywhere"
-    if classes and int(semantic.max(initial=0)) > classes:
-        yield f"labels go beyond the {classes} class names"
 
 
 def gathered(findings: Sequence[tuple[int, str]]) -> Iterator[str]:

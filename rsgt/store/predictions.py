@@ -132,7 +132,7 @@ def _block(
 
 
 def _checked(name: str, values: Array, where: str) -> Array:
-    return _regions(values, where) if name == "region" else _metres(values, where)
+    return _regions(values, where) if name == "region" else checked_metres(values, where)
 
 
 def read_prediction(path: Path, name: str = "prediction") -> tuple[zarr.Array[Any], Array]:
@@ -213,7 +213,7 @@ def open_prediction(
     """
     path = local_path(path)
     if path.suffix.lower() == ".npy":
-        maps = _npy(path)
+        maps = map_npy(path)
         known = {len(frames): frames, len(store): np.arange(len(store))}
         if maps.ndim != 3 or maps.shape[0] not in known:
             raise InputError(
@@ -281,7 +281,8 @@ def refuse_other_unit(path: Path, store: Store, matched: Array, found: Callable[
     )
 
 
-def _npy(path: Path) -> Any:
+def map_npy(path: Path) -> Any:
+    """Map an ``.npy`` file into memory; InputError where it is none."""
     try:
         # Not np.load, which takes archives and pickles, too.
         return np.lib.format.open_memmap(path, mode="r")
@@ -310,7 +311,8 @@ def _regions(values: Array, where: str) -> Array:
     return values.astype(np.int32)
 
 
-def _metres(values: Array, where: str) -> Array:
+def checked_metres(values: Array, where: str) -> Array:
+    """Return depths as float32; MapError, which ``where`` begins, where they hold what no depth can."""
     with np.errstate(over="ignore", invalid="ignore"):
         metres = values.astype(np.float32)
     if not np.isfinite(metres).all():

@@ -18,7 +18,7 @@ from rsgt.cli.terminal import INTERRUPTED, Program, Script, print_json
 from rsgt.inputs import InputError
 from rsn import config as settings
 from rsn.cli.judging import compare, evaluate
-from rsn.cli.loading import DEVICE, importing, notes
+from rsn.cli.loading import DEVICE, importing
 
 HEADINGS = {
     "network": "Model",
@@ -203,8 +203,7 @@ def predict(
     focal = None if fx is None else (fx, fx if fy is None else fy)
     centre = None if cx is None or cy is None else (cx, cy)
     results = []
-    with notes():
-        predictor = rsn.load(checkpoint, flip=flip, device=device)
+    predictor = rsn.load(checkpoint, flip=flip, device=device)
     for result in predictor.predict_files(photos, out, focal=focal, centre=centre, fov=fov, points=points):
         results.append(result)
         if not as_json:
@@ -249,8 +248,7 @@ def export(checkpoint: Path, out: Path) -> None:
     with importing():
         import rsn.experiment
 
-    with notes():
-        predictor = rsn.load(checkpoint, device="cpu")
+    predictor = rsn.load(checkpoint, device="cpu")
     worst = predictor.export_onnx(out)
     click.echo(f"{out}: input rgb (B, 3, H, W) float32 of 0-255; differs from PyTorch by {worst:.1e} at most")
 

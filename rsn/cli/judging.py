@@ -11,13 +11,13 @@ import click
 
 import rsgt
 import rsn
-from rsgt.cli.options import INPUT, OUTPUT, Folder, Real
-from rsgt.cli.terminal import Script, print_json, print_table, progress_bar
+from rsgt.cli.options import INPUT, OUTPUT, Folder, map_options
+from rsgt.cli.terminal import Script, print_json, print_maps, print_table, progress_bar
 from rsgt.inputs import InputError
 from rsgt.quality.evaluation.alignment import ALIGNMENTS, KINDS
 from rsgt.quality.measures import DEPTH, SETS, described
 from rsgt.quality.pooling import REDUCERS
-from rsn.cli.loading import DEVICE, importing, notes
+from rsn.cli.loading import DEVICE, importing
 
 _DEFINITIONS = "\b\n" + "\n".join(
     f"{name:<11} {measure.definition}{', ' * bool(measure.unit)}{measure.unit}"
@@ -50,14 +50,7 @@ Beside these errors of depth, --measure asks for more:
     "--prediction-kind", "kind", type=click.Choice([*KINDS]), default="depth", show_default=True,
     help="What their numbers are: depth, or inverse depth.",
 )  # fmt: skip
-@click.option(
-    "--prediction-scale", "scale", type=Real(positive=True),
-    help="Units a metre of their numbers: 1000 = millimetres.  [default: 1 of floats, none of whole numbers]",
-)  # fmt: skip
-@click.option(
-    "--match", type=click.Choice(["number", "name"]),
-    help="What their files or keys are called by.  [default: told by them]",
-)  # fmt: skip
+@map_options
 @click.option(
     "--split", default="test", show_default=True, help="train, test, or validation of a run; all of maps."
 )
@@ -94,11 +87,10 @@ def evaluate(
             raise InputError("--prediction-kind, --prediction-scale and --match are for --prediction")
         with importing():
             import rsn.experiment
-        with notes():
-            record = rsn.evaluate(
-                checkpoint, store, protocols, flip=flip, raw=raw, align=align, measures=measures, split=split,
-                device=device, save=save, table=table, out=out, stream=None if as_json else sys.stderr,
-            )  # fmt: skip
+        record = rsn.evaluate(
+            checkpoint, store, protocols, flip=flip, raw=raw, align=align, measures=measures, split=split,
+            device=device, save=save, table=table, out=out, stream=None if as_json else sys.stderr,
+        )  # fmt: skip
     elif prediction is not None:
         if flip or save is not None:
             raise InputError("--flip and --save belong to --checkpoint; omit them")
@@ -133,7 +125,7 @@ def _show(record: dict[str, Any]) -> None:
         click.echo(f"regions, {name.replace('_', ' ')}: {value:.4f}")
     click.echo(f"{record['frames']} frames of {record['split']}, {record['seconds']:.1f} s")
     if "prediction" in record:
-        _show_maps(record["prediction"])
+        print_maps(record["prediction"])
     for line in record["damaged"]:
         click.echo(f"skipped: {line}", err=True)
     if record["skipped"]:
@@ -152,17 +144,6 @@ def _line(record: dict[str, Any], protocol: str, name: str, own: str) -> dict[st
     unit = described(name).unit
     mean = {first[0]: first[1], "95 % of the mean": f"{low:.4f} to {high:.4f}"}
     return {"measure": f"{name} ({unit})" if unit else name, **mean, **dict(others)}
-
-
-def _show_maps(told: dict[str, Any]) -> None:
-    scale = "" if told["scale"] is None else f", {told['scale']:g} a metre"
-    click.echo(f"maps: {told['form']}, {told['kind']}{scale}, matched by {told['matched_by']}")
-    if told["resized"]:
-        click.echo(
-            f"resized to the store's size, {told['resized']['method']}, from {told['resized']['from']}"
-        )
-    if told["missing"]:
-        click.echo(f"{told['missing']} frames have no map, the first {told['first_missing']}")
 
 
 @click.command(cls=Script)

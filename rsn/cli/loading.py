@@ -1,12 +1,10 @@
-"""How commands load PyTorch, which takes seconds, and pass on what a call warns of."""
+"""How commands load PyTorch, which takes seconds."""
 
 import os
 import signal
 import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import click
 
@@ -26,16 +24,3 @@ def importing() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def notes() -> Iterator[None]:
-    """Print what a call warns of as notes."""
-    with warnings.catch_warnings(record=True) as said:
-        warnings.filterwarnings("always", module="rsn.cli", category=UserWarning)
-        yield
-    for one in said:
-        if one.category is UserWarning and Path(one.filename).parent == Path(__file__).parent:
-            click.echo(f"note: {one.message}", err=True)
-        else:
-            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)

@@ -6,6 +6,7 @@ store comes after the last one of the first. All follows from (seed, epoch) alon
 
 import math
 import os
+import warnings
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from rsgt.inputs import InputError
+from rsgt.inputs import DataWarning, InputError
 from rsn.data.categories import UNLABELLED, Table, shared_categories
 from rsn.data.dataset import Batch, Frames, Store, epoch_order, opened
 from rsn.data.split import hold_out
@@ -172,10 +173,16 @@ def divide(mixture: Mixture, shares: Sequence[float], validation: float, seed: i
     validation, seed
         As for ``rsn.data.split.hold_out``, store by store.
 
+    Warns
+    -----
+    DataWarning
+        Of each store of which nothing can be held out, as its frames are of one scene: all are learnt from.
+
     Raises
     ------
     InputError
-        Where shares do not fit the stores, or a store has nothing to learn from.
+        Where shares do not fit the stores, a store has nothing to learn from, or nothing can be held out of
+        any.
     """
     stores = mixture.stores
     if shares and len(shares) != len(stores):
@@ -188,14 +195,7 @@ def divide(mixture: Mixture, shares: Sequence[float], validation: float, seed: i
             f"shares: got {', '.join(f'{share:g}' for share in shares)}, expected numbers above 0; leave a "
             "store out that is to have none"
         )
-    halves = []
-    for store in stores:
-        try:
-            halves.append(hold_out(store, validation, seed))
-        except InputError as error:
-            told = str(error)
-            alone = len(stores) == 1 or told.startswith(str(store.path))
-            raise error if alone else InputError(f"{store.path}: {told}") from error
+    halves = _halves(stores, validation, seed)
     total = sum(len(learn) for learn, _ in halves)
     drawn = _rounded(shares or [len(learn) for learn, _ in halves], total)
     portions = []
@@ -219,6 +219,21 @@ def divide(mixture: Mixture, shares: Sequence[float], validation: float, seed: i
             )
         )
     return portions
+
+
+def _halves(stores: Sequence[Store], share: float, seed: int) -> list[tuple[list[int], list[int]]]:
+    """Split each store's training frames; say where nothing could be held out though it was asked for."""
+    halves = [hold_out(store, share, seed) for store in stores]
+    whole = [store.path for store, (_, held) in zip(stores, halves, strict=True) if share and not held]
+    if len(whole) == len(stores):
+        raise InputError(
+            f"validation: got {share:g}, but all training frames of {', '.join(map(str, whole))} are of one "
+            f"scene{' each' * (len(whole) > 1)}; give --validation 0, or a store of more scenes"
+        )
+    for path in whole:
+        told = f"{path}: its training frames are of one scene, so that none of them is held out"
+        warnings.warn(told, DataWarning, stacklevel=4)
+    return halves
 
 
 def _rounded(weights: Sequence[float], total: int) -> list[int]:

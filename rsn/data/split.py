@@ -27,27 +27,23 @@ def hold_out(store: Store, share: float, seed: int) -> tuple[list[int], list[int
     """Split the training frames into a part to learn from and a part to validate on, by scene.
 
     Neighbouring frames of a scene show nearly the same picture, so whole scenes are held out. The test
-    split is never touched.
+    split is never touched. One scene, the last one that is shuffled, is always left to learn from.
 
     Returns
     -------
     learn, validate : list of int
-        Positions in the store, ascending; ``validate`` is empty for a share of 0, else it is the
-        shortest run of shuffled scenes that holds at least ``share`` of the frames.
+        Positions in the store, ascending; ``validate`` is empty for a share of 0 and for frames of a single
+        scene, else it is the shortest run of shuffled scenes that holds at least ``share`` of the frames, or
+        all of them but one.
 
     Raises
     ------
     InputError
-        Where nothing would be left to learn from.
+        Where the store has no training frame.
     """
     frames = np.array(split_frames(store, "train"))
     scenes, count = np.unique(store.scene[frames], return_counts=True)
     order = np.random.default_rng(seed).permutation(len(scenes))
     before = np.cumsum(count[order]) - count[order]
-    held = np.isin(store.scene[frames], scenes[order][before < share * len(frames)])
-    if held.all():
-        raise InputError(
-            f"validation: holding out {share:g} of {len(frames)} training frames by scene leaves none to "
-            "learn from; give a smaller --validation, or 0"
-        )
+    held = np.isin(store.scene[frames], scenes[order[:-1]][before[:-1] < share * len(frames)])
     return frames[~held].tolist(), frames[held].tolist()

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from rsgt.inputs import InputError, local_path
+from rsgt.inputs import DataWarning, InputError, local_path
 from rsn import config as settings
 from rsn.config import Config
 from rsn.models.catalogue import make_model
@@ -83,7 +83,7 @@ def find_checkpoint(path: Path) -> Path:
             f"{path}: no such checkpoint: a folder without best.ckpt and last.ckpt; give that of a run, or a "
             ".ckpt file"
         )
-    warnings.warn(f"{path}: has no best.ckpt, so its last.ckpt is used", stacklevel=3)
+    warnings.warn(f"{path}: has no best.ckpt, so its last.ckpt is used", DataWarning, stacklevel=3)
     return last
 
 

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 from rsgt.files import replacing, write_csv, write_text
 from rsgt.inputs import InputError
 from rsgt.quality.evaluation.alignment import Alignment
-from rsgt.quality.evaluation.checks import check_frames, check_outputs
+from rsgt.quality.evaluation.checks import check_outputs, checked_protocols
 from rsgt.quality.evaluation.protocol import Protocol, chosen_protocols
 from rsgt.quality.evaluation.record import FORM, record_text
 from rsgt.quality.evaluation.table import Table, frame_maps
@@ -83,7 +83,7 @@ def evaluate(
     predictor, store = load(checkpoint_path, device=device, flip=judged_by[0].flip), opened(store)
     learnt = {key: predictor.settings[key] for key in ("validation", "seed")}
     frames = _frames_of(store, split, trained_on=predictor.contents["store"], **learnt)
-    check_frames(store, frames, judged_by)
+    judged_by = checked_protocols(store, frames, judged_by)
     check_outputs(save=save, csv=table, out=out)
     result = Table(judged_by, measures=measures, categories=len(store.class_names))
     ticker = Ticker(len(frames), stream=stream)
@@ -148,5 +148,7 @@ def _frames_of(store: Store, split: str, *, trained_on: str, validation: float, 
         )
     held = hold_out(store, validation, seed)[1]
     if not held:
-        raise InputError("split: got 'validation', but the run held nothing out; use train or test")
+        raise InputError(
+            f"split: got 'validation', but the run held nothing out of {store.path}; use train or test"
+        )
     return held

@@ -43,7 +43,12 @@ def test_build_info_stats_verify(nyu_file, tmp_path):
     done = rsgt("build", "--workers", 1, "--shard-frames", 4, "--nyu", path, "--out", out, check=0)
     assert "10 frames" in done.stdout
     assert "shards: 3/3" in done.stderr
-    assert "nothing to do" in rsgt("build", "--nyu", path, "--out", out, "--shard-frames", 4, check=0).stdout
+    again = ("build", "--nyu", path, "--out", out, "--shard-frames", 4)
+    assert "nothing to do" in rsgt(*again, check=0).stdout
+    planned, told = (
+        json.loads(rsgt(*again, *more, "--json", check=0).stdout) for more in (["--dry-run"], [])
+    )
+    assert told.items() >= planned.items()
 
     stats = json.loads(rsgt("stats", out, "--json", check=0).stdout)
     assert stats["frames"] == 10

@@ -20,6 +20,7 @@ from rsgt.quality.metrics import DEPTH_ERRORS, depth_errors
 from rsgt.quality.normals import known_intrinsics, normal_measures
 from rsgt.sources.cameras import pinhole
 from tests.rooms import write_rooms
+from tests.rsgt.test_folder_values import write_exr, write_pfm
 
 ROOT = Path(__file__).parents[2]
 
@@ -62,10 +63,17 @@ def written(path, form, store, maps):
         return path / "m.zarr", {}
     (path / "maps").mkdir()
     for number, one in zip(numbers(store), maps, strict=True):
+        file = path / "maps" / f"{number}.{form}"
         if form == "png":
-            Image.fromarray(np.round(1000 * one).astype(np.uint16)).save(path / "maps" / f"{number}.png")
+            Image.fromarray(np.round(1000 * one).astype(np.uint16)).save(file)
+        elif form == "tiff":
+            Image.fromarray(one).save(file)
+        elif form == "exr":
+            write_exr(file, Z=one)
+        elif form == "pfm":
+            write_pfm(file, one)
         else:
-            np.save(path / "maps" / f"{number}.npy", one)
+            np.save(file.with_suffix(".npy"), one)
     return path / "maps", {"scale": 1000} if form == "png" else {}
 
 
@@ -74,7 +82,7 @@ def figures(record):
     return json.loads(json.dumps({key: record[key] for key in keys}))
 
 
-@pytest.mark.parametrize("form", ["npz keys", "npz stack", "zarr", "png", "folder"])
+@pytest.mark.parametrize("form", ["npz keys", "npz stack", "zarr", "png", "tiff", "exr", "pfm", "folder"])
 def test_every_form_gives_the_same_record(store, maps, tmp_path, form):
     (tmp_path / "a").mkdir()
     one = rsgt.evaluate(store, written(tmp_path / "a", "npy", store, maps)[0])
@@ -84,7 +92,25 @@ def test_every_form_gives_the_same_record(store, maps, tmp_path, form):
     assert figures(two) == figures(one)
     assert two["invalid_pixels"]["paper"] == 3
     assert one["prediction"]["matched_by"] == "order"
-    assert two["prediction"]["matched_by"] == ("name" if form in ("png", "folder") else "number")
+    in_folder = form not in ("npz keys", "npz stack", "zarr")
+    assert two["prediction"]["matched_by"] == ("name" if in_folder else "number")
+
+
+def test_millimetres_of_16_bits_differ_by_quantisation_alone(store, tmp_path):
+    depth = store.read("depth", 2, 6)
+    exact = np.clip(depth * np.random.default_rng(3).normal(1.1, 0.2, depth.shape), 0.3, 20)
+    records = []
+    for name, form, maps in (
+        ("a", "npy", exact),
+        ("b", "npy", np.round(1000 * exact) / 1000),
+        ("c", "png", exact),
+    ):
+        (tmp_path / name).mkdir()
+        path, options = written(tmp_path / name, form, store, maps.astype(np.float32))
+        records.append(rsgt.evaluate(store, path, **options))
+    assert figures(records[2]) == figures(records[1])
+    one, two = (np.array(records[k]["by_frame"]["paper"]["rmse"]) for k in (0, 2))
+    assert 0 < np.abs(one - two).max() <= 0.0005
 
 
 def test_figures_are_those_of_an_obvious_twin(store, maps, tmp_path):
@@ -120,6 +146,14 @@ def test_protocols_differ_by_a_tenth_and_more_on_the_same_map():
     nothing = np.where(np.arange(640) < 9, 0.0, depth)
     logs = [errors(protocol, nothing, depth)["rmse_log"] for protocol in (PAPER, NYUD_MT)]
     assert logs[1] > 1.1 * logs[0]
+
+
+def test_a_record_names_the_kind_of_depth_that_the_store_has(store, maps, tmp_path):
+    np.save(tmp_path / "m.npy", maps)
+    path = write_rooms(tmp_path / "s.zarr", train=2, test=4, depth="stored")
+    for place, kind in ((store, "filled"), (path, "stored")):
+        told = rsgt.evaluate(place, tmp_path / "m.npy", protocols=["paper"])["protocols"]
+        assert {name: fields["reference"] for name, fields in told.items()} == {"paper": kind}
 
 
 @pytest.mark.parametrize("align", ["median", "scale", "scale-shift", "disparity"])

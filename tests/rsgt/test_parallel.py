@@ -61,3 +61,36 @@ def test_an_error_ends_the_work():
 
     with pytest.raises(KeyError):
         parallel.map_threads(fail, [(1,), (2,)], 2)
+
+
+class Job:
+    """Says in each process how often it was packed and unpacked."""
+
+    packed = unpacked = 0
+
+    def __reduce__(self):
+        Job.packed += 1
+        return Job._again, ()
+
+    @classmethod
+    def _again(cls):
+        cls.unpacked += 1
+        return cls()
+
+    def __call__(self, k):
+        if Job.unpacked > 1:
+            raise RuntimeError(f"unpacked {Job.unpacked} times")
+        return k
+
+
+@pytest.mark.xdist_group("cluster")
+def test_what_the_tasks_of_a_cluster_share_is_sent_once():
+    distributed = pytest.importorskip("distributed")
+    seen = []
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0", host="127.0.0.1"
+    ) as cluster:
+        address = cluster.scheduler_address
+        parallel.run_on_cluster(Job(), range(20), address, lambda *at: seen.append(at), done=3)
+    assert seen == [(k, 23) for k in range(4, 24)]
+    assert Job.packed == 1

@@ -222,7 +222,20 @@ def test_info_of_a_source(tmp_path):
     assert found["arrays"]["images"]["shape"] == [3, 3, 32, 24]
     seen = rsgt.diagnose(Room(unread=4))
     assert seen["findings"] == ["frame 4 (4): 4.png: is damaged"]
-    assert seen["sample"] == 3
+    assert seen["sample"] == 4
+
+
+def test_info_shows_what_can_be_known_where_depth_can_not(tmp_path):
+    source = Named(label=7)
+    whole = rsgt.diagnose(source)
+    source.depth = lambda *_: (_ for _ in ()).throw(rsgt.InputError("depth has no unit; give --depth-scale"))
+    found = rsgt.diagnose(source)
+    known = ("sample", "label_ids", "unnamed_labels", "objects_a_frame")
+    assert {name: found[name] for name in known} == {name: whole[name] for name in known}
+    assert (found["label_ids"], found.get("depth_m"), found.get("holes")) == ([1, 7], None, None)
+    assert [line.partition("): ")[2] for line in found["findings"]] == [
+        *["depth has no unit; give --depth-scale"] * 4, "labels go beyond the 2 class names",
+    ]  # fmt: skip
 
 
 def test_one_way_to_say_what_is_read(tmp_path):

@@ -216,6 +216,35 @@ def test_prediction_agrees_with_pandas(opened, tmp_path, form):
             assert got["delta1"] == pytest.approx(ratio.groupby(table.frame).mean().mean(), rel=1e-6)
 
 
+@pytest.mark.parametrize("form", ["npz", "npy files", "png"])
+def test_maps_of_every_form_that_evaluate_opens_give_the_same(opened, tmp_path, form):
+    maps = (np.round(1000 * made_maps(opened)) / 1000).astype(np.float32)
+    np.save(tmp_path / "p.npy", maps)
+    one = statistics(opened, prediction=tmp_path / "p.npy").document()
+    path, options = tmp_path / "maps", {"match": "number"}
+    path.mkdir()
+    for number, values in zip(opened.frame_id.tolist(), maps, strict=True):
+        if form == "png":
+            options |= {"scale": 1000}
+            Image.fromarray(np.round(1000 * values).astype(np.uint16)).save(path / f"{number}.png")
+        elif form == "npy files":
+            np.save(path / f"{number}.npy", values)
+    if form == "npz":
+        path = tmp_path / "p.npz"
+        np.savez(path, maps=maps[::-1], frame=opened.frame_id[::-1])
+    two = statistics(opened, prediction=path, **options).document()
+    assert (one["maps"]["matched_by"], two["maps"]["matched_by"]) == ("order", "number")
+    assert two | {"maps": 0} == one | {"maps": 0}
+
+
+def test_maps_of_another_size_are_resized_and_said_so(opened, tmp_path):
+    np.save(tmp_path / "small.npy", made_maps(opened)[:, ::2, ::2])
+    done = CliRunner().invoke(main, ["stats", str(opened.path), "--prediction", str(tmp_path / "small.npy")])
+    assert done.exit_code == 0, done.output
+    assert "maps: .npy, depth, matched by order\n" in done.stdout
+    assert "resized to the store's size, bilinear between pixel centres, from ['12x16']\n" in done.stdout
+
+
 def test_the_support_itself_as_prediction(opened, tmp_path):
     np.save(tmp_path / "support.npy", opened.read("support", 0, 10))
     found = statistics(opened, prediction=tmp_path / "support.npy")
@@ -291,7 +320,7 @@ def test_command(nyu_file, tmp_path):
     plain = json.loads(run("--json"))
     assert set(plain) == KEYS | {"distributions"}
     with_prediction = json.loads(run("--json", "--prediction", tmp_path / "p.npy", "--by", "frame"))
-    assert set(with_prediction) == KEYS | {"distributions", "prediction", "skipped", "rows"}
+    assert set(with_prediction) == KEYS | {"distributions", "prediction", "maps", "skipped", "rows"}
     assert {name: with_prediction[name] for name in KEYS} == {name: plain[name] for name in KEYS}
     assert len(with_prediction["rows"]) == 10
     assert "prediction_support_region_variance" in with_prediction["rows"][0]
@@ -312,7 +341,8 @@ def test_command(nyu_file, tmp_path):
 def test_mistakes_are_named(opened, tmp_path):
     maps = made_maps(opened)
     np.save(tmp_path / "short.npy", maps[:3])
-    np.save(tmp_path / "small.npy", maps[:, ::2, ::2])
+    np.save(tmp_path / "turned.npy", maps.transpose(0, 2, 1))
+    np.save(tmp_path / "whole.npy", (1000 * maps).astype(np.uint16))
     (tmp_path / "text.npy").write_text("depth")
     predictions.write_prediction(
         tmp_path / "other.zarr", as_frames(maps[:1]), np.array([4711], np.int32), opened.shape
@@ -320,16 +350,25 @@ def test_mistakes_are_named(opened, tmp_path):
     maps[:, 2, 2] = np.nan
     np.save(tmp_path / "nan.npy", maps)
     for name, message in (
-        ("short.npy", r"got \(3, 24, 32\), expected \(frame, y, x\) of 10 frames"),
-        ("small.npy", r"maps are \(12, 16\), expected the store's \(24, 32\)"),
-        ("nan.npy", "frame 1 has values that are NaN or infinite.* none of its 10 frames can be judged"),
+        ("short.npy", "got 3 maps, expected 10"),
+        ("turned.npy", "frame 1: .*maps are 32x24, expected the shape of 24x32; transposed"),
+        ("whole.npy", "frame 1: .*without a unit; give --prediction-scale"),
+        (
+            "nan.npy",
+            "frame 1: .*nan.npy has values that are NaN or infinite.* none of its 10 frames can be judged",
+        ),
         ("text.npy", "no array here"),
-        ("missing.npy", "no array here"),
+        ("missing.npy", "no such file or folder"),
         ("other.zarr", "none of its 1 frames"),
-        ("missing.zarr", "no array 'prediction'"),
+        ("missing.zarr", "no such file or folder"),
     ):
         with pytest.raises(InputError, match=message):
             statistics(opened, prediction=tmp_path / name)
+    done = CliRunner().invoke(main, ["stats", str(opened.path), "--prediction-scale", "1000"])
+    assert (done.exit_code, done.stderr) == (
+        2,
+        "error: --prediction-scale and --match are for --prediction; omit them\n",
+    )
 
 
 def test_a_map_that_is_none_is_skipped_and_named(opened, tmp_path):
@@ -343,8 +382,8 @@ def test_a_map_that_is_none_is_skipped_and_named(opened, tmp_path):
         done = CliRunner().invoke(main, options)
         assert done.exit_code == 1
         assert [line.partition("; ")[0] for line in done.stderr.splitlines()] == [
-            f"skipped: {tmp_path / 'p.npy'}: frame 5 has values that are NaN or infinite",
-            f"skipped: {tmp_path / 'p.npy'}: frame 8 is 0 everywhere, which is no prediction",
+            f"skipped: frame 5: {tmp_path / 'p.npy'} has values that are NaN or infinite",
+            f"skipped: frame 8: {tmp_path / 'p.npy'} is 0 everywhere, which is no prediction",
             "2 skipped",
         ]
     document, rest = json.loads(done.stdout), np.isin(np.arange(10), (4, 7), invert=True)

@@ -11,6 +11,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 import rsn
+from rsgt import DataWarning
 from rsn.config import all_keys
 from tests.rooms import write_rooms
 from tests.rsn.checkpoints import write_checkpoint
@@ -135,7 +136,7 @@ def test_a_folder_means_its_best_checkpoint_else_the_last_with_a_warning(store, 
     whole = tmp_path / "whole"
     result = rsn.fit(store, whole, model="generation", stream=None, **TINY | {"validation": 0.0})
     assert result.checkpoint == whole / "last.ckpt"
-    with pytest.warns(UserWarning, match=r"has no best\.ckpt, so its last\.ckpt is used"):
+    with pytest.warns(DataWarning, match=r"has no best\.ckpt, so its last\.ckpt is used"):
         assert rsn.load(whole, device="cpu").checkpoint == whole / "last.ckpt"
     with pytest.raises(rsn.InputError, match="no such checkpoint: a folder without"):
         rsn.load(tmp_path, device="cpu")

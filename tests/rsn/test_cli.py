@@ -1,6 +1,7 @@
 """The command line of rsn: the three commands, in any order of flags, and one line for every mistake."""
 
 import json
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -55,6 +56,14 @@ def test_every_setting_is_a_flag_with_help():
     text = call("fit", "--help").output
     for _, item, _ in all_keys():
         assert f"--{item.name.replace('_', '-')}" in text
+
+
+def test_a_run_without_a_best_checkpoint_is_told_in_one_line(trained, store, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    shutil.copy(trained / "last.ckpt", run)
+    told = call("evaluate", "--store", store, "--checkpoint", run, "--device", "cpu", "--json").stderr
+    assert told == f"warning: {run}: has no best.ckpt, so its last.ckpt is used\n"
 
 
 def test_evaluate_prints_protocol_and_writes_the_record(trained, store, tmp_path):

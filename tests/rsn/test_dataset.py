@@ -103,8 +103,12 @@ def test_validation_takes_whole_training_scenes(store, seed):
 def test_validation_differs_by_seed_can_be_none_and_never_all(store):
     assert len({tuple(hold_out(store, 0.2, seed)[1]) for seed in range(8)}) > 1
     assert hold_out(store, 0.0, 0) == (list(range(14)), [])
-    with pytest.raises(InputError, match="leaves none to learn from"):
-        hold_out(store, 0.9, 0)
+    learn, validate = hold_out(store, 0.9, 0)
+    assert (len(learn), len(validate)) == (2, 12)  # 0.9 x 14 = 12.6 frames, but a scene stays
+
+
+def test_of_a_single_scene_nothing_is_held_out(tmp_path):
+    assert hold_out(open_store(write_rooms(tmp_path / "s.zarr", train=2, test=2)), 0.2, 0) == ([0, 1], [])
 
 
 def test_the_order_is_a_permutation_that_seed_and_epoch_fix():

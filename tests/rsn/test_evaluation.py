@@ -16,7 +16,7 @@ from rsgt.quality.evaluation.protocol import (
     NYU_EIGEN,
     PAPER,
     PROTOCOLS,
-    check_protocol,
+    checked_protocol,
     compared,
     protocol_named,
 )
@@ -106,16 +106,19 @@ def test_median_scaling_forgives_a_factor_and_nothing_else():
 
 
 def test_a_protocol_must_fit_the_store():
-    check_protocol(NYU_EIGEN, (480, 640), "filled")
+    checked_protocol(NYU_EIGEN, (480, 640), "filled")
     with pytest.raises(InputError, match=r"frames of 480x640, got 48x64; use 'paper'"):
-        check_protocol(NYU_EIGEN, (48, 64), "filled")
+        checked_protocol(NYU_EIGEN, (48, 64), "filled")
     with pytest.raises(InputError, match="got a store of raw depth, expected filled; give --raw"):
-        check_protocol(PAPER, (48, 64), "raw")
+        checked_protocol(PAPER, (48, 64), "raw")
     with pytest.raises(InputError, match="build a store with `rsgt build --depth raw`"):
-        check_protocol(protocol_named("paper", raw=True), (48, 64), "filled")
-    check_protocol(PAPER, (48, 64), "stored")
+        checked_protocol(protocol_named("paper", raw=True), (48, 64), "filled")
+    assert checked_protocol(PAPER, (48, 64), "filled") == PAPER
+    stored = checked_protocol(PAPER, (48, 64), "stored")
+    assert (stored.name, stored.reference) == ("paper", "stored")
+    assert str(stored) == "paper: the whole frame, no cap, stored depth, mean of the images' values"
     with pytest.raises(InputError, match="got a store of stored depth, expected raw"):
-        check_protocol(protocol_named("paper", raw=True), (48, 64), "stored")
+        checked_protocol(protocol_named("paper", raw=True), (48, 64), "stored")
 
 
 def test_the_table_is_the_mean_over_images_by_hand():

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import tomllib
+import warnings
 from collections import Counter
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from click.testing import CliRunner
 
 import rsn
-from rsgt.inputs import InputError
+from rsgt.inputs import DataWarning, InputError
 from rsgt.sources.facts import class_map, class_names
 from rsgt.store.reader import open_store
 from rsn.cli import main
@@ -326,14 +327,32 @@ def test_stores_that_do_not_go_together(pair, tmp_path):
     with pytest.raises(InputError, match="shares: got 2 for 1 store;"):
         rsn.fit(pair[0], tmp_path / "run", stream=None, shares=(1, 1), **TINY)
     small = write_rooms(tmp_path / "small.zarr", train=2, test=2)
-    with pytest.raises(InputError, match=r"small.zarr: validation: holding out 0.2 of 2"):
-        rsn.fit([pair[0], small], tmp_path / "run", stream=None, **TINY)
+    other = write_rooms(tmp_path / "other.zarr", train=1, test=2)
+    for stores in ([small], [small, other]):
+        with pytest.raises(InputError, match="validation: got 0.2, but all training .* of one scene"):
+            rsn.fit(stores, tmp_path / "run", stream=None, **TINY)
     tested = write_rooms(tmp_path / "tested.zarr", train=0, test=3)
     with pytest.raises(InputError, match="^[^:]*tested.zarr: no frame belongs to the split 'train'"):
         rsn.fit([pair[0], tested], tmp_path / "run", stream=None, **TINY)
     blind = write_rooms(tmp_path / "blind.zarr", train=4, test=0, without_depth=(0, 1, 2, 3))
     with pytest.raises(InputError, match="blind.zarr: none of the .* training frames"):
         rsn.fit([pair[0], blind], tmp_path / "run", stream=None, **TINY)
+
+
+def test_of_a_store_of_one_scene_all_is_learnt_and_that_is_said(pair, tmp_path):
+    small = write_rooms(tmp_path / "small.zarr", train=2, test=2)
+    with pytest.warns(DataWarning, match="small.zarr: .* of one scene, so that none of them is held") as said:
+        rsn.fit([pair[0], small], tmp_path / "run", stream=None, **TINY | {"epochs": 1})
+    assert len(said) == 1
+    parts = checkpoint.load(tmp_path / "run" / "last.ckpt")["stores"]
+    assert [(part["train_frames"], part["validation_frames"]) for part in parts] == [(6, 2), (2, 0)]
+    options = {"split": "validation", "device": "cpu", "stream": None}
+    assert rsn.evaluate(tmp_path / "run", pair[0], **options)["frames"] == 2
+    with pytest.raises(InputError, match="the run held nothing out of .*small.zarr; use train or test"):
+        rsn.evaluate(tmp_path / "run", small, **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rsn.describe([pair[0], small], **TINY | {"validation": 0})
 
 
 def test_stores_of_one_name_are_told_apart(pair, tmp_path):

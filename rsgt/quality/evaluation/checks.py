@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rsgt.files import check_place
 from rsgt.inputs import InputError
-from rsgt.quality.evaluation.protocol import Protocol, check_protocol
+from rsgt.quality.evaluation.protocol import Protocol, checked_protocol
 from rsgt.store.reader import Store
 
 
@@ -26,20 +26,22 @@ def check_outputs(*, save: Path | None = None, **paths: Path | None) -> None:
             check_place(path, option)
 
 
-def check_frames(store: Store, frames: Sequence[int], protocols: Sequence[Protocol]) -> None:
+def checked_protocols(store: Store, frames: Sequence[int], protocols: Sequence[Protocol]) -> list[Protocol]:
     """Refuse protocols that a store's frames (by their positions) cannot be judged by.
+
+    Those returned name the kind of depth that the store has.
 
     Raises
     ------
     InputError
         Where the store is not what a protocol is for, or no frame has a pixel that counts under every one.
     """
-    for protocol in protocols:
-        check_protocol(protocol, store.shape, store.attributes["parameters"]["depth"])
+    kind = store.attributes["parameters"]["depth"]
+    checked = [checked_protocol(protocol, store.shape, kind) for protocol in protocols]
     for frame in frames:
         depth = store.read("depth", frame, frame + 1)[0]
-        if all(protocol.valid(depth).any() for protocol in protocols):
-            return
+        if all(protocol.valid(depth).any() for protocol in checked):
+            return checked
     raise InputError(
         f"evaluation: none of {len(frames)} frames has a pixel that counts; choose another split or protocol"
     )

@@ -14,11 +14,12 @@ from rsgt.files import replacing, write_csv, write_text
 from rsgt.inputs import InputError, local_path
 from rsgt.parallel import default_workers, map_threads
 from rsgt.quality.evaluation.alignment import KINDS, Alignment, Kind
-from rsgt.quality.evaluation.checks import check_frames, check_outputs
-from rsgt.quality.evaluation.maps import METHOD, PredictedMaps, open_maps
+from rsgt.quality.evaluation.checks import check_outputs, checked_protocols
+from rsgt.quality.evaluation.maps import PredictedMaps, open_maps
 from rsgt.quality.evaluation.protocol import Protocol, chosen_protocols
 from rsgt.quality.evaluation.record import FORM, record_text
 from rsgt.quality.evaluation.table import FrameMaps, Measured, Table, frame_maps
+from rsgt.quality.measures import chosen_sets
 from rsgt.quality.statistics import select_frames
 from rsgt.store.predictions import MapError, refuse_other_unit
 from rsgt.store.provenance import commit, versions
@@ -94,18 +95,18 @@ def evaluate(
     begun = time.perf_counter()
     judged_by = _chosen(kind, protocols, align=align, raw=raw)
     opened, written = as_store(store), _places(csv=table, out=out)
-    result = Table(judged_by, kind, measures, len(opened.class_names))
-    frames = select_frames(opened, split)
+    sets, frames = chosen_sets(measures), select_frames(opened, split)
     align = judged_by[0].align
     if align != "none" and scale is None:
         scale = 1.0  # which an alignment finds by itself
     maps = open_maps(local_path(prediction), opened, frames, kind=kind, scale=scale, match=match)
     found = [int(k) for k in frames if int(k) in maps.readers]
-    check_frames(opened, found, judged_by)
+    judged_by = checked_protocols(opened, found, judged_by)
     if align == "none":
         refuse_other_unit(maps.path, opened, np.array(found), lambda k: _metres(maps, k))
+    result = Table(judged_by, kind, sets, len(opened.class_names))
     damaged = _fill(result, opened, maps, found, workers or default_workers(), progress)
-    record = {"form": FORM, "prediction": _told(maps, opened, frames, found)} | result.summary()
+    record = {"form": FORM, "prediction": maps.told(opened, frames)} | result.summary()
     record |= {
         "damaged": damaged, "split": split or "all", "store": opened.identity, "commit": commit(),
         "versions": versions("numpy"), "seconds": time.perf_counter() - begun,
@@ -181,15 +182,3 @@ def _frame(store: Store, maps: PredictedMaps, k: int, arrays: Sequence[str]) -> 
         store, k, truth, maps.read(k), initial=beside.get("initial"),
         predicted_support=beside.get("support"), predicted_region=beside.get("region"),
     )  # fmt: skip
-
-
-def _told(maps: PredictedMaps, store: Store, frames: Array, found: Sequence[int]) -> dict[str, Any]:
-    """What the record says of the maps."""
-    missing = [int(k) for k in frames if int(k) not in maps.readers]
-    first = f"{store.frame_id[missing[0]]} ({store.frame_names[missing[0]]})" if missing else None
-    sizes = sorted(f"{height}x{width}" for height, width in maps.sizes)
-    return {
-        "name": maps.path.name, "form": maps.form, "kind": maps.kind, "scale": maps.scale,
-        "matched_by": maps.matched_by, "maps": len(found), "missing": len(missing), "first_missing": first,
-        "resized": {"method": METHOD, "from": sizes} if sizes else None,
-    }  # fmt: skip

@@ -16,7 +16,7 @@ from rsgt.quality.evaluation.resizing import bilinear
 from rsgt.sources.folder.names import Key, reduced
 from rsgt.sources.images import SUFFIXES, read_map
 from rsgt.sources.units import guessed, read_stored
-from rsgt.store.predictions import MapError, open_prediction
+from rsgt.store.predictions import MapError, checked_metres, map_npy, open_prediction
 from rsgt.store.reader import Store
 
 Array = npt.NDArray[Any]
@@ -84,6 +84,21 @@ class PredictedMaps:
             metres = bilinear(metres, self.shape)
         return metres
 
+    def read_sound(self, position: int) -> npt.NDArray[np.float32]:
+        """Read one map; MapError, too, where it holds what no depth in metres can (``checked_metres``)."""
+        return checked_metres(self.read(position), str(self.path))
+
+    def told(self, store: Store, frames: Array) -> dict[str, Any]:
+        """Say in plain values what was read: by what they were matched, how many of ``frames`` have none."""
+        missing = [int(k) for k in frames if int(k) not in self.readers]
+        first = f"{store.frame_id[missing[0]]} ({store.frame_names[missing[0]]})" if missing else None
+        sizes = sorted(f"{height}x{width}" for height, width in self.sizes)
+        return {
+            "name": self.path.name, "form": self.form, "kind": self.kind, "scale": self.scale,
+            "matched_by": self.matched_by, "maps": len(self.readers), "missing": len(missing),
+            "first_missing": first, "resized": {"method": METHOD, "from": sizes} if sizes else None,
+        }  # fmt: skip
+
     def _check_shape(self, found: tuple[int, int]) -> None:
         (height, width), (rows, columns) = found, self.shape
         ratio = width * rows / (height * columns)
@@ -135,7 +150,7 @@ def open_maps(
         form, matched_by, readers, beside = *_of_zarr(path, store, frames), {}
         beside = _beside(path, store, frames)
     elif path.suffix.lower() == ".npy" and path.is_file():
-        form, (matched_by, readers) = ".npy", _of_stack(path, _stack(path), None, store, frames)
+        form, (matched_by, readers) = ".npy", _of_stack(path, map_npy(path), None, store, frames)
     elif path.suffix.lower() == ".npz" and path.is_file():
         form, (matched_by, readers) = ".npz", _of_archive(path, store, frames, match)
     else:
@@ -239,13 +254,6 @@ def _beside(path: Path, store: Store, frames: Array) -> dict[str, Callable[[int]
         for name in ("region", "support", "initial")
         if (path / name).exists()
     }
-
-
-def _stack(path: Path) -> Array:
-    try:
-        return np.lib.format.open_memmap(path, mode="r")
-    except Exception as error:  # a broken head raises whatever a broken Python literal does
-        raise InputError(f"{path}: no array here ({error}); expected floats (frame, y, x)") from error
 
 
 def _of_stack(

@@ -7,7 +7,7 @@ object with a name, it is printed with every result, and it goes into every reco
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -34,7 +34,8 @@ class Protocol:
         True depth outside of them does not count, and predictions are clipped to this span;
         without a cap, there is no upper end.
     reference : str
-        ``filled``: in-painted depth; ``raw``: what the sensor gave, holes do not count.
+        ``filled``: in-painted depth; ``raw``: what the sensor gave, holes do not count; after
+        ``checked_protocol`` the kind of the store's depth, such as ``stored``, where it is neither.
     reducer : str
         Its own of ``rsgt.quality.pooling.REDUCERS``, by which results are quoted; every record has all.
     flip : bool
@@ -47,7 +48,7 @@ class Protocol:
     crop: tuple[int, int, int, int] | None = None
     minimum_m: float = 1e-3
     cap_m: float | None = None
-    reference: Literal["filled", "raw"] = "filled"
+    reference: str = "filled"
     reducer: str = "image_mean"
     flip: bool = False
     align: Alignment = "none"
@@ -126,10 +127,16 @@ def chosen_protocols(given: str | Protocol | Sequence[str | Protocol], **options
     return chosen
 
 
-def check_protocol(protocol: Protocol, shape: tuple[int, int], depth: str) -> None:
+def checked_protocol(protocol: Protocol, shape: tuple[int, int], depth: str) -> Protocol:
     """Refuse a protocol that frames of this shape, or this kind of depth, cannot be judged by.
 
-    Raw and in-painted depth are told apart; data sets that have neither name for theirs are judged by it.
+    Raw and in-painted depth are told apart; data sets that have neither name for theirs are judged by it,
+    and the protocol returned says so.
+
+    Raises
+    ------
+    InputError
+        Where the crop is for frames of another shape, or one of store and protocol is of raw depth.
     """
     if protocol.crop is not None and shape != CROP_SHAPE:
         raise InputError(
@@ -143,6 +150,7 @@ def check_protocol(protocol: Protocol, shape: tuple[int, int], depth: str) -> No
         raise InputError(
             f"protocol {protocol.name}: got a store of {depth} depth, expected {protocol.reference}; {remedy}"
         )
+    return replace(protocol, reference=depth)
 
 
 def judged_map(
