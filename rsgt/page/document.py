@@ -18,6 +18,9 @@ MAX_BYTES = 6_000_000
 MAX_COUNT = 60
 """Frames that a page can show."""
 
+_WHOLE = 40
+"""Rows that a table shows without a scroll bar."""
+
 
 def template(name: str) -> str:
     """Read a page's template with its style and script in place, and a policy that lets no other act."""
@@ -84,8 +87,9 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str, text
         + "".join(f"<td{k}>{c}" for k, c in zip(kinds[1:], row[1:], strict=True))
         for row in rows
     )
+    kind = '"scroll whole"' if len(rows) <= _WHOLE else "scroll"
     return (
-        f'<div class=scroll tabindex=0 role=region aria-label="{escape(caption)}"><table>'
+        f'<div class={kind} tabindex=0 role=region aria-label="{escape(caption)}"><table>'
         f"<caption>{escape(caption)}</caption><thead><tr>{top}<tbody>{body}</table></div>"
     )
 
@@ -98,6 +102,7 @@ def facts(shown: Mapping[str, Any]) -> str:
             pairs = (
                 f"<span>{escape(str(k).replace('_', ' '))} <b>{escape(_plain(v))}</b></span>"
                 for k, v in value.items()
+                if v is not None
             )
             return f"<span class=pairs>{' '.join(pairs)}</span>"
         return escape(str(value))

@@ -24,7 +24,7 @@ async function unpack(text, labels, depths) {
   return found;
 }
 
-let frame = data.frames[0], maps, x = width >> 1, y = height >> 1, marked;
+let frame = data.frames[0], wanted, maps, x = width >> 1, y = height >> 1, marked;
 
 const opened = new Map();
 const open = frame => opened.get(frame) || opened.set(frame, unpacked(frame)).get(frame);
@@ -66,13 +66,13 @@ function cross() {
 }
 
 async function show(next) {
-  frame = next;
+  wanted = next;
   const found = await open(next);
-  if (frame !== next) return;
-  [maps, marked] = [found, undefined];
+  if (wanted !== next) return;
+  [frame, maps, marked] = [next, found, undefined];
   at("title").textContent = `Frame ${frame.id}`;
   at("about").textContent = frame.about;
-  shown();
+  await shown();
   read(true);
 }
 
