@@ -155,7 +155,7 @@ def _free_place(
 def bars(labels: Sequence[str], series: Mapping[str, Sequence[float]], title: str, unit: str = "") -> str:
     """Draw lying bars from 0: for each label one of each series, with its value; NaN = there is none.
 
-    Values are 0 or more. Series are told apart by colour, and named above where there are several.
+    Series are told apart by colour, and named above where there are several.
     """
     thick, left, right = 15, 190, 690
     names = [*series] if len(series) > 1 else []
@@ -176,7 +176,7 @@ def bars(labels: Sequence[str], series: Mapping[str, Sequence[float]], title: st
         body.append(_text(left - 8, start + (step - 9) / 2 + 4, _short(label, 25), "end"))
         for k, (values, kind) in enumerate(zip(series.values(), kinds, strict=True)):
             at, value = start + thick * k, values[i]
-            told, width = ("–", 0.0) if not np.isfinite(value) else (number(value), x(value) - left)
+            told, width = ("–", 0.0) if not np.isfinite(value) else (number(value), max(0, x(value) - left))
             bar = f'<rect x="{left}" y="{at + 1}" width="{width:.1f}" height="{thick - 2}"/>'
             body.append(f'<g class="series {kind}">{bar}</g>')
             body.append(_text(left + width + 5, at + thick - 4, told, "start", "note"))

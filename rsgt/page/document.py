@@ -102,7 +102,6 @@ def facts(shown: Mapping[str, Any]) -> str:
             pairs = (
                 f"<span>{escape(str(k).replace('_', ' '))} <b>{escape(_plain(v))}</b></span>"
                 for k, v in value.items()
-                if v is not None
             )
             return f"<span class=pairs>{' '.join(pairs)}</span>"
         return escape(str(value))

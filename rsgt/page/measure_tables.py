@@ -221,9 +221,10 @@ def cell(value: Any) -> str:
     return f"{value:.4f}" if value is not None and isfinite(value) else "&ndash;"
 
 
-def interval(ends: Sequence[float] | None) -> str:
+def interval(ends: Sequence[float | None] | None) -> str:
     """Write an interval, or a dash for none."""
-    return "&ndash;" if ends is None or not all(map(isfinite, ends)) else "{:.4f} to {:.4f}".format(*ends)
+    cells = [cell(end) for end in ends or (None,)]
+    return "&ndash;" if "&ndash;" in cells else " to ".join(cells)
 
 
 def definitions(measures: Mapping[str, Any]) -> str:

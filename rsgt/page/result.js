@@ -55,16 +55,16 @@ function read(aloud) {
   const told = data.results.map((name, k) => {
     const mm = maps.predictions[k][i];
     const says = nothing(maps, k, i) ? `nothing, taken as ${data.least[k]} m` : metres(mm);
-    return `${says}, ${counts(maps, k, i) ? `error ${signed(mm - truth)}` : "does not count"}`;
+    return [says, counts(maps, k, i) ? `error ${signed(mm - truth)}` : "does not count"];
   });
-  at("r-label").textContent = label;
+  at("r-label").textContent = at("r-label").title = label;
   at("r-truth").textContent = known;
-  told.forEach((text, k) => { at(`r-${k}`).textContent = text; });
+  told.forEach((lines, k) => { at(`r-${k}`).textContent = lines.join("\n"); });
   at("r-region").textContent = region ? `${region}, ${frame.area[region - 1].toLocaleString("en")} px` : "none";
   at("r-pixel").textContent = `row ${y * data.shrink}, column ${x * data.shrink}`;
   cross();
   outline();
-  if (aloud) at("spoken").textContent = [label, `truth ${known}`, ...told.map((text, k) => `${several ? data.results[k] : "prediction"} ${text}`)].join("; ");
+  if (aloud) at("spoken").textContent = [label, `truth ${known}`, ...told.map((lines, k) => `${several ? data.results[k] : "prediction"} ${lines.join(", ")}`)].join("; ");
 }
 
 async function shown() {

@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from rsgt.inputs import InputError, local_path, shortened
-from rsgt.quality.evaluation.alignment import KINDS
+from rsgt.quality.evaluation.alignment import ALIGNMENTS, KINDS
 from rsgt.quality.evaluation.maps import PredictedMaps, open_maps
 from rsgt.quality.evaluation.protocol import Protocol, judged_map, score
 from rsgt.quality.evaluation.record import Record, checked_record, read_record
 from rsgt.quality.measures import DEPTH
+from rsgt.quality.pooling import REDUCERS
 from rsgt.quality.statistics import select_frames
 from rsgt.store import schema
 from rsgt.store.reader import Store
@@ -27,6 +28,9 @@ MAX_RESULTS = 6
 
 DEFAULT_COUNT, _DIFFERING = 12, 4
 """Frames to look into, and how many of them are those in which results differ most."""
+
+_LARGEST = 1e100
+"""No figure of maps of single precision lies beyond."""
 
 LEAD = next(iter(DEPTH))
 """Measure that frames are ranked by."""
@@ -154,10 +158,10 @@ def _opened(
         told = record.get("prediction") or {"kind": "depth", "scale": None, "matched_by": "number"}
         kind, match = told["kind"], told["matched_by"]
         scale = None if told["scale"] is None else float(told["scale"])
-        numbers = [int(number) for number in record["by_frame"]["frame_id"]]
-        if kind not in KINDS or not (scale is None or scale > 0):
+        numbers = list(record["by_frame"]["frame_id"])
+        if kind not in KINDS or not (scale is None or 0 < scale < _LARGEST):
             raise ValueError(f"maps of kind {kind!r} and scale {scale!r}")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(
             f"{where}: is no whole record ({type(error).__name__}: {error}); run `rsn evaluate` again"
         ) from error
@@ -189,8 +193,16 @@ def _protocols(record: Record) -> dict[str, Protocol]:
     found = {}
     for name, fields in record["protocols"].items():
         crop = fields.get("crop")
-        found[str(name)] = Protocol(**fields | {"crop": None if crop is None else tuple(crop)})
-        str(found[name])  # which looks up what the fields name
+        _check_numbers({key: fields.get(key) for key in ("minimum_m", "cap_m")}, f"{name}'s span", 1)
+        if crop is not None:
+            top, bottom, left, right = crop
+            if not all(type(end) is int for end in crop):
+                raise ValueError(f"{name}.crop is {crop}")
+            fields = fields | {"crop": (top, bottom, left, right)}  # noqa: PLW2901
+        one = found[str(name)] = Protocol(**fields)
+        known = one.reducer in REDUCERS and one.align in ALIGNMENTS and isinstance(one.reference, str)
+        if not known or one.minimum_m is None or type(one.flip) is not bool:
+            raise ValueError(f"{name} is {shortened(fields)}")
     if not found:
         raise ValueError("it has no protocol")
     return found
@@ -199,23 +211,43 @@ def _protocols(record: Record) -> dict[str, Protocol]:
 def _check_figures(record: Record, protocols: Mapping[str, Protocol]) -> None:
     """Refuse figures that are no numbers, or not one for each frame, by ValueError, KeyError or TypeError."""
     by_frame = record["by_frame"]
-    frames = len(by_frame["frame_id"])
-    if not frames or len(set(by_frame["frame_id"])) < frames or len(by_frame["name"]) != frames:
-        raise ValueError(f"by_frame has {frames} frames, {len(by_frame['name'])} names")
+    frames, names = by_frame["frame_id"], by_frame["name"]
+    if not frames or len(set(frames)) < len(frames) or not all(type(number) is int for number in frames):
+        raise ValueError(f"frame_id is {shortened(frames)}")
+    if not isinstance(names, list) or len(names) != len(frames):
+        raise ValueError(f"name is {shortened(names)}")
     for name in protocols:
-        for measure in DEPTH:
-            if measure not in by_frame[name]:
-                raise KeyError(f"{name}.{measure}")
+        _check_numbers(record["metrics"][name], f"{name}.metrics", 2)
+        for measure, ends in record["intervals"][name].items():
+            low, high = ends
+            _check_numbers({"low": low, "high": high}, f"{name}.{measure}'s interval", 1)
         for measure, values in by_frame[name].items():
-            if np.array(values, np.float64).shape != (frames,):
-                raise ValueError(f"{name}.{measure} has not one number a frame")
-        for figures in record["metrics"][name].values():
-            [float(value) for value in figures.values() if value is not None]
-        for low, high in record["intervals"][name].values():
-            float(low), float(high)
-    for truths in record.get("regions", {}).values():
-        for errors in truths.values():
-            [float(value) for value in errors.values()]
+            _check_numbers(dict(enumerate(values)), f"{name}.{measure}", 1)
+            if len(values) != len(frames) or (
+                measure in DEPTH and not np.isfinite(np.array(values, np.float64)).all()
+            ):
+                raise ValueError(f"{name}.{measure} has not a number for each frame")
+        if lacking := [measure for measure in DEPTH if measure not in by_frame[name]]:
+            raise ValueError(f"{name} lacks {lacking[0]}")
+    for key, levels in (("regions", 3), ("partition", 1), ("invalid_pixels", 1)):
+        _check_numbers(record.get(key, {}), key, levels)
+    _check_numbers(record.get("initial", {}).get("metrics", {}), "initial.metrics", 3)
+    for key in ("skipped", "damaged"):
+        if not isinstance(record.get(key, []), list):
+            raise ValueError(f"{key} is {shortened(record[key])}")
+
+
+def _check_numbers(value: Any, where: str, levels: int) -> None:
+    """Refuse what is no mapping of so many levels with numbers, or None, at its ends."""
+    if levels:
+        if not isinstance(value, Mapping):
+            raise ValueError(f"{where} is {shortened(value)}")
+        for key, part in value.items():
+            _check_numbers(part, f"{where}.{key}", levels - 1)
+    elif value is not None:
+        plain = isinstance(value, int | float) and not isinstance(value, bool)
+        if not plain or abs(value) > _LARGEST:
+            raise ValueError(f"{where} is {shortened(value)}")
 
 
 class SharedFrames:
@@ -262,18 +294,17 @@ class SharedFrames:
 
     def ranked(self, k: int) -> list[int]:
         """Places of the frames from the smallest error of the k-th result to its largest."""
-        order = np.argsort(self.errors[k], kind="stable")
-        return [int(i) for i in order if np.isfinite(self.errors[k, i])]
+        return list(map(int, np.argsort(self.errors[k], kind="stable")))
 
     def differing(self) -> list[int]:
         """Places of the frames in which two results differ most."""
-        spread = np.nan_to_num(np.ptp(self.errors, axis=0))
+        spread = np.ptp(self.errors, axis=0)
         return [int(i) for i in np.argsort(-spread, kind="stable") if spread[i] > 0][:_DIFFERING]
 
     def chosen(self) -> list[int]:
         """Places of the frames to look into: by rank in the first result, and where results differ most."""
         differing = self.differing()
-        ranked = self.ranked(0) or [0]
+        ranked = self.ranked(0)
         others = [i for i in ranked if i not in differing] or ranked
         steps = np.linspace(0, len(others) - 1, min(DEFAULT_COUNT - len(differing), len(others)))
         picked = {others[i] for i in np.rint(steps).astype(int)} | {*differing}

@@ -149,7 +149,7 @@ def _tiles(results: Sequence[Result], frames: SharedFrames) -> str:
             shown.append((title, f"{cell(result.figure(name, reducer, measure))}{_unit(measure)}", note))
     if len(results) == 1:
         record = results[0].record
-        invalid = record.get("invalid_pixels", {}).get(frames.shown[0], 0)
+        invalid = record.get("invalid_pixels", {}).get(frames.shown[0]) or 0
         skipped = f"{len(record.get('skipped', []))} without a pixel that counts"
         damaged = f"{len(record.get('damaged', []))} with damaged maps"
         shown.append(("Frames", f"{len(frames.ids):,}", f"{skipped}, {damaged}"))
@@ -164,7 +164,7 @@ def _readings(results: Sequence[Result]) -> str:
 
 def _told(results: Sequence[Result], frames: SharedFrames, i: int) -> dict[str, Any]:
     """What the page says of one frame beside its pictures."""
-    errors = [f"{error:.3f}" if np.isfinite(error) else "–" for error in frames.errors[:, i]]
+    errors = [f"{error:.3f}" for error in frames.errors[:, i]]
     of = " / ".join(errors) + _unit(LEAD)
     differs = len(results) > 1 and i in frames.differing()
     words = [frames.origin(i), frames.split[i], f"{LEAD} {of}"]
@@ -209,7 +209,7 @@ def _compared(first: str, second: str, title: str, compared: Mapping[str, Any]) 
     most = [
         [str(one["frame_id"]), escape(str(one["name"])), cell(one["first"]), cell(one["second"]),
          f"{one['difference']:+.4f}"]
-        for one in compared["most"] if np.isfinite(one["difference"])
+        for one in compared["most"]
     ]  # fmt: skip
     caption = f"Frames that differ most in {with_unit(compared['most_in'])}"
     heads = ["Frame", "Name", escape(first), escape(second), "Difference"]
@@ -226,10 +226,9 @@ def _distributions(results: Sequence[Result], frames: SharedFrames) -> str:
         for measure in (LEAD,) if several else (LEAD, "abs_rel"):
             values = result.by_frame(name, measure)
             title = f"{measure} per frame" + f": {result.name}" * several
-            if np.isfinite(values).any():
-                drawn = charts.histogram(values[np.isfinite(values)], title, measure_of(measure).unit)
-                caption = f"<figcaption><b>{escape(title)}</b> {escape(name)}</figcaption>"
-                told.append(f"<figure>{caption}{drawn}</figure>")
+            drawn = charts.histogram(values, title, measure_of(measure).unit)
+            caption = f"<figcaption><b>{escape(title)}</b> {escape(name)}</figcaption>"
+            told.append(f"<figure>{caption}{drawn}</figure>")
     return "".join(told)
 
 
@@ -247,8 +246,6 @@ def _extremes(store: Store, results: Sequence[Result], frames: SharedFrames) -> 
             depth = store.read("depth", position, position + 1)[0]
             judged = result.judged(store, position, frames.shown[k], depth)
             found[i] = judged, depth, result_frames.reach_m(judged, depth)
-        if not found:
-            continue
         reach = float(np.median([one[2] for one in found.values()]))
         whose = f": {escape(result.name)}" * (len(results) > 1)
         for title, group in ((f"Smallest error{whose}", best), (f"Largest error{whose}", worst)):
@@ -302,11 +299,12 @@ def _provenance(store: Store, results: Sequence[Result]) -> str:
     for result in results:
         record = result.record
         frames = {key: len(record.get(key, [])) for key in ("skipped", "damaged")}
+        maps = record.get("prediction") or {"name": result.maps.path.name, "form": result.maps.form}
         shown = {
             "Store (SHA-256 of its content)": store.identity,
             "Frames": {"split": record["split"], "judged": len(result.frame_ids), **frames},
             "Protocols": "; ".join(str(protocol) for protocol in result.protocols.values()),
-            "Maps": record.get("prediction") or {"form": result.maps.form, "name": result.maps.path.name},
+            "Maps": {key: value for key, value in maps.items() if value is not None},
             "Pixels that say nothing": record.get("invalid_pixels", {}),
         }
         shown |= {
