@@ -97,7 +97,8 @@ def page(store: Store, results: Sequence[Result], *, frame_ids: Sequence[int] | 
     places = [frames.positions[i] for i in chosen]
     room = document.room(template, parts, MAX_BYTES)
     packed = result_frames.pack(store, results, frames.shown, places, told, room)
-    order = " from the smallest error to the largest," if frame_ids is None else ""
+    of = f" of {escape(results[0].name)}, with those that differ most" * (len(results) > 1)
+    order = f" from the smallest error to the largest{of}," if frame_ids is None else ""
     parts |= {"data": packed.text, "size": document.frames_shown(packed, len(frames.ids), order)}
     return document.filled(template, parts)
 
