@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rsgt.inputs import DataWarning, InputError
     from rsgt.page.pictures import show
     from rsgt.page.report import report
+    from rsgt.page.result_page import result_page
     from rsgt.quality.comparison import Comparison, compare
     from rsgt.quality.evaluation.comparison import compare_records
     from rsgt.quality.evaluation.judging import evaluate
@@ -37,7 +38,8 @@ __all__ = [
     "RegionSupport", "Source", "SourceOptions", "Statistics", "Store", "Verification", "build",
     "check_source", "compare",
     "compare_records", "diagnose", "evaluate", "open", "open_prediction", "open_source", "plan",
-    "region_support", "report", "show", "statistics", "verify", "write_prediction", "write_rooms",
+    "region_support", "report", "result_page", "show", "statistics", "verify", "write_prediction",
+    "write_rooms",
 ]  # fmt: skip
 
 _HOMES = {
@@ -66,6 +68,7 @@ _HOMES = {
     "plan": "rsgt.builder",
     "region_support": "rsgt.regions.algorithm",
     "report": "rsgt.page.report",
+    "result_page": "rsgt.page.result_page",
     "show": "rsgt.page.pictures",
     "statistics": "rsgt.quality.statistics",
     "verify": "rsgt.quality.verification",

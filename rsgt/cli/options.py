@@ -197,10 +197,17 @@ def refuse_overwriting(ctx: click.Context) -> None:
 
 def _given_paths(ctx: click.Context) -> Iterator[tuple[click.Parameter, Path]]:
     for param in ctx.command.params:
-        value = ctx.params.get(param.name or "")
-        for path in value if isinstance(value, tuple) else (value,):
-            if isinstance(param.type, LocalPath) and isinstance(path, Path):
-                yield param, path
+        if isinstance(param.type, LocalPath):
+            yield from ((param, path) for path in _paths_in(ctx.params.get(param.name or "")))
+
+
+def _paths_in(value: Any) -> Iterator[Path]:
+    """Yield the paths of an option that may be given several times, or takes several at once."""
+    if isinstance(value, Path):
+        yield value
+    elif isinstance(value, tuple):
+        for one in value:
+            yield from _paths_in(one)
 
 
 def name_of(param: click.Parameter) -> str:

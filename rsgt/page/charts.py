@@ -1,6 +1,6 @@
-"""Charts as SVG text for the report: colours come from the page's style sheet, words stay words."""
+"""Charts as SVG text for pages: colours come from the page's style sheet, words stay words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -150,3 +150,43 @@ def _free_place(
             break
     taken.append((left, right, baseline))
     return left, baseline
+
+
+def bars(labels: Sequence[str], series: Mapping[str, Sequence[float]], title: str, unit: str = "") -> str:
+    """Draw lying bars from 0: for each label one of each series, with its value; NaN = there is none.
+
+    Series are told apart by colour, and named above where there are several.
+    """
+    thick, left, right = 15, 190, 690
+    names = [*series] if len(series) > 1 else []
+    top = 18 * len(names) + 8
+    step = thick * len(series) + 9
+    bottom = top + step * len(labels)
+    finite = [v for values in series.values() for v in values if np.isfinite(v)]
+    x = _Axis(0, max(finite, default=0) or 1, left, right)
+    body = [f'<path class="grid" d="M{x(tick):.1f} {top}V{bottom}"/>' for tick in x.ticks()]
+    kinds = ["leading", *(f"s{k}" for k in range(len(series) - 1))]
+    for k, (name, kind) in enumerate(zip(names, kinds, strict=False)):
+        text = _text(left + 16, 18 * k + 12, _short(name, 60), "start", "name")
+        body.append(
+            f'<g class="series {kind}"><rect x="{left}" y="{18 * k + 2}" width="11" height="11"/>{text}</g>'
+        )
+    for i, label in enumerate(labels):
+        start = top + step * i + 5
+        body.append(_text(left - 8, start + (step - 9) / 2 + 4, _short(label, 25), "end"))
+        for k, (values, kind) in enumerate(zip(series.values(), kinds, strict=True)):
+            at, value = start + thick * k, values[i]
+            told, width = ("–", 0.0) if not np.isfinite(value) else (number(value), max(0, x(value) - left))
+            bar = f'<rect x="{left}" y="{at + 1}" width="{width:.1f}" height="{thick - 2}"/>'
+            body.append(f'<g class="series {kind}">{bar}</g>')
+            body.append(_text(left + width + 5, at + thick - 4, told, "start", "note"))
+    body.append(f'<path class="axis" d="M{left} {top}V{bottom}"/>')
+    body += [
+        _text(x(tick), bottom + 16, number(tick) + f" {unit}".rstrip() * (tick == x.ticks()[-1]))
+        for tick in x.ticks()
+    ]
+    return _svg(760, bottom + 24, title, body)
+
+
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -1,11 +1,7 @@
 """One self-contained HTML page about a store: figures, distributions, frames to look into."""
 
-import base64
-import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from html import escape
-from importlib.resources import files
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -16,10 +12,11 @@ from PIL import Image
 
 from rsgt.files import write_text
 from rsgt.inputs import InputError, local_path
-from rsgt.page import browser, charts
+from rsgt.page import browser, charts, document
 from rsgt.page.charts import number
 from rsgt.page.colours import paint_regions
 from rsgt.page.comparison_file import COMPARED, checked, read_comparison
+from rsgt.page.document import MAX_BYTES, MAX_COUNT
 from rsgt.quality.statistics import statistics
 from rsgt.store import schema
 from rsgt.store.reader import Store, as_store
@@ -28,10 +25,7 @@ __all__ = ["DEFAULT_COUNT", "MAX_BYTES", "MAX_COUNT", "page", "read_comparison",
 
 Array = npt.NDArray[Any]
 
-MAX_BYTES = 6_000_000
-"""Size that the page keeps below by showing its frames smaller."""
-
-DEFAULT_COUNT, MAX_COUNT = 12, 60
+DEFAULT_COUNT = 12
 _EXTREMES = 4
 
 
@@ -139,35 +133,17 @@ def page(
         "frames": _frame_table(store, figures),
         "provenance": _provenance(store),
     }
-    # A name that is no text, as a file's can be, would not be written.
-    parts = {name: part.encode("utf-8", "replace").decode() for name, part in parts.items()}
-    template = (files("rsgt.page") / "report.html").read_text(encoding="utf-8")
-    parts["policy"] = _policy(template)
-    room = MAX_BYTES - len(template) - sum(len(part.encode()) for part in parts.values())
-    about = [f"{figures.scene[i]} · {figures.split[i]} · {figures.regions[i]} regions" for i in chosen]
-    packed = browser.pack(store, chosen, about, room)
-    parts |= {"data": packed.text, "size": _size(packed, len(store), frame_ids is None)}
-    # In one pass, so that nothing in a part is taken for a placeholder.
-    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template)
-
-
-def _policy(template: str) -> str:
-    """Content security policy that lets the page's own script and style act, by hash, and no other."""
-    own = {
-        kind: base64.b64encode(hashlib.sha256(re.findall(pattern, template, re.S)[0].encode()).digest())
-        for kind, pattern in (("style", r"<style>(.*?)</style>"), ("script", r"<script>(.*?)</script>"))
-    }
-    return (
-        "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
-        f"style-src 'sha256-{own['style'].decode()}'; script-src 'sha256-{own['script'].decode()}'"
-    )
-
-
-def _size(packed: browser.Packed, frames: int, by_error: bool) -> str:
-    height, width = packed.shape
-    order = " from the smallest error to the largest," if by_error else ""
-    shrunk = f", 1/{packed.shrink} of their size, to keep this page small" if packed.shrink > 1 else ""
-    return f"{packed.frames} of {frames:,},{order} at {width} × {height} pixels{shrunk}."
+    parts = document.writable(parts)
+    template = document.template("report")
+    about = [
+        f"{figures.scene[i]} · {figures.split[i]} · {figures.regions[i]} regions · RMSE "
+        + (f"{figures.rmse[i]:.3f} m" if np.isfinite(figures.rmse[i]) else "–")
+        for i in chosen
+    ]
+    packed = browser.pack(store, chosen, about, document.room(template, parts, MAX_BYTES))
+    order = " from the smallest error to the largest," if frame_ids is None else ""
+    parts |= {"data": packed.text, "size": document.frames_shown(packed, len(store), order)}
+    return document.filled(template, parts)
 
 
 def _lead(store: Store, figures: _Figures) -> str:
@@ -197,7 +173,7 @@ def _tiles(figures: _Figures) -> str:
             f"{100 * s['instability']:.0f} % of the RMSE per region" if s["instability"] >= 0 else "",
         ),
     ]
-    return "".join(f"<div><dt>{name}</dt><dd><b>{value}</b> {note}</dd></div>" for name, value, note in shown)
+    return document.tiles(shown)
 
 
 def _distributions(figures: _Figures) -> str:
@@ -232,29 +208,12 @@ def _extremes(store: Store, figures: _Figures) -> str:
 def _card(store: Store, figures: _Figures, position: int) -> str:
     frame = store.maps(position)
     pair = Image.fromarray(np.hstack([frame["rgb"], paint_regions(frame["region"])]))
-    pair.thumbnail((480, 480), Image.Resampling.BOX)
     name = f"Frame {store.frame_id[position]}"
-    return (
-        f'<li><img src="data:image/jpeg;base64,{browser.jpeg(pair)}" alt="{name}: colour and regions" '
-        f'width="{pair.width}" height="{pair.height}"><b>{name}</b> RMSE {figures.rmse[position]:.3f} m '
-        f"<span>{figures.regions[position]} regions · {escape(figures.scene[position])}</span></li>"
+    caption = (
+        f"<b>{name}</b> RMSE {figures.rmse[position]:.3f} m "
+        f"<span>{figures.regions[position]} regions · {escape(figures.scene[position])}</span>"
     )
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str, texts: int) -> str:
-    """Write a table of cells that are HTML already; the first ``texts`` columns are words."""
-    kinds = ["" if k < texts else " class=n" for k in range(len(head))]
-    top = "".join(f"<th scope=col{kind}>{cell}" for kind, cell in zip(kinds, head, strict=True))
-    body = "".join(
-        "<tr><th scope=row>"
-        + row[0]
-        + "".join(f"<td{k}>{c}" for k, c in zip(kinds[1:], row[1:], strict=True))
-        for row in rows
-    )
-    return (
-        f'<div class=scroll tabindex=0 role=region aria-label="{escape(caption)}"><table><caption>{caption}'
-        f"</caption><thead><tr>{top}<tbody>{body}</table></div>"
-    )
+    return document.card(pair, f"{name}: colour and regions", caption)
 
 
 def _comparison(comparison: Mapping[str, Any]) -> str:
@@ -303,7 +262,7 @@ def _compared(caption: str, rows: Sequence[Mapping[str, Any]], keys: Sequence[st
         + ["&ndash;" if row.get(key) is None else format(float(row[key]), COMPARED[key][1]) for key in keys]
         for row in rows
     ]
-    return _table(["Partition", *(COMPARED[key][0] for key in keys)], cells, caption, texts=1)
+    return document.table(["Partition", *(COMPARED[key][0] for key in keys)], cells, caption, texts=1)
 
 
 def _frame_table(store: Store, figures: _Figures) -> str:
@@ -318,7 +277,7 @@ def _frame_table(store: Store, figures: _Figures) -> str:
     ]  # fmt: skip
     head = ["Frame", "Scene", "Split", "Regions", "Covered (%)", "RMSE (m)", "AbsRel", "δ<sub>1</sub>",
             "RMSE per region (m)"]  # fmt: skip
-    return _table(head, rows, f"All {len(rows):,} frames", texts=3)
+    return document.table(head, rows, f"All {len(rows):,} frames", texts=3)
 
 
 def _cameras(cameras: list[dict[str, Any]]) -> Any:
@@ -341,20 +300,4 @@ def _provenance(store: Store) -> str:
         "Camera (pixels)": _cameras(a["cameras"]),
         "Versions": a["versions"],
     }
-
-    def told(value: Any) -> str:
-        if isinstance(value, dict):
-            pairs = (
-                f"<span>{escape(str(k).replace('_', ' '))} <b>{escape(_plain(v))}</b></span>"
-                for k, v in value.items()
-            )
-            return f"<span class=pairs>{' '.join(pairs)}</span>"
-        return escape(str(value))
-
-    return "".join(f"<dt>{escape(name)}</dt><dd>{told(value)}</dd>" for name, value in shown.items())
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return document.facts(shown)

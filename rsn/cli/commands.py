@@ -17,7 +17,7 @@ from rsgt.cli.options import INPUT, Folder, Output, Real, Whole
 from rsgt.cli.terminal import INTERRUPTED, Program, Script, print_json
 from rsgt.inputs import InputError
 from rsn import config as settings
-from rsn.cli.judging import compare, evaluate
+from rsn.cli.judging import compare, evaluate, report
 from rsn.cli.loading import DEVICE, importing
 
 HEADINGS = {
@@ -255,3 +255,4 @@ def export(checkpoint: Path, out: Path) -> None:
 
 main.add_command(evaluate)
 main.add_command(compare)
+main.add_command(report)

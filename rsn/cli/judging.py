@@ -1,4 +1,4 @@
-"""``rsn evaluate`` and ``rsn compare``: predictions against the truth, and two results against each other.
+"""``rsn evaluate``, ``compare`` and ``report``: predictions against the truth, results against each other.
 
 A network is judged with PyTorch; maps and records need none.
 """
@@ -11,7 +11,7 @@ import click
 
 import rsgt
 import rsn
-from rsgt.cli.options import INPUT, OUTPUT, Folder, map_options
+from rsgt.cli.options import FRAMES, INPUT, OUTPUT, Folder, map_options
 from rsgt.cli.terminal import Script, print_json, print_maps, print_table, progress_bar
 from rsgt.inputs import InputError
 from rsgt.quality.evaluation.alignment import ALIGNMENTS, KINDS
@@ -178,3 +178,18 @@ def compare(first: Path, second: Path, most: int, as_json: bool) -> None:
         click.echo()
     if found["only_one"]:
         click.echo(f"{found['only_one']} frames that only one of them judged are left out")
+
+
+@click.command(cls=Script)
+@click.option("--store", type=INPUT, required=True, help="Store that the results were judged on.")
+@click.option(
+    "--result", "results", type=INPUT, nargs=2, multiple=True, required=True, metavar="RECORD MAPS",
+    help="A record of `rsn evaluate --out`, and the maps that it was made of; of a checkpoint, those that "
+    "--save wrote. May be given several times.",
+)  # fmt: skip
+@click.option("--out", type=OUTPUT, default="result.html", show_default=True, help="The page.")
+@click.option("--frames", type=FRAMES, help="Frames to look into: 1-6,60.  [default: twelve, by error]")
+def report(store: Path, results: tuple[tuple[Path, Path], ...], out: Path, frames: list[int] | None) -> None:
+    """Write one HTML page about results: figures, errors by frame, frames to look into, side by side."""
+    rsgt.result_page(store, results, out, frames=frames)
+    click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB")

@@ -81,3 +81,16 @@ def test_numbers():
     assert [charts.number(v) for v in (0.08868, 0.5, 12.0, 160374, 106.17)] == [
         "0.0887", "0.5", "12", "160,374", "106",
     ]  # fmt: skip
+
+
+def test_lying_bars_are_as_long_as_their_values_and_say_them():
+    svg = charts.bars(["near", "far"], {"a": [1.0, 4.0], "b <i>": [2.0, float("nan")]}, "Errors", "m")
+    groups = [g for g in drawn(svg).iter("g") if g.get("class").startswith("series")]
+    names, bars_of = groups[:2], groups[2:]
+    assert [g.find("text").text for g in names] == ["a", "b <i>"]
+    assert [g.get("class") for g in bars_of] == ["series leading", "series s0"] * 2
+    long = [float(g.find("rect").get("width")) for g in bars_of]
+    assert np.allclose(np.array(long) / long[0], (1, 2, 4, 0), atol=0.01)
+    assert [t[3] for t in texts(svg) if t[0] == "note"] == ["1", "2", "4", "–"]
+    ticks = {t: x for kind, x, _, t in texts(svg) if kind == "tick"}
+    assert ticks["4 m"] - ticks["0"] == pytest.approx(long[2], abs=0.2)

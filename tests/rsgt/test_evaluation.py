@@ -329,6 +329,8 @@ def test_every_measure_comes_into_the_record_once_it_is_asked_for(store, maps, t
             for name, value in one.values.items():
                 assert frames[name][k] == value
         assert set(category_measures(maps_of_frame, semantic, 894).values) <= set(found["pixel_pool"])
+    assert record["images"]["paper"]["normal_mean"] == record["images"]["paper"]["rmse"] == 4
+    assert set(record["images"]["paper"]) == set(found["image_mean"])
     by_category = [name for name in found["image_mean"] if name.startswith("category_")]
     assert by_category
     assert not set(by_category) & {*frames, *record["intervals"]["paper"]}

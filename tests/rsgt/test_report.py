@@ -5,7 +5,6 @@ import hashlib
 import io
 import json
 import re
-import shutil
 import zlib
 
 import numpy as np
@@ -19,6 +18,7 @@ from rsgt.page import browser, colours, report
 from rsgt.quality.statistics import statistics
 from rsgt.sources import facts, open_source
 from rsgt.store.reader import open_store
+from tests.chromium import in_chromium
 from tests.conftest import smooth_frames, write_nyu
 
 NASTY = "</script><b>&'\""
@@ -237,27 +237,8 @@ def test_the_command_writes_the_page(opened, tmp_path, capsys):
 @pytest.fixture(scope="module")
 def page(tmp_path_factory, html):
     """The page in a headless Chromium; afterwards nothing may have been logged or fetched."""
-    api = pytest.importorskip("playwright.sync_api")
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    executable = next((path for name in names if (path := shutil.which(name))), None)
-    if executable is None:
-        pytest.skip("no Chromium on this machine")
-    file = tmp_path_factory.mktemp("page") / "page.html"
-    file.write_text(html, encoding="utf-8")
-    complaints = []
-    with api.sync_playwright() as playwright:
-        flags = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
-        chromium = playwright.chromium.launch(executable_path=executable, args=flags)
-        page = chromium.new_page(viewport={"width": 1280, "height": 900})
-        page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda request: complaints.append(request.url))
-        page.goto(file.as_uri())
-        api.expect(page.locator("#r-pixel")).not_to_be_empty()
-        yield page
-        chromium.close()
-    outside = [c for c in complaints if not c.startswith((file.as_uri(), "data:"))]
-    assert outside == []
+    with in_chromium(html, tmp_path_factory.mktemp("page")) as opened:
+        yield opened
 
 
 def read(page):

@@ -402,3 +402,12 @@ def test_saved_maps_give_the_record_of_the_checkpoint(store_path, tmp_path):
     two = rsgt.evaluate(store_path, save, protocols=protocols, align="median")
     for key in ("protocols", "metrics", "intervals", "invalid_pixels", "regions", "partition", "by_frame"):
         assert one[key] == two[key], key
+
+
+@pytest.mark.parametrize("options", [{}, {"flip": True, "split": "train"}])
+def test_a_page_takes_a_checkpoints_record_with_its_saved_maps(store_path, tmp_path, options):
+    path, save, out = write_checkpoint(tmp_path / "a.ckpt"), tmp_path / "maps.zarr", tmp_path / "r.json"
+    record = evaluate(path, store_path, device="cpu", save=save, out=out, stream=None, **options)
+    page = rsgt.result_page(store_path, [(out, save)], tmp_path / "page.html")
+    for figure in record["metrics"][next(iter(record["metrics"]))]["pixel_pool"].values():
+        assert f"{figure:.4f}" in page.read_text(encoding="utf-8")

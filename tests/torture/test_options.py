@@ -37,6 +37,8 @@ BARE = {
     "show": ["s.zarr", "1"],
     "compare": ["s.zarr", "--only", "this store", "--sample", "1"],
     "report": ["s.zarr", "--frames", "1", "--out", "new.html"],
+    "rsn compare": ["none.json", "none.json"],
+    "rsn report": ["--store", "s.zarr", "--result", "none.json", "none.npy", "--out", "new.html"],
     "fit": ["--store", "s.zarr", "--out", "run", "--dry-run", "--device", "cpu", "--width", "8"],
     "evaluate": ["--store", "s.zarr", "--checkpoint", "none.ckpt"],
     "predict": ["--checkpoint", "none.ckpt", "--out", "out", "none.png"],
@@ -61,9 +63,9 @@ def cases():
                     yield program, command, parameter, value
 
 
-def arguments(command, parameter, value):
+def arguments(program, command, parameter, value):
     """Put an odd value into the place of a command's own, beside those that it needs."""
-    bare = list(BARE[command])
+    bare = list(BARE[f"rsn {command}" if program is rsn and f"rsn {command}" in BARE else command])
     if isinstance(parameter, click.Argument):
         own = {"show": {"path": 0, "frames": 1}, "synth": {"out": 2}, "predict": {"photos": 4}}
         bare[own.get(command, {}).get(parameter.name, 0)] = value
@@ -71,7 +73,9 @@ def arguments(command, parameter, value):
     option = parameter.opts[0]
     if option in bare:
         at = bare.index(option)
-        del bare[at : at + 2]
+        del bare[at : at + 1 + parameter.nargs]
+    if parameter.nargs > 1:
+        return [command, *bare, option, *[value] * parameter.nargs]
     return [command, *bare, f"{option}={value}"]
 
 
@@ -104,7 +108,7 @@ def test_odd_options_and_paths(folder):
     keep, before, counted = {*folder.rglob("*")}, listing(folder), Counter()
     plain = {path: path.read_bytes() for path in (folder / "a.mat", folder / "file.txt")}
     for program, command, parameter, value in chosen:
-        words = arguments(command, parameter, value)
+        words = arguments(program, command, parameter, value)
         done = CliRunner(catch_exceptions=False).invoke(program, words)
         assert done.exit_code in (0, 2), (words, done.exit_code, done.stderr)
         after = listing(folder)

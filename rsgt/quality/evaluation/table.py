@@ -201,14 +201,15 @@ class Table:
         -------
         dict
             Plain values. ``protocols`` by name; ``measures``: which sets were asked for; ``metrics`` by
-            protocol, reducer (``rsgt.quality.pooling.REDUCERS``) and measure; ``intervals`` by protocol and
-            measure, of the mean over images; ``invalid_pixels`` by protocol, how many predictions said
-            nothing where they count; ``regions``: RMSE (m), variance (m²) and instability of each predicted
-            map against depth and support; ``partition``: agreement of predicted with true regions, where
-            there are any; ``initial``, for models of two stages: the metrics of the depth before the second
-            one, and intervals of what the second gains (an image's error before it minus after it);
-            ``by_frame``: ``frame_id``, ``name`` and, by protocol and measure, each frame's own (``None`` = it
-            has none). Measures by category have neither intervals nor a place in ``by_frame``.
+            protocol, reducer (``rsgt.quality.pooling.REDUCERS``) and measure; ``images`` by protocol and
+            measure, how many have it; ``intervals`` likewise, of the mean over images; ``invalid_pixels`` by
+            protocol, how many predictions said nothing where they count; ``regions``: RMSE (m), variance (m²)
+            and instability of each predicted map against depth and support; ``partition``: agreement of
+            predicted with true regions, where there are any; ``initial``, for models of two stages: the
+            metrics of the depth before the second one, and intervals of what the second gains (an image's
+            error before it minus after it); ``by_frame``: ``frame_id``, ``name`` and, by protocol and
+            measure, each frame's own (``None`` = it has none). Measures by category have neither intervals
+            nor a place in ``by_frame``.
 
         Raises
         ------
@@ -223,13 +224,15 @@ class Table:
                 means = self._means(f"{name}.{truth}.")
                 if means:
                     regions.setdefault(name, {})[truth] = means | {"instability": instability(means)}
-        values = {name: _by_frame(pool.images()) for name, pool in self._pools.items()}
+        every = {name: pool.images() for name, pool in self._pools.items()}
+        values = {name: _by_frame(found) for name, found in every.items()}
         summary = {
             "protocols": {protocol.name: asdict(protocol) for protocol in self.protocols},
             "measures": list(self.sets),
             "frames": len(self.rows),
             "skipped": self.skipped,
             "metrics": {name: _known(pool) for name, pool in self._pools.items()},
+            "images": {name: _counted(found) for name, found in every.items()},
             "intervals": _intervals(values, seed),
             "invalid_pixels": dict(self._invalid),
             "regions": regions,
@@ -282,6 +285,11 @@ def _known(pool: Pool) -> dict[str, dict[str, float]]:
 
 def _by_frame(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if not name.startswith(_WITHOUT_FRAMES)}
+
+
+def _counted(values: Mapping[str, Image]) -> dict[str, int]:
+    counts = {name: int(np.count_nonzero(~np.isnan(found))) for name, found in values.items()}
+    return {name: count for name, count in counts.items() if count}
 
 
 def _plain(values: Mapping[str, Image]) -> dict[str, list[float | None]]:
