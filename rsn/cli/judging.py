@@ -119,7 +119,7 @@ def _show(record: dict[str, Any]) -> None:
         click.echo()
     for name, truths in record["regions"].items():
         for truth, errors in truths.items():
-            text = ", ".join(f"{key} {value:.4f}" for key, value in errors.items())
+            text = ", ".join(f"{key} {value:.4f}" for key, value in errors.items() if value is not None)
             click.echo(f"per region, {name} against {truth}: {text}")
     for name, value in record["partition"].items():
         click.echo(f"regions, {name.replace('_', ' ')}: {value:.4f}")

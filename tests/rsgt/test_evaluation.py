@@ -1,5 +1,6 @@
 """Anybody's maps against the truth: every form, matching, alignment, reducers, and what is refused."""
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -130,6 +131,29 @@ def test_figures_are_those_of_an_obvious_twin(store, maps, tmp_path):
     assert pooled == pytest.approx(found["pixel_pool"]["rmse"], rel=1e-4)
     assert record["by_frame"]["paper"]["rmse"] == pytest.approx(rmse)
     assert record["by_frame"]["frame_id"] == numbers(store)
+
+
+def test_figures_are_those_of_an_evaluator_that_others_wrote(store, maps, tmp_path):
+    """euler-eval's own functions, of one file: the package as a whole needs torchvision."""
+    package = importlib.util.find_spec("euler_eval")
+    if package is None:
+        pytest.skip("euler-eval is not there: pip install --no-deps euler-eval")
+    file = Path(package.submodule_search_locations[0]) / "metrics" / "depth_standard.py"
+    spec = importlib.util.spec_from_file_location("depth_standard", file)
+    theirs = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(theirs)
+    np.save(tmp_path / "m.npy", maps)
+    ours = rsgt.evaluate(store, tmp_path / "m.npy")["metrics"]["paper"]
+    pool = theirs.init_standard_depth_store()
+    for prediction, depth in zip(maps, store.read("depth", 2, 6), strict=True):
+        found = theirs.compute_standard_depth_metrics(np.maximum(prediction, 1e-3), depth, depth > 1e-3)
+        theirs.append_standard_depth_metrics(pool, *found)
+    names = {"absrel": "abs_rel", "sqrel": "sq_rel"}
+    for reducer, figures in theirs.summarize_standard_depth_store(pool).items():
+        for name, value in figures.items():
+            if name != "mae":  # which we do not have
+                factor = 100 if name == "silog" else 1
+                assert ours[reducer][names.get(name, name)] == pytest.approx(factor * value, rel=1e-9)
 
 
 def errors(protocol, prediction, depth):
@@ -341,6 +365,14 @@ def test_every_measure_comes_into_the_record_once_it_is_asked_for(store, maps, t
     for name in ("plain", "all"):
         text = (tmp_path / f"{name}.json").read_text()
         json.loads(text, parse_constant=lambda constant: pytest.fail(f"{constant} is no JSON"))
+
+
+def test_a_record_of_no_error_at_all_is_json(store, tmp_path):
+    """Instability is a ratio: of none to none there is none."""
+    np.save(tmp_path / "m.npy", store.read("support", 2, 6))
+    record = rsgt.evaluate(store, tmp_path / "m.npy", out=tmp_path / "r.json")
+    assert record["regions"]["prediction"]["support"]["instability"] is None
+    assert "NaN" not in (tmp_path / "r.json").read_text()
 
 
 def test_threads_and_blocks_do_not_change_a_record(store, maps, tmp_path, monkeypatch):

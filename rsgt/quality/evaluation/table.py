@@ -218,12 +218,15 @@ class Table:
         """
         if not self.rows:
             raise InputError("evaluation: no frame has a pixel that counts; choose another split or protocol")
-        regions: dict[str, dict[str, dict[str, float]]] = {}
+        regions: dict[str, dict[str, dict[str, float | None]]] = {}
         for name in ("prediction", "support"):
             for truth in ("depth", "support"):
                 means = self._means(f"{name}.{truth}.")
                 if means:
-                    regions.setdefault(name, {})[truth] = means | {"instability": instability(means)}
+                    ratio = instability(means)
+                    regions.setdefault(name, {})[truth] = {
+                        **means, "instability": None if np.isnan(ratio) else ratio,
+                    }  # fmt: skip
         every = {name: pool.images() for name, pool in self._pools.items()}
         values = {name: _by_frame(found) for name, found in every.items()}
         summary = {
