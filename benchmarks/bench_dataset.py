@@ -6,10 +6,11 @@ import time
 from functools import cache
 
 import pytest
-import torch
 
 import rsgt
 from rsn.data.dataset import Frames, loader
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 ARRAYS = ("depth", "region", "support")
 SIZES = pytest.mark.parametrize("share", [1, 2], ids=["whole", "half"])
@@ -35,14 +36,6 @@ def size_of(path, share):
 
 def pixels(path):
     return len(opened(path)) * opened(path).shape[0] * opened(path).shape[1]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def decode(path, frames):

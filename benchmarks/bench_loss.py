@@ -6,6 +6,8 @@ import torch
 from rsn.models.losses import discriminative_loss, region_loss
 from tests.rsn import reference
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 IMAGES, HEIGHT, WIDTH = 4, 480, 640
 
 
@@ -39,14 +41,6 @@ def forward_and_backward(loss, values):
 def timed(benchmark, loss, values):
     rounds = {"rounds": 5, "warmup_rounds": 1} if benchmark.name.endswith("ours]") else {"rounds": 1}
     return benchmark.pedantic(forward_and_backward, (loss, values), **rounds)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.mark.benchmark(group="region loss, 500 regions an image")

@@ -36,6 +36,17 @@ def frames(mat):
     return [*zip(source.depth(everything), source.semantic(everything), source.rgb(everything), strict=True)]
 
 
+@pytest.fixture
+def one_thread():
+    """PyTorch on one thread."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def over(function, frames):
     """Run over all frames and return the results, so that one round is one pass over the set."""
     return [function(*frame) for frame in frames]

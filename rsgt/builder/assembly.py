@@ -249,8 +249,7 @@ def build_plan(
             # Once more, for another process may have finished it since.
             if not _is_finished(path, plan, overwrite):
                 _begin(path, plan, overwrite)
-                built = _build_rest(source, path, plan, workers, scheduler, progress)
-                findings = writer.findings(path, plan)
+                built, findings = _build_rest(source, path, plan, workers, scheduler, progress)
                 writer.switch(path, plan)
     store = reader.open_store(path)
     for finding in gathered(findings):
@@ -265,10 +264,13 @@ def _build_rest(
     workers: int | None,
     scheduler: str | None,
     progress: Progress | None,
-) -> int:
-    """Build the shards that are not there yet, and finish the store aside; returns their number."""
-    if writer.is_whole(path, plan):  # stopped between its last write and the switch
-        return 0
+) -> tuple[int, list[tuple[int, str]]]:
+    """Build the shards that are not there yet, and finish the store aside.
+
+    Returns their number, and what is implausible about frames, with the number of each.
+    """
+    if writer.is_whole(path, plan):  # stopped between its last write and the end of the switch
+        return 0, writer.findings(path, plan)
     todo = [k for k in range(plan.n_shards) if writer.read_record(path, plan, k, whole=True) is None]
     done = plan.n_shards - len(todo)
     if progress:
@@ -281,5 +283,4 @@ def _build_rest(
         else:
             count = default_workers(shard_bytes(plan)) if workers is None else workers
             map_threads(task, [(k,) for k in todo], count, progress, done=done)
-    writer.finish(path, plan)
-    return len(todo)
+    return len(todo), writer.finish(path, plan)

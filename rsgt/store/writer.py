@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -145,19 +146,33 @@ def read_record(path: Path, plan: Plan, k: int, *, whole: bool = False) -> dict[
     return record if sound else None
 
 
-def findings(path: Path, plan: Plan) -> list[tuple[int, str]]:
-    """What the shards' records say is implausible, with the number of each frame."""
-    records = (read_record(path, plan, k) for k in range(plan.n_shards))
-    return [(number, text) for record in records if record for number, text in record.get("findings", [])]
-
-
 def is_whole(path: Path, plan: Plan) -> bool:
     """Whether the store of ``plan`` is whole and waits for ``switch`` alone."""
     return (plan.staging(path) / "store" / "zarr.json").exists()
 
 
-def finish(path: Path, plan: Plan) -> None:
+def findings(path: Path, plan: Plan) -> list[tuple[int, str]]:
+    """What the records of a whole store say is implausible, with the number of each frame.
+
+    They are read without a look at the arrays, some of which ``switch`` may have moved before it was stopped.
+    """
+    records = []
+    for k in range(plan.n_shards):
+        with suppress(OSError, ValueError):
+            records.append(read_sealed(plan.staging(path) / "shards" / f"{k:05d}.json"))
+    return _findings(records)
+
+
+def _findings(records: Iterable[Mapping[str, Any]]) -> list[tuple[int, str]]:
+    return [(number, text) for record in records for number, text in record.get("findings", [])]
+
+
+def finish(path: Path, plan: Plan) -> list[tuple[int, str]]:
     """Write the index arrays and the regions' table, last of all the root group, still aside.
+
+    Returns
+    -------
+    What the shards' records say is implausible, with the number of each frame.
 
     Raises
     ------
@@ -200,6 +215,7 @@ def finish(path: Path, plan: Plan) -> None:
         "shards": shards,
     }
     zarr.create_group(str(new), attributes=sealed(attributes), overwrite=False, zarr_format=3)
+    return _findings(r for r in records if r)
 
 
 def _write_small(

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 import rsgt
 from rsgt.cli.commands import main
 from rsgt.sources.plausibility import gathered, implausible
+from rsgt.store import writer
 from tests.conftest import smooth_frames, write_nyu
 
 
@@ -195,6 +196,29 @@ def test_what_is_implausible_is_warned_of_and_found_again(tmp_path):
     diagnosed = rsgt.diagnose(odd)
     assert diagnosed["findings"] == told
     assert diagnosed["unnamed_labels"] == [7]
+
+
+def test_findings_come_from_records_read_once_and_outlast_a_stop(tmp_path, monkeypatch):
+    odd, out, read = Room(scale={4: 0}), tmp_path / "s.zarr", []
+    read_record, rename = writer.read_record, Path.rename
+
+    def counted(path, plan, k, **how):
+        read.append(k)
+        return read_record(path, plan, k, **how)
+
+    def stopped(self, to):
+        if self.name == "region":  # half of the arrays have moved
+            raise KeyboardInterrupt
+        return rename(self, to)
+
+    monkeypatch.setattr(writer, "read_record", counted)
+    monkeypatch.setattr(Path, "rename", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        rsgt.build(odd, out, shard_frames=2, min_size=0)
+    assert sorted(read) == [0, 0, 1, 1]  # to see what is there, and to finish
+    monkeypatch.setattr(Path, "rename", rename)
+    with pytest.warns(rsgt.DataWarning, match="frame 4 .*there is no depth"):
+        rsgt.build(odd, out, shard_frames=2, min_size=0)
 
 
 def test_each_doubt_about_a_frame():
