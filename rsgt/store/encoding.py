@@ -12,8 +12,10 @@ import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.storage import MemoryStore
 
+from rsgt.files import replacing
 from rsgt.inputs import InputError
 from rsgt.store import schema
+from rsgt.store.manifest import content_record
 from rsgt.store.schema import ArraySpec
 
 TABLE_CHUNK = 1 << 18
@@ -73,6 +75,21 @@ def create_array(
 def shard_file(path: Path, spec: ArraySpec, k: int) -> Path:
     """Path of the file that holds shard ``k`` of an array."""
     return path.joinpath(spec.name, "c", str(k), *("0" for _ in spec.axes[1:]))
+
+
+def write_shard_file(
+    path: Path, spec: ArraySpec, k: int, values: npt.NDArray[Any], shard: int
+) -> dict[str, Any]:
+    """Write shard ``k`` of an array below ``path``, whole or not at all, and return its ``file_record``.
+
+    ``values`` and ``shard`` are ``encode_shard``'s.
+    """
+    content = encode_shard(spec, values, shard)
+    file = shard_file(path, spec, k)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(file) as aside:
+        aside.write_bytes(content)
+    return content_record(content)
 
 
 def encode_shard(spec: ArraySpec, values: npt.NDArray[Any], shard: int) -> bytes:

@@ -20,8 +20,8 @@ from zarr.core import codec_pipeline
 from rsgt.files import remove, replacing, write_text
 from rsgt.inputs import InputError
 from rsgt.store import schema
-from rsgt.store.encoding import create_array, encode_shard, encoding_problems, shard_file
-from rsgt.store.manifest import content_record, file_problem, file_record, read_sealed, sealed, sha256
+from rsgt.store.encoding import create_array, encoding_problems, shard_file, write_shard_file
+from rsgt.store.manifest import file_problem, file_record, read_sealed, sealed, sha256
 from rsgt.store.reader import STAGING, content_hash
 from rsgt.store.staging import Plan
 
@@ -96,13 +96,9 @@ def write_shard(
     files = {}
     folder = plan.staging(path)
     for name, values in arrays:
-        content = encode_shard(schema.FRAME_SPECS[name], values, plan.shard_frames)
-        file = shard_file(folder / "store", schema.FRAME_SPECS[name], k)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(file) as aside:
-            aside.write_bytes(content)
-        files[name] = content_record(content)
-        del values, content
+        spec = schema.FRAME_SPECS[name]
+        files[name] = write_shard_file(folder / "store", spec, k, values, plan.shard_frames)
+        del values
     if set(files) != set(schema.FRAME_SPECS):
         raise ValueError(f"a shard holds {sorted(schema.FRAME_SPECS)}, got {sorted(files)}")
     columns = list(table)
