@@ -25,6 +25,7 @@ DOORS = {
     "embreex": {"rsgt.sources.rooms.tracing"},
     "pyarrow": {"rsgt.sources.parquet.files", "rsgt.sources.exports.parquet"},
     "zarr": {"rsgt.store.encoding", "rsgt.store.reader", "rsgt.store.writer", "rsgt.store.predictions"},
+    "tensorstore": {"rsgt.store.encoding"},
     "numba": {"rsgt.regions.compilation"},
     "dask": {"rsgt.parallel"},
     "filelock": {"rsgt.store.staging", "rsn.training.start"},

@@ -18,7 +18,7 @@ OnError = Literal["stop", "skip"]
 
 DEFAULT_SHARD_FRAMES = 32
 PROBED_FRAMES = 8
-PACKAGES = ("numpy", "numba", "zarr", "numcodecs", "h5py")
+PACKAGES = ("numpy", "numba", "zarr", "numcodecs", "h5py", "tensorstore")
 """Libraries whose versions a store names: they shape its bytes, or could."""
 
 

@@ -30,9 +30,9 @@ def transpose_rgb(source: Array, out: Array) -> None:
     for f in range(frames):
         for x0 in range(0, width, TILE):
             for y0 in range(0, height, TILE):
-                for y in range(y0, min(y0 + TILE, height)):
-                    for x in range(x0, min(x0 + TILE, width)):
-                        for c in range(channels):
+                for c in range(channels):  # outside the pixels: the other way takes 1.7 times as long
+                    for y in range(y0, min(y0 + TILE, height)):
+                        for x in range(x0, min(x0 + TILE, width)):
                             out[f, y, x, c] = source[f, c, x, y]
 
 
@@ -481,19 +481,23 @@ def published_region_support(depth: Array, semantic: Array, bins: int) -> tuple[
 
 
 @_jit
-def _most_frequent(codes: Array, category: Array) -> None:
-    """Set each region's category to its most frequent one; ``codes`` are sorted (region << 16 | category)."""
+def _most_frequent(codes: Array, counts: Array, category: Array) -> None:
+    """Set each region's category to its most frequent one, the smallest where several tie.
+
+    ``codes`` (region << 16 | category) and ``counts`` have an entry for each run of pixels.
+    """
     best = np.zeros(category.size, np.int64)
+    order = np.argsort(codes)
     i = 0
-    while i < codes.size:
-        j = i
-        while j < codes.size and codes[j] == codes[i]:
-            j += 1
-        r = codes[i] >> 16
-        if j - i > best[r]:
-            best[r] = j - i
-            category[r] = codes[i] & 0xFFFF
-        i = j
+    while i < order.size:
+        code, count = codes[order[i]], np.int64(0)
+        while i < order.size and codes[order[i]] == code:
+            count += counts[order[i]]
+            i += 1
+        r = code >> 16
+        if count > best[r]:
+            best[r] = count
+            category[r] = code & 0xFFFF
 
 
 @_jit
@@ -536,24 +540,29 @@ def region_statistics(region: Array, depth: Array, semantic: Array, n: int) -> t
             low[r] = min(low[r], lo)
             high[r] = max(high[r], hi)
     mean /= area
+    # Runs of one category, for pixels are a hundred times as many and take longer to sort than all else here.
     codes = np.empty(flat_region.size if mixed.any() else 0, np.int64)
-    m = 0
-    i = 0
+    counts = np.empty(codes.size, np.int64)
+    i = m = 0
     while i < flat_region.size:
-        label, total = flat_region[i], 0.0
+        label, first, total = flat_region[i], i, 0.0
         r = label - 1
         centre = mean[r] if r >= 0 else 0.0
         collect = r >= 0 and mixed[r]
         while i < flat_region.size and flat_region[i] == label:
             total += (flat_depth[i] - centre) ** 2
-            if collect:
-                codes[m] = (np.int64(r) << 16) | np.int64(flat_semantic[i])
-                m += 1
             i += 1
+            if collect and (
+                i == flat_region.size or flat_region[i] != label or flat_semantic[i] != flat_semantic[first]
+            ):
+                codes[m] = (np.int64(r) << 16) | np.int64(flat_semantic[first])
+                counts[m] = i - first
+                m += 1
+                first = i
         if r >= 0:
             variance[r] += total
     variance /= area
-    _most_frequent(np.sort(codes[:m]), category)
+    _most_frequent(codes[:m], counts[:m], category)
     return category, area, mean, variance, low, high
 
 

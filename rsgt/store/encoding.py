@@ -1,16 +1,21 @@
 """How the arrays of a store are encoded: chunks, shards, codecs and what they say of themselves."""
 
+import os
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.storage import MemoryStore
 
+from rsgt.files import replacing
 from rsgt.inputs import InputError
 from rsgt.store import schema
+from rsgt.store.manifest import content_record
 from rsgt.store.schema import ArraySpec
 
 TABLE_CHUNK = 1 << 18
@@ -70,6 +75,86 @@ def create_array(
 def shard_file(path: Path, spec: ArraySpec, k: int) -> Path:
     """Path of the file that holds shard ``k`` of an array."""
     return path.joinpath(spec.name, "c", str(k), *("0" for _ in spec.axes[1:]))
+
+
+def write_shard_file(
+    path: Path, spec: ArraySpec, k: int, values: npt.NDArray[Any], shard: int
+) -> dict[str, Any]:
+    """Write shard ``k`` of an array below ``path``, whole or not at all, and return its ``file_record``.
+
+    ``values`` and ``shard`` are ``encode_shard``'s.
+    """
+    content = encode_shard(spec, values, shard)
+    file = shard_file(path, spec, k)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(file) as aside:
+        aside.write_bytes(content)
+    return content_record(content)
+
+
+def encode_shard(spec: ArraySpec, values: npt.NDArray[Any], shard: int) -> bytes:
+    """Encode one whole shard of an array: the bytes of its ``shard_file``.
+
+    Parameters
+    ----------
+    spec
+        The array.
+    values
+        All frames of the shard, (frame, ...) as ``spec`` says; an array's last shard may have fewer.
+    shard
+        Frames in each shard of the array but the last.
+
+    Notes
+    -----
+    zarr-python's bookkeeping for a small chunk costs several times its codec. tensorstore, which is used
+    where it is installed, makes the same bytes without.
+    """
+    values = np.ascontiguousarray(values, spec.dtype)
+    files: Any = {"zarr.json": _metadata(spec, values.shape, shard)}
+    name = shard_file(Path(), spec, 0).relative_to(spec.name).as_posix()
+    tensorstore = _tensorstore()
+    # Zeros, too, have their chunks: what is missing is never taken for zeros. To look for them would cost
+    # more than to compress them.
+    if tensorstore is None:
+        array = zarr.open_array(MemoryStore(files), mode="r+")
+        array.with_config({"write_empty_chunks": True})[:] = values
+        encoded: bytes = files[name].to_bytes()
+        return encoded
+    # A context of its own: shards are encoded side by side already, each on one core.
+    context = tensorstore.Context({"data_copy_concurrency": {"limit": 1}})
+    store = tensorstore.KvStore.open({"driver": "memory"}, context=context).result()
+    store["zarr.json"] = files["zarr.json"].to_bytes()
+    opened = tensorstore.open(
+        {"driver": "zarr3", "kvstore": {"driver": "memory"}, "store_data_equal_to_fill_value": True},
+        open=True, context=context,
+    ).result()  # fmt: skip
+    opened.write(values, can_reference_source_data_indefinitely=True).result()
+    return bytes(store[name])
+
+
+@cache
+def _metadata(spec: ArraySpec, shape: tuple[int, ...], shard: int) -> Any:
+    """Metadata of an array of one shard, as zarr-python's buffer; made once, for that takes milliseconds."""
+    files: dict[str, Any] = {}
+    create_array(MemoryStore(files), spec, shape, shard=shard)
+    return files["zarr.json"]
+
+
+_PROCESS = os.getpid()
+
+
+def _tensorstore() -> Any:
+    """Return the library where it is installed and works; else None.
+
+    It aborts a process that was forked from one that used it.
+    """
+    if os.getpid() != _PROCESS:
+        return None
+    try:
+        import tensorstore
+    except ImportError:
+        return None
+    return tensorstore
 
 
 def encoding_problems(

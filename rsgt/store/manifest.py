@@ -32,6 +32,11 @@ def file_record(path: Path) -> dict[str, Any]:
     return {"bytes": path.stat().st_size, "sha256": sha256(path)}
 
 
+def content_record(content: bytes) -> dict[str, Any]:
+    """The ``file_record`` of a file with this content."""
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
 def is_record(value: Any) -> bool:
     """Whether a value has the form of a ``file_record``."""
     named = isinstance(value, dict) and {"bytes", "sha256"} <= {*value}

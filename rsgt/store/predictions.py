@@ -12,7 +12,7 @@ import zarr
 
 from rsgt.inputs import InputError, local_path
 from rsgt.store import schema
-from rsgt.store.encoding import create_array
+from rsgt.store.encoding import create_array, write_shard_file
 from rsgt.store.manifest import SEAL, file_problem, file_record, group_attributes, seal, sealed
 from rsgt.store.reader import Store
 
@@ -83,17 +83,16 @@ def write_prediction(
         shutil.rmtree(aside)
     try:
         maps = iter(predictions)
-        arrays: dict[str, Any] = {}
-        for first in range(0, len(frame_id), _SHARD):
+        names: list[str] = []
+        shard = min(_SHARD, len(frame_id))
+        for k, first in enumerate(range(0, len(frame_id), _SHARD)):
             numbers = frame_id[first : first + _SHARD]
-            for name, block in _block(list(islice(maps, len(numbers))), numbers, shape, [*arrays]).items():
-                if name not in arrays:
-                    shard = min(_SHARD, len(frame_id))
-                    whole = (len(frame_id), *shape)
-                    array = create_array(aside / name, schema.PREDICTIONS[name], whole, shard=shard)
-                    # Zeros, too, have their file: what is missing is never taken for zeros.
-                    arrays[name] = array.with_config({"write_empty_chunks": True})
-                arrays[name][first : first + len(block)] = block
+            for name, block in _block(list(islice(maps, len(numbers))), numbers, shape, names).items():
+                spec = schema.PREDICTIONS[name]
+                if not k:
+                    create_array(aside / name, spec, (len(frame_id), *shape), shard=shard)
+                    names.append(name)
+                write_shard_file(aside, spec, k, block, shard)
         create_array(aside / "frame", schema.INDEX_ARRAYS[0], frame_id.shape)[:] = frame_id
         files = sorted(file for file in aside.rglob("*") if file.is_file())
         records = {file.relative_to(aside).as_posix(): file_record(file) for file in files}

@@ -21,7 +21,7 @@ from zarr.core import codec_pipeline
 from rsgt.files import remove, replacing, write_text
 from rsgt.inputs import InputError
 from rsgt.store import schema
-from rsgt.store.encoding import create_array, encoding_problems, shard_file
+from rsgt.store.encoding import create_array, encoding_problems, shard_file, write_shard_file
 from rsgt.store.manifest import file_problem, file_record, read_sealed, sealed, sha256
 from rsgt.store.reader import STAGING, content_hash
 from rsgt.store.staging import Plan
@@ -97,12 +97,8 @@ def write_shard(
     files = {}
     folder = plan.staging(path)
     for name, values in arrays:
-        file = shard_file(folder / "store", schema.FRAME_SPECS[name], k)
-        remove(file)  # zarr would read what an interrupted build left, damaged or not
-        # Looking for empty chunks costs more than compressing them, and a shard is always written whole.
-        array = zarr.open_array(str(folder / "store" / name), mode="r+")
-        array.with_config({"write_empty_chunks": True})[rows] = values
-        files[name] = file_record(file)
+        spec = schema.FRAME_SPECS[name]
+        files[name] = write_shard_file(folder / "store", spec, k, values, plan.shard_frames)
         del values
     if set(files) != set(schema.FRAME_SPECS):
         raise ValueError(f"a shard holds {sorted(schema.FRAME_SPECS)}, got {sorted(files)}")
@@ -185,8 +181,9 @@ def finish(path: Path, plan: Plan) -> list[tuple[int, str]]:
         raise InputError(f"{path}: shards {missing} of {plan.n_shards} are missing; run the same build again")
     folder = plan.staging(path)
     new = folder / "store"
-    for leftover in new.rglob("*.partial"):  # a killed writer leaves its temporary file
-        leftover.unlink()
+    for pattern in ("*.partial", ".*.tmp"):  # a killed writer leaves its temporary file: zarr's, ours
+        for leftover in new.rglob(pattern):
+            leftover.unlink()
     index: dict[str, Any] = {"frame": plan.frame_ids, "split": plan.split, "scene": plan.scene}
     named = {
         "scene": {"scene_names": list(plan.scene_names)}, "frame": {"frame_names": list(plan.names)},
