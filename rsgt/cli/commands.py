@@ -23,6 +23,7 @@ from rsgt.cli.options import (
     STORE,
     WORKERS,
     Whole,
+    definitions,
     map_options,
 )
 from rsgt.cli.source_options import opened_source, source_options
@@ -258,7 +259,33 @@ def verify(
         sys.exit(1)
 
 
-@main.command()
+_STATS = f"""Measure how well the regions, or predicted maps, stand for the depth.
+
+{
+    definitions(
+        [
+            "rmse",
+            "abs_rel",
+            "sq_rel",
+            "delta1",
+            "delta2",
+            "delta3",
+            "region_rmse",
+            "region_variance",
+            "instability",
+            "coverage",
+            "plane_rmse",
+            "normal_spread",
+        ]
+    )
+}
+
+p is the region's support, or the prediction, and q the depth. All but coverage are means over frames;
+the last two come with --planes.
+"""
+
+
+@main.command(help=_STATS)
 @click.argument("path", type=INPUT)
 @click.option("--split", type=click.Choice(["train", "test"]), help="Only these frames.")
 @click.option("--by", type=click.Choice(["frame", "category"]), help="Give a row to each, too.")
@@ -278,21 +305,7 @@ def stats(
     match: str | None, planes: bool, csv_path: Path | None, plot_path: Path | None, workers: int | None,
     as_json: bool,
 ) -> None:  # fmt: skip
-    r"""Measure how well the regions, or predicted maps, stand for the depth.
-
-    \b
-    rmse             root mean square error of a frame's pixels, m
-    abs_rel, sq_rel  mean of |error| / depth, and of error² / depth (m)
-    delta1, 2, 3     share of pixels within a factor of 1.25, 1.25², 1.25³
-    region_rmse      mean over a frame's regions of the error's root mean square, m
-    region_variance  mean over a frame's regions of the error's variance, m²
-    instability      region_variance / region_rmse
-    coverage         share of the pixels with depth that have a region
-    plane_rmse       --planes: RMSE of a region's depth about its best plane in space, m
-    normal_spread    --planes: angle by which a region's surface normals spread, degrees
-
-    All but coverage are means over frames.
-    """
+    """Measure, write, print."""
     found = rsgt.statistics(path, split, workers, prediction, scale=scale, match=match, planes=planes)
     rows = found.categories() if by == "category" else found.frames()
     if csv_path:

@@ -3,13 +3,14 @@
 import math
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from rsgt.inputs import InputError, local_path, parse_frames
+from rsgt.quality.measures import MEASURES
 
 PICTURES = (".png", ".pdf", ".svg", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".eps", ".ps")
 """Suffixes of pictures that can be drawn: matplotlib's, which takes long to import only to be asked."""
@@ -153,6 +154,14 @@ STORE = Folder("region-support store")
 NUMBER, COUNT = Whole(), Whole(1)
 WORKERS, OR_NONE = Whole(1, MOST_WORKERS), Whole(0, MOST_WORKERS)
 FRAMES = Frames()
+
+
+def definitions(names: Iterable[str]) -> str:
+    """List measures for a help text, a line each, with what they are and their units."""
+    known = {name: MEASURES[name] for name in names}
+    width = max(map(len, known))
+    lines = [f"{n:<{width}}  {one.definition}{', ' * bool(one.unit)}{one.unit}" for n, one in known.items()]
+    return "\n".join(["\b", *lines])
 
 
 def map_options(command: Command) -> Command:

@@ -88,6 +88,7 @@ _REGIONS = {
     ),
     "adjusted_rand": Measure("", "adjusted Rand index of predicted and true regions, 0 = by chance", False),
     "v_measure": Measure("", "harmonic mean of homogeneity and completeness of the regions", False),
+    "coverage": Measure("", "share of the pixels with depth that have a region", False),
     "covering": Measure("", "mean over pixels of their true region's best IoU with a predicted one", False),
 }
 

@@ -11,7 +11,7 @@ import click
 
 import rsgt
 import rsn
-from rsgt.cli.options import FRAMES, INPUT, OUTPUT, Folder, map_options
+from rsgt.cli.options import FRAMES, INPUT, OUTPUT, Folder, definitions, map_options
 from rsgt.cli.terminal import Script, print_json, print_maps, print_table, progress_bar
 from rsgt.inputs import InputError
 from rsgt.quality.evaluation.alignment import ALIGNMENTS, KINDS
@@ -19,10 +19,6 @@ from rsgt.quality.measures import DEPTH, SETS, described
 from rsgt.quality.pooling import REDUCERS
 from rsn.cli.loading import DEVICE, importing
 
-_DEFINITIONS = "\b\n" + "\n".join(
-    f"{name:<11} {measure.definition}{', ' * bool(measure.unit)}{measure.unit}"
-    for name, measure in DEPTH.items()
-)
 _SETS = "\b\n" + "\n".join(f"{name:<11} {what}" for name, what in SETS.items())
 _EVALUATE = f"""Judge a checkpoint, or predicted depth maps of any origin, on frames of a store.
 
@@ -31,7 +27,7 @@ EXR, named by the frames' numbers or by their names in the source. Other sizes a
 map are left out and counted. Pixels that are NaN, infinite or not above 0 count as the protocol's least
 depth, and are counted, too.
 
-{_DEFINITIONS}
+{definitions(DEPTH)}
 
 p is the prediction, q the truth; means go over the pixels that count. Each is given by every reducer:
 {", ".join(REDUCERS.values())}; * marks the protocol's own.
