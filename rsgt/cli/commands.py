@@ -259,26 +259,13 @@ def verify(
         sys.exit(1)
 
 
+_MEASURED = (
+    *("rmse", "abs_rel", "sq_rel", "delta1", "delta2", "delta3", "region_rmse", "region_variance"),
+    *("instability", "coverage", "plane_rmse", "normal_spread"),
+)
 _STATS = f"""Measure how well the regions, or predicted maps, stand for the depth.
 
-{
-    definitions(
-        [
-            "rmse",
-            "abs_rel",
-            "sq_rel",
-            "delta1",
-            "delta2",
-            "delta3",
-            "region_rmse",
-            "region_variance",
-            "instability",
-            "coverage",
-            "plane_rmse",
-            "normal_spread",
-        ]
-    )
-}
+{definitions(_MEASURED)}
 
 p is the region's support, or the prediction, and q the depth. All but coverage are means over frames;
 the last two come with --planes.
