@@ -41,6 +41,15 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
+def pytest_collection_finish(session):
+    """See that tests of one group go to one worker: several would make what is made once for all of them."""
+    if session.config.getoption("loadgroup", False):
+        lost = [
+            i.nodeid for i in session.items if i.get_closest_marker("xdist_group") and "@" not in i.nodeid
+        ]
+        assert not lost, f"pytest-xdist does not group with this pytest: {lost[0]}"
+
+
 def smooth_frames(n, shape=(24, 32), seed=0, raw_holes=True):
     """Known arrays in the store's axes: slanted planes per category, with 64ths of a metre as noise."""
     rng = np.random.default_rng(seed)
