@@ -394,13 +394,16 @@ def test_what_does_not_fit_is_refused_before_any_work(store_path, tmp_path, monk
         evaluate(path, tmp_path / "absent.zarr", [PAPER], stream=None)
 
 
-def test_saved_maps_give_the_record_of_the_checkpoint(store_path, tmp_path):
+@pytest.mark.parametrize("measures", ["depth", "all"])
+def test_saved_maps_give_the_record_of_the_checkpoint(store_path, tmp_path, measures):
     path, save = write_checkpoint(tmp_path / "a.ckpt"), tmp_path / "maps.zarr"
     protocols = ["paper", "nyud-mt"]
     # An untrained network is off by decades, which is refused of maps that nothing is granted to.
-    one = evaluate(path, store_path, protocols, align="median", device="cpu", save=save, stream=None)
-    two = rsgt.evaluate(store_path, save, protocols=protocols, align="median")
-    for key in ("protocols", "metrics", "intervals", "invalid_pixels", "regions", "partition", "by_frame"):
+    asked = {"align": "median", "measures": measures}
+    one = evaluate(path, store_path, protocols, **asked, device="cpu", save=save, stream=None)
+    two = rsgt.evaluate(store_path, save, protocols=protocols, **asked)
+    told = ("protocols", "measures", "images", "metrics", "intervals", "invalid_pixels", "regions")
+    for key in (*told, "partition", "by_frame"):
         assert one[key] == two[key], key
 
 
