@@ -1,16 +1,18 @@
 """How the arrays of a store are encoded: chunks, shards, codecs and what they say of themselves."""
 
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import numpy as np
 import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec
-from zarr.storage import MemoryStore
+from zarr.storage import MemoryStore, StorePath
 
 from rsgt.inputs import InputError
 from rsgt.store import schema
+from rsgt.store.places import Place
+from rsgt.store.requests import Requests
 from rsgt.store.schema import ArraySpec
 
 TABLE_CHUNK = 1 << 18
@@ -46,14 +48,21 @@ def _array_attributes(spec: ArraySpec) -> dict[str, Any]:
     return attributes
 
 
+def location(place: Place, name: str = "", requests: Requests | None = None) -> str | StorePath:
+    """Say where an array or group of a store lies as Zarr takes it, and by which requests it is read."""
+    if isinstance(place, Path):
+        return str(place / name)
+    return StorePath(Requests(place / name)) if requests is None else StorePath(requests, name)
+
+
 def create_array(
-    path: Path | MemoryStore, spec: ArraySpec, shape: tuple[int, ...], *, shard: int | None = None,
+    path: Place | MemoryStore, spec: ArraySpec, shape: tuple[int, ...], *, shard: int | None = None,
     attributes: Mapping[str, Any] | None = None,
 ) -> zarr.Array[Any]:  # fmt: skip
     """Create one array of the schema at ``path``: checksummed, one frame a chunk where it is sharded."""
     row = shape[1:]
     return zarr.create_array(
-        str(path) if isinstance(path, Path) else path,
+        path if isinstance(path, MemoryStore) else location(path),
         shape=shape,
         dtype=spec.dtype,
         chunks=(1, *row) if shard else (max(1, min(shape[0], TABLE_CHUNK)), *row),
@@ -67,9 +76,9 @@ def create_array(
     )
 
 
-def shard_file(path: Path, spec: ArraySpec, k: int) -> Path:
-    """Path of the file that holds shard ``k`` of an array."""
-    return path.joinpath(spec.name, "c", str(k), *("0" for _ in spec.axes[1:]))
+def shard_file(spec: ArraySpec, k: int) -> str:
+    """Name, in its store, of the file that holds shard ``k`` of an array."""
+    return str(PurePosixPath(spec.name, "c", str(k), *("0" for _ in spec.axes[1:])))
 
 
 def encoding_problems(

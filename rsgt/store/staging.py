@@ -4,8 +4,9 @@ What lies there is ``.rsgt-build`` in the store's own folder: ``plan.json``, the
 """
 
 import json
+import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -16,7 +17,10 @@ from filelock import FileLock, Timeout
 
 from rsgt.inputs import InputError
 from rsgt.store import schema
+from rsgt.store.lease import leased
 from rsgt.store.manifest import SEAL, read_sealed, seal
+from rsgt.store.objects import ObjectPath, StorageError, delete
+from rsgt.store.places import Place, sizes_below
 from rsgt.store.reader import STAGING, DamageError, root_attributes
 
 LOCK = "lock"
@@ -54,7 +58,7 @@ class Plan:
         """Rows of the store that shard ``k`` holds."""
         return slice(k * self.shard_frames, min((k + 1) * self.shard_frames, len(self.frames)))
 
-    def staging(self, path: Path) -> Path:
+    def staging(self, path: Place) -> Any:
         """Folder in which this plan is built, another for each plan.
 
         A task of an abandoned build that still runs somewhere then writes where nobody looks.
@@ -86,7 +90,7 @@ def plan_key(document: Mapping[str, Any]) -> str:
     return seal(named)[:16]
 
 
-def is_ours(path: Path) -> bool:
+def is_ours(path: Place) -> bool:
     """Whether ``path`` is a region-support store or the beginning of one (so that it may be replaced)."""
     if (path / STAGING).is_dir():
         return True
@@ -94,12 +98,14 @@ def is_ours(path: Path) -> bool:
         root_attributes(path)
     except DamageError:
         return True
+    except StorageError:
+        raise
     except InputError:
         return False
     return True
 
 
-def unfinished_plan(path: Path) -> dict[str, Any] | None:
+def unfinished_plan(path: Place) -> dict[str, Any] | None:
     """Return the plan of a store that is being built at ``path``, or None where there is none.
 
     Raises
@@ -111,6 +117,8 @@ def unfinished_plan(path: Path) -> dict[str, Any] | None:
         document = read_sealed(path / STAGING / "plan.json")
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except StorageError:
+        raise
     except (ValueError, IsADirectoryError) as error:
         raise InputError(
             f"{path}: the build's plan is damaged ({error}); build again with --overwrite"
@@ -120,14 +128,28 @@ def unfinished_plan(path: Path) -> dict[str, Any] | None:
 
 
 @contextmanager
-def sole_builder(path: Path) -> Iterator[None]:
-    """Keep other processes from building at a path; the lock ends with the process that holds it.
+def sole_builder(path: Place) -> Iterator[Callable[[], None]]:
+    """Keep other processes from building at a place; the lock ends with the process that holds it.
+
+    Yields what raises an InputError where the lock was lost, which that of a folder never is.
 
     Raises
     ------
     InputError
         Where another process builds there.
     """
+    if isinstance(path, ObjectPath):
+        with leased(path / STAGING / LOCK) as confirm:
+            yield confirm
+            _tidy_objects(path)
+    else:
+        with _locked(path):
+            yield lambda: None
+            _tidy(path / STAGING)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
     lock = FileLock(path / STAGING / LOCK, timeout=0)
     for last in (False, False, True):
         (path / STAGING).mkdir(parents=True, exist_ok=True)
@@ -148,9 +170,26 @@ def sole_builder(path: Path) -> Iterator[None]:
             ) from error
     try:
         yield
-        _tidy(path / STAGING)
     finally:
         lock.release()
+
+
+def _tidy_objects(path: ObjectPath) -> None:
+    """Do what ``_tidy`` does; here the whole store is still aside after the switch. The lock goes later."""
+    staging = path / STAGING
+    names = [name for name in sizes_below(staging) if name != LOCK]
+    begun = "plan.json" in names and any(re.fullmatch(r"[^/]+/store/[^/]+/zarr\.json", one) for one in names)
+    if not (begun and not is_placed(path, [staging / one for one in names])):
+        delete(staging / one for one in names)
+
+
+def is_placed(path: ObjectPath, aside: Iterable[ObjectPath]) -> bool:
+    """Whether the root of a store that is whole aside stands at its place already."""
+    try:
+        root = (path / "zarr.json").read_bytes()
+    except FileNotFoundError:
+        return False
+    return any(one.read_bytes() == root for one in aside if one.key.endswith("/store/zarr.json"))
 
 
 def _tidy(staging: Path) -> None:

@@ -2,12 +2,11 @@
 
 Everything is built aside, in ``.rsgt-build`` in the store's own folder, and moved to its place when it is
 whole; a store that stands there stays until then. The root group is the very last move: until then no Zarr
-reader finds the new store.
+reader finds the new store. In a folder a move is a rename, in an object store a copy that its server makes.
 """
 
 import json
 import os
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,23 @@ import numpy.typing as npt
 import zarr
 from zarr.core import codec_pipeline
 
-from rsgt.files import remove, replacing, write_text
 from rsgt.inputs import InputError
 from rsgt.store import schema
-from rsgt.store.encoding import create_array, encoding_problems, shard_file
+from rsgt.store.encoding import create_array, encoding_problems, location, shard_file
 from rsgt.store.manifest import file_problem, file_record, read_sealed, sealed, sha256
+from rsgt.store.objects import ObjectPath, StorageError, delete
+from rsgt.store.places import (
+    Place,
+    concurrently,
+    copy_below,
+    remove,
+    remove_tree,
+    replacing,
+    sizes_below,
+    write_text,
+)
 from rsgt.store.reader import STAGING, content_hash
+from rsgt.store.requests import written_record
 from rsgt.store.staging import Plan
 
 Array = npt.NDArray[Any]
@@ -35,15 +45,17 @@ if hasattr(codec_pipeline, "FusedCodecPipeline"):  # from zarr 3.4: the same byt
                      "codec_pipeline.max_workers": 1})  # fmt: skip
 
 
-def create(path: Path, plan: Plan) -> None:
+def create(path: Place, plan: Plan) -> None:
     """Lay out an empty store for ``plan``; the plan itself lands last, so that half a layout is redone."""
     staging = plan.staging(path)
-    (path / STAGING).mkdir(parents=True, exist_ok=True)
+    if isinstance(path, Path):
+        (path / STAGING).mkdir(parents=True, exist_ok=True)
     remove(path / STAGING / "plan.json")
     for abandoned in (path / STAGING).iterdir():
         if abandoned.is_dir():
-            shutil.rmtree(abandoned)
-    (staging / "shards").mkdir(parents=True)
+            remove_tree(abandoned)
+    if isinstance(path, Path):
+        (staging / "shards").mkdir(parents=True)
     for spec, shape, attributes in _layout(plan):
         place = staging / "store" / spec.name
         create_array(place, spec, shape, shard=plan.shard_frames, attributes=attributes)
@@ -57,23 +69,25 @@ def _layout(plan: Plan) -> Iterator[tuple[schema.ArraySpec, tuple[int, ...], dic
         yield spec, shape, {"class_names": list(plan.class_names)} if spec.name == "semantic" else {}
 
 
-def is_begun(path: Path, plan: Plan) -> bool:
+def is_begun(path: Place, plan: Plan) -> bool:
     """Whether all arrays of ``plan`` are laid out aside, as ``create`` does it."""
     new = plan.staging(path) / "store"
     try:
-        return new.with_name("shards").is_dir() and not any(
+        return (isinstance(path, ObjectPath) or new.with_name("shards").is_dir()) and not any(
             encoding_problems(
-                zarr.open_array(str(new / spec.name), mode="r"), spec, shape, shard=plan.shard_frames,
+                zarr.open_array(location(new / spec.name), mode="r"), spec, shape, shard=plan.shard_frames,
                 attributes=attributes,
             )
             for spec, shape, attributes in _layout(plan)
         )  # fmt: skip
+    except StorageError:
+        raise
     except Exception:  # missing, or damaged in one of many ways
         return False
 
 
 def write_shard(
-    path: Path, plan: Plan, k: int, arrays: Iterable[tuple[str, Array]], table: Iterator[dict[str, Array]],
+    path: Place, plan: Plan, k: int, arrays: Iterable[tuple[str, Array]], table: Iterator[dict[str, Array]],
     versions: Mapping[str, str] | None = None, findings: Sequence[tuple[int, str]] = (),
 ) -> None:  # fmt: skip
     """Write one whole shard of every array, then the regions' table, then the record that makes it count.
@@ -96,12 +110,12 @@ def write_shard(
     files = {}
     folder = plan.staging(path)
     for name, values in arrays:
-        file = shard_file(folder / "store", schema.FRAME_SPECS[name], k)
+        file = folder / "store" / shard_file(schema.FRAME_SPECS[name], k)
         remove(file)  # zarr would read what an interrupted build left, damaged or not
         # Looking for empty chunks costs more than compressing them, and a shard is always written whole.
-        array = zarr.open_array(str(folder / "store" / name), mode="r+")
+        array = zarr.open_array(location(folder / "store" / name), mode="r+")
         array.with_config({"write_empty_chunks": True})[rows] = values
-        files[name] = file_record(file)
+        files[name] = written_record(array, file)
         del values
     if set(files) != set(schema.FRAME_SPECS):
         raise ValueError(f"a shard holds {sorted(schema.FRAME_SPECS)}, got {sorted(files)}")
@@ -127,36 +141,54 @@ def write_shard(
     write_text(staged.with_suffix(".json"), json.dumps(sealed(record)))
 
 
-def read_record(path: Path, plan: Plan, k: int, *, whole: bool = False) -> dict[str, Any] | None:
-    """Return the record of a shard whose files are all there with their sizes, else None.
+def read_records(path: Place, plan: Plan, *, whole: bool = False) -> list[dict[str, Any] | None]:
+    """Return the record of each shard whose files are all there with their sizes, else None.
 
-    With ``whole`` they are read and held against their SHA-256: what another process left may be damaged.
+    With ``whole`` they are read and held against their SHA-256: what another process left may be damaged. Not
+    so an object, which was put whole or is not there.
     """
     folder = plan.staging(path)
+    shards = range(plan.n_shards)
+    if isinstance(path, ObjectPath):
+        sizes = sizes_below(folder)
+        return concurrently(lambda k: _read_record(folder, k, sizes=sizes), shards)
+    return [_read_record(folder, k, whole=whole) for k in shards]
+
+
+def _read_record(
+    folder: Any, k: int, *, whole: bool = False, sizes: Mapping[str, int] | None = None
+) -> dict[str, Any] | None:
     staged = folder / "shards" / f"{k:05d}"
+    if sizes is not None and f"shards/{staged.name}.json" not in sizes:
+        return None
     try:
         record = read_sealed(staged.with_suffix(".json"))
         sound = sha256(staged.with_suffix(".npz")) == record["table"]
         for spec in schema.FRAME_ARRAYS:
-            file = shard_file(folder / "store", spec, k)
-            sound &= file_problem(file, record["files"][spec.name], whole=whole) is None
+            file, held = f"store/{shard_file(spec, k)}", record["files"][spec.name]
+            if sizes is None:
+                sound &= file_problem(folder / file, held, whole=whole) is None
+            else:
+                sound &= sizes.get(file) == held["bytes"]
+    except StorageError:
+        raise
     except (OSError, ValueError, KeyError):
         return None
     return record if sound else None
 
 
-def findings(path: Path, plan: Plan) -> list[tuple[int, str]]:
+def findings(path: Place, plan: Plan) -> list[tuple[int, str]]:
     """What the shards' records say is implausible, with the number of each frame."""
-    records = (read_record(path, plan, k) for k in range(plan.n_shards))
+    records = read_records(path, plan)
     return [(number, text) for record in records if record for number, text in record.get("findings", [])]
 
 
-def is_whole(path: Path, plan: Plan) -> bool:
+def is_whole(path: Place, plan: Plan) -> bool:
     """Whether the store of ``plan`` is whole and waits for ``switch`` alone."""
-    return (plan.staging(path) / "store" / "zarr.json").exists()
+    return bool((plan.staging(path) / "store" / "zarr.json").exists())
 
 
-def finish(path: Path, plan: Plan) -> None:
+def finish(path: Place, plan: Plan) -> None:
     """Write the index arrays and the regions' table, last of all the root group, still aside.
 
     Raises
@@ -164,14 +196,15 @@ def finish(path: Path, plan: Plan) -> None:
     InputError
         Where a shard is missing.
     """
-    records = [read_record(path, plan, k) for k in range(plan.n_shards)]
+    records = read_records(path, plan)
     missing = [k for k, record in enumerate(records) if record is None]
     if missing:
         raise InputError(f"{path}: shards {missing} of {plan.n_shards} are missing; run the same build again")
     folder = plan.staging(path)
     new = folder / "store"
-    for leftover in new.rglob("*.partial"):  # a killed writer leaves its temporary file
-        leftover.unlink()
+    if isinstance(path, Path):
+        for leftover in new.rglob("*.partial"):  # a killed writer leaves its temporary file
+            leftover.unlink()
     index: dict[str, Any] = {"frame": plan.frame_ids, "split": plan.split, "scene": plan.scene}
     named = {
         "scene": {"scene_names": list(plan.scene_names)}, "frame": {"frame_names": list(plan.names)},
@@ -181,11 +214,11 @@ def finish(path: Path, plan: Plan) -> None:
 
     parts = []
     for k in range(plan.n_shards):
-        with np.load(folder / "shards" / f"{k:05d}.npz") as part:
+        with (folder / "shards" / f"{k:05d}.npz").open("rb") as file, np.load(file) as part:
             parts.append(dict(part))
     table = {spec.name: np.concatenate([part[spec.name] for part in parts]) for spec in schema.REGION_ARRAYS}
     table["start"] = np.concatenate([[0], np.cumsum(np.concatenate([part["count"] for part in parts]))])
-    zarr.create_group(str(new / "regions"), overwrite=True, zarr_format=3)
+    zarr.create_group(location(new / "regions"), overwrite=True, zarr_format=3)
     for spec in (schema.REGION_START, *schema.REGION_ARRAYS):
         table[spec.name] = _write_small(new / "regions" / spec.name, spec, table[spec.name])
     shards = [{"frames": r["frames"], "files": r["files"]} for r in records if r]
@@ -199,11 +232,11 @@ def finish(path: Path, plan: Plan) -> None:
         "files": _small_files(new),
         "shards": shards,
     }
-    zarr.create_group(str(new), attributes=sealed(attributes), overwrite=False, zarr_format=3)
+    zarr.create_group(location(new), attributes=sealed(attributes), overwrite=False, zarr_format=3)
 
 
 def _write_small(
-    path: Path, spec: schema.ArraySpec, content: npt.ArrayLike, attributes: Mapping[str, Any] | None = None
+    path: Place, spec: schema.ArraySpec, content: npt.ArrayLike, attributes: Mapping[str, Any] | None = None
 ) -> Array:
     """Write an array that is not sharded, and return it in its own type."""
     values: Array = np.ascontiguousarray(content, spec.dtype)
@@ -219,18 +252,23 @@ def _all_versions(planned: dict[str, str], written: list[dict[str, str]]) -> dic
     return {name: ", ".join(sorted({part[name] for part in parts if name in part})) for name in planned}
 
 
-def _small_files(new: Path) -> dict[str, Any]:
+def _small_files(new: Place) -> dict[str, Any]:
     """Records of all files of a store that is not finished yet, but for its shards, which have theirs."""
     shards = tuple(f"{name}/c/" for name in schema.FRAME_SPECS)
-    names = sorted(file.relative_to(new).as_posix() for file in new.rglob("*") if file.is_file())
-    return {name: file_record(new / name) for name in names if not name.startswith(shards)}
+    names = [name for name in sorted(sizes_below(new)) if not name.startswith(shards)]
+    one_by_one = map if isinstance(new, Path) else concurrently
+    return dict(zip(names, one_by_one(lambda name: file_record(new / name), names), strict=True))
 
 
-def switch(path: Path, plan: Plan) -> None:
+def switch(path: Place, plan: Plan) -> None:
     """Put a whole store in its place, and what stood there away; run again, it goes on where it was stopped.
 
-    Its arrays move within one file system, some dozen renames; other files in the folder stay.
+    Its arrays move within one file system, some dozen renames; other files in the folder stay. Objects are
+    copied by their server, and those aside deleted only when the root stands at its place.
     """
+    if isinstance(path, ObjectPath):
+        _switch_objects(path, plan)
+        return
     new = plan.staging(path) / "store"
     old = path / STAGING / f"replaced-{os.getpid()}-{os.urandom(4).hex()}"
     old.mkdir()
@@ -242,4 +280,16 @@ def switch(path: Path, plan: Plan) -> None:
                 (path / entry.name).rename(old / entry.name)
             entry.rename(path / entry.name)
     (new / "zarr.json").rename(path / "zarr.json")
+    (path / STAGING / "plan.json").unlink()
+
+
+def _switch_objects(path: ObjectPath, plan: Plan) -> None:
+    new = plan.staging(path) / "store"
+    names = {*sizes_below(new)} - {"zarr.json"}
+    arrays = {name.partition("/")[0] for name in names}
+    (path / "zarr.json").unlink()  # first: what lacks its root is no store, so that none is half old
+    stale = (name for name in sizes_below(path) if name.partition("/")[0] in arrays and name not in names)
+    delete(path / name for name in stale)
+    copy_below(new, path, names)
+    copy_below(new, path, ["zarr.json"])
     (path / STAGING / "plan.json").unlink()

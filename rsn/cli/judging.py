@@ -11,7 +11,7 @@ import click
 
 import rsgt
 import rsn
-from rsgt.cli.options import INPUT, OUTPUT, Folder, Real
+from rsgt.cli.options import INPUT, OUTPUT, STORED, Folder, Real
 from rsgt.cli.terminal import Script, print_json, print_table, progress_bar
 from rsgt.inputs import InputError
 from rsgt.quality.evaluation.alignment import ALIGNMENTS, KINDS
@@ -38,7 +38,7 @@ p is the prediction, q the truth; means go over the pixels that count. Each is g
 
 
 @click.command(cls=Script, help=_EVALUATE)
-@click.option("--store", type=INPUT, required=True, help="Store that `rsgt build` made.")
+@click.option("--store", type=STORED, required=True, help="Store that `rsgt build` made.")
 @click.option("--checkpoint", type=INPUT, help="best.ckpt or last.ckpt of a run, or its folder.")
 @click.option("--prediction", type=INPUT, help="Predicted maps instead: a file, or a folder.")
 @click.option(

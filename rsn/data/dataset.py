@@ -21,7 +21,6 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -120,7 +119,7 @@ class Frames(Dataset[Batch]):
 
 def opened(store: str | os.PathLike[str] | Store) -> Store:
     """Open the store at a path; one that is open already is itself."""
-    return store if isinstance(store, Store) else open_store(Path(store))
+    return store if isinstance(store, Store) else open_store(store)
 
 
 def guidance_classes(store: Store) -> tuple[npt.NDArray[np.uint16], int]:
