@@ -97,6 +97,11 @@ class Store:
         return root_attributes(self.path)
 
     @property
+    def by_url(self) -> bool:
+        """Whether it is read over a network, where one waits for each answer."""
+        return not isinstance(self.path, Path)
+
+    @property
     def identity(self) -> str:
         """Hash of the store's content, equal for equal arrays."""
         return str(self.attributes["content_sha256"])
