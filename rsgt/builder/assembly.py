@@ -282,7 +282,7 @@ def _build_rest(
         progress(done, plan.n_shards)
     if todo:
         compile_kernels(Parameters(**plan.parameters))
-        task = partial(build_shard, source, path.absolute(), plan)
+        task = partial(build_shard, source, path.absolute(), plan.key if scheduler else plan)
         if scheduler:
             run_on_cluster(task, todo, scheduler, progress, done=done)
         else:

@@ -39,8 +39,13 @@ class _Memory(threading.local):
 _memory = _Memory()
 
 
-def build_shard(source: Source, path: Place, plan: staging.Plan, k: int) -> int:
-    """Read, cluster and write shard ``k``; the unit of parallel work. Returns ``k``."""
+def build_shard(source: Source, path: Place, plan: staging.Plan | str, k: int) -> int:
+    """Read, cluster and write shard ``k``; the unit of parallel work. Returns ``k``.
+
+    A plan goes by its key where it would have to travel: it grows with the frames, and lies at ``path``.
+    """
+    if isinstance(plan, str):
+        plan = staging.begun_plan(path, plan)
     mine = provenance.versions(*PACKAGES)
     for name in ("rsgt", "commit"):
         if mine[name] != plan.versions[name]:

@@ -152,6 +152,7 @@ def _check_part(
 ) -> tuple[list[Problem], list[tuple[int, str]]]:
     """Problems of some frames, and what is implausible about them."""
     problems, findings = [], []
+    tables = opened.region_tables(start, stop)
     for k in range(start, stop):
         number = int(opened.frame_id[k])
         maps = {}
@@ -163,7 +164,7 @@ def _check_part(
             except InputError:
                 problems.append(Problem(number, f"{spec.name} can't be decoded: its checksum does not hold"))
         if len(maps) == len(schema.FRAME_ARRAYS):
-            found = frame_problems(maps, opened.region_table(k), parameters)
+            found = frame_problems(maps, tables[k - start], parameters)
             problems += [Problem(number, message) for message in found]
             odd = implausible(maps["rgb"], maps["depth"], maps["semantic"], len(opened.class_names))
             findings += [(number, message) for message in odd]

@@ -5,8 +5,9 @@ Only this module, ``encoding``, ``requests``, ``writer``, which fills a store, a
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
+from itertools import pairwise
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import zarr
 
 from rsgt.inputs import InputError
 from rsgt.store import schema
-from rsgt.store.encoding import location, shard_file
+from rsgt.store.encoding import TABLE_CHUNK, location, shard_file
 from rsgt.store.frame import Frame
 from rsgt.store.manifest import file_problem, file_problems, group_attributes, root_problem
 from rsgt.store.objects import StorageError
@@ -30,11 +31,17 @@ STAGING = ".rsgt-build"
 REMEDY = "run `rsgt verify`, then build again with --overwrite"
 
 
-def content_hash(shards: list[dict[str, Any]], small: Mapping[str, Array]) -> str:
-    """Hash the shards' hashes and the small arrays by name: equal where every array is."""
+def content_hash(shards: list[dict[str, Any]], pieces: Callable[[str], Iterable[Array]]) -> str:
+    """Hash the shards' hashes and the small arrays by name: equal where every array is.
+
+    ``pieces`` gives the rows of an array one after another, and is asked in the order of the hash: the whole
+    table of regions is never needed at once.
+    """
     digest = hashlib.sha256(json.dumps(shards, sort_keys=True).encode())
     for spec in (*schema.INDEX_ARRAYS, schema.REGION_START, *schema.REGION_ARRAYS):
-        digest.update(np.ascontiguousarray(small[spec.name], spec.dtype).tobytes())
+        within = "" if spec in schema.INDEX_ARRAYS else "regions/"
+        for rows in pieces(within + spec.name):
+            digest.update(np.ascontiguousarray(rows, spec.dtype).tobytes())
     return digest.hexdigest()
 
 
@@ -367,8 +374,15 @@ class Store:
 
     def region_table(self, frame: int) -> dict[str, Array]:
         """Return the regions of one frame: columns of ``schema.REGION_ARRAYS``, one row a region."""
-        rows = slice(int(self.region_start[frame]), int(self.region_start[frame + 1]))
-        return {spec.name: self.column(f"regions/{spec.name}", rows) for spec in schema.REGION_ARRAYS}
+        return self.region_tables(frame, frame + 1)[0]
+
+    def region_tables(self, start: int, stop: int) -> list[dict[str, Array]]:
+        """Return ``region_table`` of each of some frames, whose rows are read at once."""
+        bounds = self.region_start[start : stop + 1]
+        rows = slice(int(bounds[0]), int(bounds[-1]))
+        whole = {spec.name: self.column(f"regions/{spec.name}", rows) for spec in schema.REGION_ARRAYS}
+        cuts = (bounds - bounds[0]).tolist()
+        return [{name: column[a:b] for name, column in whole.items()} for a, b in pairwise(cuts)]
 
     def whole_region_table(self) -> dict[str, Array]:
         """Return the regions of all frames, frame after frame (see ``region_start``)."""
@@ -437,6 +451,9 @@ def as_store(store: Store | str | PathLike[str]) -> Store:
 
 def content_hash_of(opened: Store) -> str:
     """Compute a store's content hash again from its records and its regions' table."""
-    small = {spec.name: opened.column(spec.name) for spec in schema.INDEX_ARRAYS}
-    table = {"start": opened.region_start, **opened.whole_region_table()}
-    return content_hash(opened.attributes["shards"], {**small, **table})
+
+    def pieces(name: str) -> Iterator[Array]:
+        rows = int(opened.array(name).shape[0])
+        return (opened.column(name, slice(k, k + TABLE_CHUNK)) for k in range(0, rows, TABLE_CHUNK))
+
+    return content_hash(opened.attributes["shards"], pieces)

@@ -4,12 +4,13 @@ What lies there is ``.rsgt-build`` in the store's own folder: ``plan.json``, the
 """
 
 import json
+import platform
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -63,10 +64,10 @@ class Plan:
 
         A task of an abandoned build that still runs somewhere then writes where nobody looks.
         """
-        return path / STAGING / self._key
+        return path / STAGING / self.key
 
     @cached_property
-    def _key(self) -> str:
+    def key(self) -> str:
         """Made once: it grows with the frames, and each shard asks for it."""
         return plan_key(self.document())
 
@@ -88,6 +89,36 @@ def plan_key(document: Mapping[str, Any]) -> str:
     # Nor is it another build where the same split stands in a file of another name.
     named = {**document, "source": source, "versions": versions, "split_origin": None}
     return seal(named)[:16]
+
+
+@lru_cache(maxsize=2)
+def begun_plan(path: Place, key: str) -> Plan:
+    """Read the plan of a build that is under way, by its key: what a cluster's tasks carry in its stead.
+
+    Raises
+    ------
+    InputError
+        Where this machine sees none, or another build's.
+    """
+    document = unfinished_plan(path)
+    if document is None or plan_key(document) != key:
+        found = "no build" if document is None else "another build"
+        raise InputError(
+            f"worker {platform.node()}: {found} at {path}; let workers see the same folder, and run again"
+        )
+    del document["format_version"]
+    lists = (
+        "shape",
+        "frames",
+        "frame_ids",
+        "names",
+        "split",
+        "scene",
+        "scene_names",
+        "class_names",
+        "cameras",
+    )
+    return Plan(**{**document, **{name: tuple(document[name]) for name in lists}})
 
 
 def is_ours(path: Place) -> bool:

@@ -37,6 +37,8 @@ from rsgt.store.staging import Plan
 
 Array = npt.NDArray[Any]
 
+_PARTS_AT_ONCE = 256
+
 # A shard's chunks go through zarr's pipeline together: one by one, its bookkeeping costs more than the codec.
 zarr.config.set({"codec_pipeline.batch_size": 32})
 if hasattr(codec_pipeline, "FusedCodecPipeline"):  # from zarr 3.4: the same bytes, without an event loop
@@ -209,18 +211,20 @@ def finish(path: Place, plan: Plan) -> None:
     named = {
         "scene": {"scene_names": list(plan.scene_names)}, "frame": {"frame_names": list(plan.names)},
     }  # fmt: skip
-    for spec in schema.INDEX_ARRAYS:
-        index[spec.name] = _write_small(new / spec.name, spec, index[spec.name], named.get(spec.name))
-
-    parts = []
-    for k in range(plan.n_shards):
-        with (folder / "shards" / f"{k:05d}.npz").open("rb") as file, np.load(file) as part:
-            parts.append(dict(part))
-    table = {spec.name: np.concatenate([part[spec.name] for part in parts]) for spec in schema.REGION_ARRAYS}
-    table["start"] = np.concatenate([[0], np.cumsum(np.concatenate([part["count"] for part in parts]))])
     zarr.create_group(location(new / "regions"), overwrite=True, zarr_format=3)
-    for spec in (schema.REGION_START, *schema.REGION_ARRAYS):
-        table[spec.name] = _write_small(new / "regions" / spec.name, spec, table[spec.name])
+    counts = np.concatenate([*_staged(folder, plan, "count")])
+    start = np.concatenate([[0], np.cumsum(counts)])
+
+    def written(name: str) -> Iterator[Array]:
+        """Write a small array, the table's part of a shard after the other, and hand on what was written."""
+        spec, within = schema.ARRAYS[name], name.removeprefix("regions/")
+        if name in index:
+            yield from _write_small(new / name, spec, len(index[name]), [index[name]], named.get(name))
+        elif spec == schema.REGION_START:
+            yield from _write_small(new / name, spec, len(start), [start])
+        else:
+            yield from _write_small(new / name, spec, int(start[-1]), _staged(folder, plan, within))
+
     shards = [{"frames": r["frames"], "files": r["files"]} for r in records if r]
     document = plan.document()
     attributes = {
@@ -228,22 +232,48 @@ def finish(path: Place, plan: Plan) -> None:
         "format_version": schema.FORMAT_VERSION,
         **{name: document[name] for name in ("parameters", "source", "split_origin", "cameras")},
         "versions": _all_versions(document["versions"], [r["versions"] for r in records if r]),
-        "content_sha256": content_hash(shards, {**index, **table}),
+        "content_sha256": content_hash(shards, written),
         "files": _small_files(new),
         "shards": shards,
     }
     zarr.create_group(location(new), attributes=sealed(attributes), overwrite=False, zarr_format=3)
 
 
+def _staged(folder: Any, plan: Plan, name: str) -> Iterator[Array]:
+    """One column of the regions' table, a shard's rows after the other's."""
+
+    def column(k: int) -> Array:
+        with (folder / "shards" / f"{k:05d}.npz").open("rb") as file, np.load(file) as part:
+            return np.asarray(part[name])
+
+    if isinstance(folder, Path):
+        yield from map(column, range(plan.n_shards))
+        return
+    for first in range(0, plan.n_shards, _PARTS_AT_ONCE):
+        yield from concurrently(column, range(first, min(first + _PARTS_AT_ONCE, plan.n_shards)))
+
+
 def _write_small(
-    path: Place, spec: schema.ArraySpec, content: npt.ArrayLike, attributes: Mapping[str, Any] | None = None
-) -> Array:
-    """Write an array that is not sharded, and return it in its own type."""
-    values: Array = np.ascontiguousarray(content, spec.dtype)
-    array = create_array(path, spec, values.shape, attributes=attributes)
+    path: Place, spec: schema.ArraySpec, rows: int, parts: Iterable[npt.ArrayLike],
+    attributes: Mapping[str, Any] | None = None,
+) -> Iterator[Array]:  # fmt: skip
+    """Write an array that is not sharded, chunk by chunk, and yield each in its own type."""
+    array = create_array(path, spec, (rows,), attributes=attributes)
     # Zeros, too, have their file: what is missing is never taken for zeros.
-    array.with_config({"write_empty_chunks": True})[:] = values
-    return values
+    array = array.with_config({"write_empty_chunks": True})
+    size, done = array.chunks[0], 0
+    held: list[Array] = []
+    for part in parts:
+        held.append(np.asarray(part, spec.dtype))
+        if done + (count := sum(map(len, held))) < rows and count < size:
+            continue
+        joined = np.concatenate(held)
+        while joined.size >= size or (joined.size and done + joined.size == rows):
+            array[done : done + size] = joined[:size]
+            yield joined[:size]
+            done += min(size, joined.size)
+            joined = joined[size:]
+        held = [joined]
 
 
 def _all_versions(planned: dict[str, str], written: list[dict[str, str]]) -> dict[str, str]:
