@@ -122,7 +122,8 @@ class Store:
         """How Zarr reads a store by URL: each response is held against the recorded size."""
         if isinstance(self.path, Path):
             return None
-        return Requests(self.path, {file: one["bytes"] for file, one in self._records()})
+        sizes = {file: one["bytes"] for file, one in self._records()}
+        return Requests(self.path, sizes, self.identity)
 
     def _records(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Every file of the store but its root's, with its record."""
@@ -194,7 +195,7 @@ class Store:
         if name not in self._arrays:
             try:
                 where = location(self.path, name, self._requests)
-                self._arrays[name] = zarr.open_array(where, mode="r")
+                self._arrays[name] = zarr.open_array(where, mode="r", zarr_format=3)
             except StorageError:
                 raise
             except FileNotFoundError as error:

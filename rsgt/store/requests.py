@@ -11,6 +11,7 @@ from zarr.abc.store import OffsetByteRequest, RangeByteRequest, SuffixByteReques
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import ObjectStore
 
+from rsgt.store.kept import Kept
 from rsgt.store.manifest import file_record
 from rsgt.store.objects import WAITS_S, ObjectPath, StorageError, is_cut, obstore_for
 from rsgt.store.places import Place
@@ -33,21 +34,26 @@ class Requests(ObjectStore[Any]):
     sizes
         Bytes of the objects that have to be there, by their names from it; with them, it only reads.
 
+    identity
+        Hash of the content, where parts of it may be kept on this machine (``rsgt.store.kept``).
+
     Attributes
     ----------
     written : dict
         ``bytes`` and ``sha256`` of what was put, by name.
     """
 
-    def __init__(self, place: ObjectPath, sizes: Mapping[str, int] | None = None) -> None:
+    def __init__(self, place: ObjectPath, sizes: Mapping[str, int] | None = None, identity: str = "") -> None:
         super().__init__(place.client, read_only=sizes is not None)
+        self.identity = identity
+        self._kept = Kept.of_environment() if identity else None
         self.place, self.sizes = place, sizes or {}
         self.written: dict[str, dict[str, Any]] = {}
         self._indexes: OrderedDict[tuple[str, int], bytes] = OrderedDict()
 
     def with_read_only(self, read_only: bool = False) -> "Requests":
         """Return one that only reads, or one that writes as well."""
-        return Requests(self.place, self.sizes if read_only else None)
+        return Requests(self.place, self.sizes if read_only else None, self.identity if read_only else "")
 
     async def get(self, key: str, prototype: BufferPrototype, byte_range: Any = None) -> Buffer | None:
         """Read an object, or a part of it.
@@ -71,6 +77,10 @@ class Requests(ObjectStore[Any]):
 
     async def _got(self, key: str, byte_range: Any) -> bytes | None:
         expected = self.sizes.get(key)
+        # Under the store's content, and not its URL: another store may stand there tomorrow.
+        name = f"{self.identity} {key} {byte_range}" if self._kept and expected is not None else ""
+        if self._kept and name and (kept := await asyncio.to_thread(self._kept.get, name)) is not None:
+            return kept
         try:
             size, content = await self._answer(self.place / key, byte_range, expected)
         except FileNotFoundError as error:
@@ -79,6 +89,8 @@ class Requests(ObjectStore[Any]):
             raise ObjectError(f"{self.place / key}: is missing") from error
         if expected not in (None, size):
             raise ObjectError(f"{self.place / key}: has {size} bytes, expected {expected}")
+        if self._kept and name:
+            await asyncio.to_thread(self._kept.put, name, content)
         return content
 
     async def _answer(self, named: ObjectPath, byte_range: Any, size: int | None) -> tuple[int, bytes]:

@@ -77,8 +77,8 @@ def is_begun(path: Place, plan: Plan) -> bool:
     try:
         return (isinstance(path, ObjectPath) or new.with_name("shards").is_dir()) and not any(
             encoding_problems(
-                zarr.open_array(location(new / spec.name), mode="r"), spec, shape, shard=plan.shard_frames,
-                attributes=attributes,
+                zarr.open_array(location(new / spec.name), mode="r", zarr_format=3), spec, shape,
+                shard=plan.shard_frames, attributes=attributes,
             )
             for spec, shape, attributes in _layout(plan)
         )  # fmt: skip
@@ -115,7 +115,7 @@ def write_shard(
         file = folder / "store" / shard_file(schema.FRAME_SPECS[name], k)
         remove(file)  # zarr would read what an interrupted build left, damaged or not
         # Looking for empty chunks costs more than compressing them, and a shard is always written whole.
-        array = zarr.open_array(location(folder / "store" / name), mode="r+")
+        array = zarr.open_array(location(folder / "store" / name), mode="r+", zarr_format=3)
         array.with_config({"write_empty_chunks": True})[rows] = values
         files[name] = written_record(array, file)
         del values

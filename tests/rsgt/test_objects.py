@@ -331,3 +331,29 @@ def test_credentials_that_expire_in_the_midst(folder, endpoint, url, monkeypatch
             rsgt.build(folder.path.parent / "a.mat", url, **MADE)
     be_client(endpoint, monkeypatch)
     assert rsgt.build(folder.path.parent / "a.mat", url, **MADE).identity == folder.identity
+
+
+def test_parts_are_kept_on_this_machine(folder, store, endpoint, tmp_path, monkeypatch):
+    """The second reading asks for nothing but the root and the presence of all; and the folder is bounded."""
+    kept = tmp_path / "kept"
+    monkeypatch.setenv("RSGT_CACHE", str(kept))
+    with faulty(endpoint, lambda _: None) as (server, address):
+        be_client(address, monkeypatch)
+        asked = []
+        for _ in range(2):
+            opened = rsgt.open(str(store.path))
+            server.seen.clear()
+            assert all(np.array_equal(a.rgb, b.rgb) for a, b in zip(opened, folder, strict=True))
+            asked.append(len(server.seen))
+        assert asked[0] > 7
+        assert asked[1] == 0
+        most = sum(file.stat().st_size for file in kept.iterdir()) // 2
+        monkeypatch.setenv("RSGT_CACHE_GB", str(most / 1e9))
+        for file in kept.iterdir():
+            file.unlink()
+        assert [frame.number for frame in rsgt.open(str(store.path))] == [*range(1, 8)]
+        assert 0 < sum(file.stat().st_size for file in kept.iterdir()) <= most * 1.05 + 2000
+    for odd in ("x", "0", "nan"):
+        monkeypatch.setenv("RSGT_CACHE_GB", odd)
+        with pytest.raises(InputError, match="RSGT_CACHE_GB: got"):
+            rsgt.open(store.path).frame(1)
