@@ -44,7 +44,7 @@ def local_path(path: str | os.PathLike[str]) -> Path:
         raise InputError("path: got an empty one, expected the name of a file or folder")
     if _URL.match(text):
         raise InputError(
-            f"{text}: a URL, expected a path on this machine; object stores and downloads are not supported, "
+            f"{text}: a URL, expected a path on this machine; only stores have URLs (s3://BUCKET/NAME), "
             "so copy it here first"
         )
     if text == "-":

@@ -11,6 +11,7 @@ import pytest
 
 from rsgt.builder import Parameters, compile_kernels
 from rsgt.sources import facts
+from tests.object_server import be_client, object_server
 
 REAL = Path(__file__).parents[2] / "shared" / "nyu"
 
@@ -125,3 +126,17 @@ def real_mat(real_folder, tmp_path_factory):
         capture_output=True,
     )
     return path
+
+
+@pytest.fixture(scope="session")
+def endpoint():
+    """An object store on this machine, with a bucket ``bucket``."""
+    with object_server() as address:
+        yield address
+
+
+@pytest.fixture
+def bucket(endpoint, monkeypatch):
+    """URL of the bucket, of which this process and those that it starts are clients."""
+    be_client(endpoint, monkeypatch)
+    return "s3://bucket"

@@ -24,8 +24,15 @@ DOORS = {
     "OpenEXR": {"rsgt.sources.images"},
     "embreex": {"rsgt.sources.rooms.tracing"},
     "pyarrow": {"rsgt.sources.parquet.files", "rsgt.sources.exports.parquet"},
-    "zarr": {"rsgt.store.encoding", "rsgt.store.reader", "rsgt.store.writer", "rsgt.store.predictions"},
+    "zarr": {
+        "rsgt.store.encoding",
+        "rsgt.store.reader",
+        "rsgt.store.requests",
+        "rsgt.store.writer",
+        "rsgt.store.predictions",
+    },
     "tensorstore": {"rsgt.store.encoding"},
+    "obstore": {"rsgt.store.objects"},
     "numba": {"rsgt.regions.compilation"},
     "dask": {"rsgt.parallel"},
     "filelock": {"rsgt.store.staging", "rsn.training.start"},
@@ -200,8 +207,8 @@ def test_sizes_and_names(path):
 
 
 LONG = {
-    "rsgt/cli/commands.py": 430, "rsgt/regions/kernels.py": 680,
-    "rsgt/store/reader.py": 420,
+    "rsgt/cli/commands.py": 440, "rsgt/regions/kernels.py": 680,
+    "rsgt/store/reader.py": 465, "rsgt/store/objects.py": 345,
     "rsgt/sources/nyu.py": 350, "rsgt/quality/statistics.py": 410,
     "rsn/config.py": 380, "rsn/predictor.py": 370,
 }  # fmt: skip

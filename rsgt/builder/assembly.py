@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 from rsgt.builder.parameters import Parameters
@@ -17,9 +16,11 @@ from rsgt.sources import open_source
 from rsgt.sources.plausibility import gathered
 from rsgt.sources.source import Source
 from rsgt.store import reader, staging, writer
+from rsgt.store.objects import ObjectPath
+from rsgt.store.places import Place, as_place
 
 
-def _is_finished(path: Path, plan: staging.Plan, overwrite: bool) -> bool:
+def _is_finished(path: Place, plan: staging.Plan, overwrite: bool) -> bool:
     """Whether the very store of ``plan`` stands at ``path``; InputError where another one does.
 
     Raises
@@ -45,7 +46,7 @@ def _is_finished(path: Path, plan: staging.Plan, overwrite: bool) -> bool:
     return True
 
 
-def _begin(path: Path, plan: staging.Plan, overwrite: bool) -> None:
+def _begin(path: Place, plan: staging.Plan, overwrite: bool) -> None:
     """Lay out the store of ``plan`` aside, or find it begun; a build of another plan goes with leave."""
     try:
         begun = staging.unfinished_plan(path)
@@ -60,7 +61,7 @@ def _begin(path: Path, plan: staging.Plan, overwrite: bool) -> None:
         writer.create(path, plan)
 
 
-def _refuse_other(path: Path, found: dict[str, Any], plan: staging.Plan) -> None:
+def _refuse_other(path: Place, found: dict[str, Any], plan: staging.Plan) -> None:
     """Raise an InputError that names every way in which what stands at ``path`` differs from ``plan``."""
     asked = plan.document()
     if found["format_version"] != asked["format_version"]:
@@ -101,8 +102,8 @@ class BuildResult:
     built: int
 
     @property
-    def path(self) -> Path:
-        """The store's folder."""
+    def path(self) -> Place:
+        """The store's folder, or its URL."""
         return self.store.path
 
     @property
@@ -166,7 +167,7 @@ def build(
         The file or folder of a known format (``open_source`` takes options of it), or any object that keeps
         the protocol ``Source``.
     out
-        The store's folder: new, or begun with the same arguments. A finished one is left as it is.
+        The store's folder or URL: new, or begun with the same arguments. A finished one is left as it is.
     frames
         Numbers of the frames, from 1, as the source has them; None = all.
     shard_frames
@@ -199,7 +200,7 @@ def build(
     opened = as_source(source)
     planned = _plan(opened, frames, shard_frames, split_file, on_error, parameters)
     return build_plan(
-        opened, local_path(out), planned, workers=workers, scheduler=scheduler, overwrite=overwrite,
+        opened, as_place(out), planned, workers=workers, scheduler=scheduler, overwrite=overwrite,
         progress=progress,
     ).store  # fmt: skip
 
@@ -211,7 +212,7 @@ def as_source(source: str | PathLike[str] | Source) -> Source:
 
 def build_plan(
     source: Source,
-    path: Path,
+    path: Place,
     plan: staging.Plan,
     *,
     workers: int | None = None,
@@ -226,7 +227,7 @@ def build_plan(
     source, plan
         Where the frames come from, and what ``plan_build`` settled.
     path
-        The store's folder: new, or begun with the same plan. A finished one is left as it is.
+        The store's folder or URL: new, or begun with the same plan. A finished one is left as it is.
     workers
         Threads; default one per core, 0 = none beside the caller's (for debugging).
     scheduler
@@ -241,15 +242,20 @@ def build_plan(
     InputError
         Where ``path`` is no store or one of another plan, or the source is damaged.
     """
-    path = local_path(path)
+    path = as_place(path)
+    if isinstance(path, ObjectPath) and not path.listed:
+        raise InputError(
+            f"{path}: stores are built in folders and at s3://, gs:// and az://; choose another --out"
+        )
     built, findings = 0, list[tuple[int, str]]()
     # A build that was stopped as it tidied up has left its folder: tidied up as well.
     if not _is_finished(path, plan, overwrite) or (path / reader.STAGING).exists():
-        with staging.sole_builder(path):
+        with staging.sole_builder(path) as confirm:
             # Once more, for another process may have finished it since.
             if not _is_finished(path, plan, overwrite):
                 _begin(path, plan, overwrite)
                 built, findings = _build_rest(source, path, plan, workers, scheduler, progress)
+                confirm()
                 writer.switch(path, plan)
     store = reader.open_store(path)
     for finding in gathered(findings):
@@ -259,7 +265,7 @@ def build_plan(
 
 def _build_rest(
     source: Source,
-    path: Path,
+    path: Place,
     plan: staging.Plan,
     workers: int | None,
     scheduler: str | None,
@@ -271,13 +277,14 @@ def _build_rest(
     """
     if writer.is_whole(path, plan):  # stopped between its last write and the end of the switch
         return 0, writer.findings(path, plan)
-    todo = [k for k in range(plan.n_shards) if writer.read_record(path, plan, k, whole=True) is None]
+    records = writer.read_records(path, plan, whole=True)
+    todo = [k for k, record in enumerate(records) if record is None]
     done = plan.n_shards - len(todo)
     if progress:
         progress(done, plan.n_shards)
     if todo:
         compile_kernels(Parameters(**plan.parameters))
-        task = partial(build_shard, source, path.absolute(), plan)
+        task = partial(build_shard, source, path.absolute(), plan.key if scheduler else plan)
         if scheduler:
             run_on_cluster(task, todo, scheduler, progress, done=done)
         else:

@@ -3,7 +3,6 @@
 import platform
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from rsgt.regions import kernels
 from rsgt.sources.plausibility import implausible
 from rsgt.sources.source import Source
 from rsgt.store import provenance, schema, staging, writer
+from rsgt.store.places import Place
 
 Array = npt.NDArray[Any]
 
@@ -39,8 +39,13 @@ class _Memory(threading.local):
 _memory = _Memory()
 
 
-def build_shard(source: Source, path: Path, plan: staging.Plan, k: int) -> int:
-    """Read, cluster and write shard ``k``; the unit of parallel work. Returns ``k``."""
+def build_shard(source: Source, path: Place, plan: staging.Plan | str, k: int) -> int:
+    """Read, cluster and write shard ``k``; the unit of parallel work. Returns ``k``.
+
+    A plan goes by its key where it would have to travel: it grows with the frames, and lies at ``path``.
+    """
+    if isinstance(plan, str):
+        plan = staging.begun_plan(path, plan)
     mine = provenance.versions(*PACKAGES)
     for name in ("rsgt", "commit"):
         if mine[name] != plan.versions[name]:

@@ -21,6 +21,7 @@ from rsgt.cli.options import (
     OUTPUT,
     PICTURE,
     STORE,
+    STORED,
     WORKERS,
     Whole,
     definitions,
@@ -53,7 +54,7 @@ def main() -> None:
 @main.command()
 @click.option("--nyu", type=INPUT, help="nyu_depth_v2_labeled.mat, or its like.")
 @click.option("--source", "source_path", type=INPUT, help="Frames of any known format: a file or a folder.")
-@click.option("--out", type=STORE, required=True, help="Folder of the store, by custom *.zarr.")
+@click.option("--out", type=STORE, required=True, help="Folder or URL of the store, by custom *.zarr.")
 @click.option(
     "--variant",
     type=click.Choice(["default", "published"]),
@@ -182,7 +183,7 @@ class _Built:
 
 
 @main.command()
-@click.argument("path", type=INPUT)
+@click.argument("path", type=STORED)
 @click.option("--sample", type=COUNT, default=16, show_default=True, help="Frames of a source to look into.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @source_options
@@ -193,7 +194,7 @@ def info(path: Path, sample: int, as_json: bool, format_name: str | None, **said
     """
     from rsgt.store.staging import is_ours
 
-    if path.is_dir() and is_ours(path):
+    if not isinstance(path, Path) or (path.is_dir() and is_ours(path)):
         found = rsgt.open(path).describe()
     else:
         found = rsgt.diagnose(opened_source(path, format_name, said), sample=sample)
@@ -222,7 +223,7 @@ def info(path: Path, sample: int, as_json: bool, format_name: str | None, **said
 
 
 @main.command()
-@click.argument("path", type=INPUT)
+@click.argument("path", type=STORED)
 @click.option(
     "--source", "source_path", type=INPUT, help="Also compare frames with this source, value by value."
 )
@@ -273,7 +274,7 @@ the last two come with --planes.
 
 
 @main.command(help=_STATS)
-@click.argument("path", type=INPUT)
+@click.argument("path", type=STORED)
 @click.option("--split", type=click.Choice(["train", "test"]), help="Only these frames.")
 @click.option("--by", type=click.Choice(["frame", "category"]), help="Give a row to each, too.")
 @click.option(
@@ -362,7 +363,7 @@ def synth(out: Path, frames: int, seed: int, layout: Any, workers: int | None) -
 
 
 @main.command()
-@click.argument("path", metavar="STORE", type=INPUT)
+@click.argument("path", metavar="STORE", type=STORED)
 @click.argument("frames", metavar="FRAME...", nargs=-1, required=True, type=COUNT)
 @click.option("--out", type=PICTURE, help="PNG, PDF or SVG.  [default: STORE's name-frames.png, here]")
 def show(path: Path, frames: tuple[int, ...], out: Path | None) -> None:
@@ -374,7 +375,7 @@ def show(path: Path, frames: tuple[int, ...], out: Path | None) -> None:
 
 
 @main.command()
-@click.argument("path", type=INPUT)
+@click.argument("path", type=STORED)
 @click.option("--sample", type=COUNT, help="How many frames to draw.  [default: 100]")
 @click.option("--seed", type=Whole(0), default=0, show_default=True, help="Of the draw.")
 @click.option("--frames", type=FRAMES, help="These frames instead: numbers from 1, such as 1-48,60.")
@@ -416,7 +417,7 @@ def compare(
 
 
 @main.command()
-@click.argument("path", metavar="STORE", type=INPUT)
+@click.argument("path", metavar="STORE", type=STORED)
 @click.option("--out", type=OUTPUT, default="report.html", show_default=True, help="The page.")
 @click.option("--frames", type=FRAMES, help="Frames to look into: 1-6,60.  [default: twelve, by error]")
 @click.option("--comparison", type=INPUT, help="What `rsgt compare STORE --json` wrote.")

@@ -11,6 +11,8 @@ import click
 
 from rsgt.inputs import InputError, local_path, parse_frames
 from rsgt.quality.measures import MEASURES
+from rsgt.store.objects import ObjectPath
+from rsgt.store.places import Place, as_place
 
 PICTURES = (".png", ".pdf", ".svg", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".eps", ".ps")
 """Suffixes of pictures that can be drawn: matplotlib's, which takes long to import only to be asked."""
@@ -41,6 +43,25 @@ class LocalPath(click.Path):
         """Refuse with an InputError."""
 
 
+class StorePlace(LocalPath):
+    """A store that is read: a path on this machine, or a URL."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Turn the text of an option into a place."""
+        return _place(value, param, ctx, self) or super().convert(value, param, ctx)
+
+
+def _place(
+    value: Any, param: click.Parameter | None, ctx: click.Context | None, kind: LocalPath
+) -> Place | None:
+    """Return the place that an option's text names by a URL; None where it is no URL."""
+    try:
+        place = as_place(value) if "://" in str(value) else None
+    except InputError as error:
+        kind.fail(str(error), param, ctx)
+    return place
+
+
 class Output(LocalPath):
     """A file to write, refused before the work and not after it where that cannot succeed."""
 
@@ -64,9 +85,14 @@ class Output(LocalPath):
 class Folder(LocalPath):
     """A folder to make or to go on with, and with ``new`` one that must not be there yet."""
 
-    def __init__(self, what: str, *, new: bool = False) -> None:
+    def __init__(self, what: str, *, new: bool = False, url: bool = False) -> None:
         super().__init__()
-        self.what, self.new = what, new
+        self.what, self.new, self.url = what, new, url
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Turn the text of an option into a folder's path, or with ``url`` into a place."""
+        place = _place(value, param, ctx, self) if self.url else None
+        return place if isinstance(place, ObjectPath) else super().convert(place or value, param, ctx)
 
     def check(self, path: Path) -> None:
         """Refuse a file, a folder below a file, and one where nothing may be written."""
@@ -147,10 +173,12 @@ class Frames(click.ParamType):  # type: ignore[type-arg]
             self.fail(str(error).removeprefix("frames: "), param, ctx)
 
 
+READ = (LocalPath, StorePlace)
 INPUT = LocalPath()
 OUTPUT = Output()
 PICTURE = Output(PICTURES)
-STORE = Folder("region-support store")
+STORE = Folder("region-support store", url=True)
+STORED = StorePlace()
 NUMBER, COUNT = Whole(), Whole(1)
 WORKERS, OR_NONE = Whole(1, MOST_WORKERS), Whole(0, MOST_WORKERS)
 FRAMES = Frames()
@@ -191,12 +219,12 @@ def refuse_overwriting(ctx: click.Context) -> None:
     """
     given = [*_given_paths(ctx)]
     for k, (param, path) in enumerate(given):
-        if type(param.type) is LocalPath or (path.exists() and not (path.is_file() or path.is_dir())):
+        if type(param.type) in READ or (path.exists() and not (path.is_file() or path.is_dir())):
             continue  # read, or a device such as /dev/null
         real = Path(os.path.realpath(path))
         for j, (other, read) in enumerate(given):
             there = Path(os.path.realpath(read))
-            inside = type(other.type) is LocalPath and there.is_dir() and real.is_relative_to(there)
+            inside = type(other.type) in READ and there.is_dir() and real.is_relative_to(there)
             linked = path.exists() and read.exists() and path.samefile(read)
             if j != k and (inside or linked or real == there):
                 how = "into" if inside and real != there else "over"

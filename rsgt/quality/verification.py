@@ -17,6 +17,8 @@ from rsgt.sources.source import Source
 from rsgt.store import reader, schema
 from rsgt.store.encoding import encoding_problems
 from rsgt.store.manifest import root_problem
+from rsgt.store.objects import ObjectPath, StorageError
+from rsgt.store.places import sizes_below
 from rsgt.store.reader import DamageError, Store
 
 Array = npt.NDArray[Any]
@@ -150,16 +152,19 @@ def _check_part(
 ) -> tuple[list[Problem], list[tuple[int, str]]]:
     """Problems of some frames, and what is implausible about them."""
     problems, findings = [], []
+    tables = opened.region_tables(start, stop)
     for k in range(start, stop):
         number = int(opened.frame_id[k])
         maps = {}
         for spec in schema.FRAME_ARRAYS:
             try:
                 maps[spec.name] = opened.read(spec.name, k, k + 1)[0]
+            except StorageError:
+                raise
             except InputError:
                 problems.append(Problem(number, f"{spec.name} can't be decoded: its checksum does not hold"))
         if len(maps) == len(schema.FRAME_ARRAYS):
-            found = frame_problems(maps, opened.region_table(k), parameters)
+            found = frame_problems(maps, tables[k - start], parameters)
             problems += [Problem(number, message) for message in found]
             odd = implausible(maps["rgb"], maps["depth"], maps["semantic"], len(opened.class_names))
             findings += [(number, message) for message in odd]
@@ -194,11 +199,12 @@ def _schema_problems(opened: Store) -> Iterator[str]:
 
 def _unrecorded(opened: Store) -> Iterator[str]:
     """Chunks of the arrays that are not sharded, which readers hold against their records alone."""
+    if isinstance(opened.path, ObjectPath) and not opened.path.listed:
+        return  # a web server does not say what it has
     for name in sorted(schema.ARRAYS.keys() - schema.FRAME_SPECS.keys()):
-        for file in (opened.path / name / "c").rglob("*"):
-            chunk = file.relative_to(opened.path).as_posix()
-            if file.is_file() and chunk not in opened.attributes["files"]:
-                yield chunk
+        for file in sizes_below(opened.path / name / "c"):
+            if f"{name}/c/{file}" not in opened.attributes["files"]:
+                yield f"{name}/c/{file}"
 
 
 def _record_problems(opened: Store) -> tuple[list[str], bool]:

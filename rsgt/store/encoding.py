@@ -3,19 +3,20 @@
 import os
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec
-from zarr.storage import MemoryStore
+from zarr.storage import MemoryStore, StorePath
 
-from rsgt.files import replacing
 from rsgt.inputs import InputError
 from rsgt.store import schema
 from rsgt.store.manifest import content_record
+from rsgt.store.places import Place, replacing
+from rsgt.store.requests import Requests
 from rsgt.store.schema import ArraySpec
 
 TABLE_CHUNK = 1 << 18
@@ -51,14 +52,21 @@ def _array_attributes(spec: ArraySpec) -> dict[str, Any]:
     return attributes
 
 
+def location(place: Place, name: str = "", requests: Requests | None = None) -> str | StorePath:
+    """Say where an array or group of a store lies as Zarr takes it, and by which requests it is read."""
+    if isinstance(place, Path):
+        return str(place / name)
+    return StorePath(Requests(place / name)) if requests is None else StorePath(requests, name)
+
+
 def create_array(
-    path: Path | MemoryStore, spec: ArraySpec, shape: tuple[int, ...], *, shard: int | None = None,
+    path: Place | MemoryStore, spec: ArraySpec, shape: tuple[int, ...], *, shard: int | None = None,
     attributes: Mapping[str, Any] | None = None,
 ) -> zarr.Array[Any]:  # fmt: skip
     """Create one array of the schema at ``path``: checksummed, one frame a chunk where it is sharded."""
     row = shape[1:]
     return zarr.create_array(
-        str(path) if isinstance(path, Path) else path,
+        path if isinstance(path, MemoryStore) else location(path),
         shape=shape,
         dtype=spec.dtype,
         chunks=(1, *row) if shard else (max(1, min(shape[0], TABLE_CHUNK)), *row),
@@ -72,21 +80,22 @@ def create_array(
     )
 
 
-def shard_file(path: Path, spec: ArraySpec, k: int) -> Path:
-    """Path of the file that holds shard ``k`` of an array."""
-    return path.joinpath(spec.name, "c", str(k), *("0" for _ in spec.axes[1:]))
+def shard_file(spec: ArraySpec, k: int) -> str:
+    """Name, in its store, of the file that holds shard ``k`` of an array."""
+    return str(PurePosixPath(spec.name, "c", str(k), *("0" for _ in spec.axes[1:])))
 
 
 def write_shard_file(
-    path: Path, spec: ArraySpec, k: int, values: npt.NDArray[Any], shard: int
+    path: Place, spec: ArraySpec, k: int, values: npt.NDArray[Any], shard: int
 ) -> dict[str, Any]:
     """Write shard ``k`` of an array below ``path``, whole or not at all, and return its ``file_record``.
 
     ``values`` and ``shard`` are ``encode_shard``'s.
     """
     content = encode_shard(spec, values, shard)
-    file = shard_file(path, spec, k)
-    file.parent.mkdir(parents=True, exist_ok=True)
+    file = path / shard_file(spec, k)
+    if isinstance(file, Path):
+        file.parent.mkdir(parents=True, exist_ok=True)
     with replacing(file) as aside:
         aside.write_bytes(content)
     return content_record(content)
@@ -111,7 +120,7 @@ def encode_shard(spec: ArraySpec, values: npt.NDArray[Any], shard: int) -> bytes
     """
     values = np.ascontiguousarray(values, spec.dtype)
     files: Any = {"zarr.json": _metadata(spec, values.shape, shard)}
-    name = shard_file(Path(), spec, 0).relative_to(spec.name).as_posix()
+    name = shard_file(spec, 0).removeprefix(f"{spec.name}/")
     tensorstore = _tensorstore()
     # Zeros, too, have their chunks: what is missing is never taken for zeros. To look for them would cost
     # more than to compress them.

@@ -6,12 +6,14 @@ over all else that it says: a flipped bit or a changed word is found wherever it
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from rsgt.inputs import shortened
 from rsgt.store import schema
+from rsgt.store.objects import ObjectPath
+from rsgt.store.places import Place, concurrently, sizes_below
 
 SEAL = "seal"
 
@@ -21,13 +23,13 @@ _KINDS = {
 }  # fmt: skip
 
 
-def sha256(path: Path) -> str:
+def sha256(path: Place) -> str:
     """SHA-256 of a file, as ``sha256sum`` prints it."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def file_record(path: Path) -> dict[str, Any]:
+def file_record(path: Place) -> dict[str, Any]:
     """What a store remembers of one of its files: ``bytes`` and ``sha256``."""
     return {"bytes": path.stat().st_size, "sha256": sha256(path)}
 
@@ -43,7 +45,7 @@ def is_record(value: Any) -> bool:
     return named and type(value["bytes"]) is int and type(value["sha256"]) is str
 
 
-def file_problem(path: Path, record: Mapping[str, Any], *, whole: bool = False) -> str | None:
+def file_problem(path: Place, record: Mapping[str, Any], *, whole: bool = False) -> str | None:
     """Say how a file differs from its ``file_record``: missing or of another size; None = it does not.
 
     Parameters
@@ -64,6 +66,48 @@ def file_problem(path: Path, record: Mapping[str, Any], *, whole: bool = False) 
     return None
 
 
+def file_problems(
+    place: Place, records: Iterable[tuple[str, Mapping[str, Any]]], whole: Callable[[str], bool]
+) -> Iterator[tuple[str, str]]:
+    """Yield the files below a place that differ from their records, and how.
+
+    Parameters
+    ----------
+    place, records
+        Where they lie, and the name and record of each.
+    whole
+        Whether to read a file of that name, as ``file_problem`` does.
+    """
+    if isinstance(place, Path):
+        for name, record in records:
+            if problem := file_problem(place / name, record, whole=whole(name)):
+                yield name, problem
+        return
+    # Objects are asked for by listing them, and read several at a time: a request takes long, many do not.
+    known = dict(records)
+    sizes = sizes_below(place) if place.listed else {}
+    for some in _parts(known, 256):
+        found = concurrently(lambda name: _object_problem(place, name, known[name], sizes, whole(name)), some)
+        yield from ((name, problem) for name, problem in zip(some, found, strict=True) if problem)
+
+
+def _parts(names: Iterable[str], size: int) -> Iterator[list[str]]:
+    whole = [*names]
+    return (whole[k : k + size] for k in range(0, len(whole), size))
+
+
+def _object_problem(
+    place: ObjectPath, name: str, record: Mapping[str, Any], sizes: Mapping[str, int], whole: bool
+) -> str | None:
+    if whole or not place.listed:
+        return file_problem(place / name, record, whole=whole)
+    if name not in sizes:
+        return "the file is missing"
+    if sizes[name] != record["bytes"]:
+        return f"the file has {sizes[name]} bytes, expected {record['bytes']}"
+    return None
+
+
 def seal(document: Mapping[str, Any]) -> str:
     """SHA-256 over all entries of a document but its seal, whatever their order and spacing in a file.
 
@@ -78,7 +122,7 @@ def sealed(document: Mapping[str, Any]) -> dict[str, Any]:
     return {**document, SEAL: seal(document)}
 
 
-def read_sealed(path: Path) -> dict[str, Any]:
+def read_sealed(path: Place) -> dict[str, Any]:
     """Read a JSON file that ``sealed`` made.
 
     Raises
@@ -94,7 +138,7 @@ def read_sealed(path: Path) -> dict[str, Any]:
     return document
 
 
-def group_attributes(path: Path) -> dict[str, Any]:
+def group_attributes(path: Place) -> dict[str, Any]:
     """Attributes of the Zarr v3 group in a folder.
 
     Raises
@@ -105,9 +149,10 @@ def group_attributes(path: Path) -> dict[str, Any]:
         Where there is none, or it can't be read.
     """
     try:
-        if (path / "zarr.json").exists() and not (path / "zarr.json").is_file():
+        file = path / "zarr.json"
+        if isinstance(file, Path) and file.exists() and not file.is_file():
             raise ValueError("it is no file")  # to open a pipe would wait for who writes to it
-        text = (path / "zarr.json").read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8")
         document = json.loads(text, object_pairs_hook=_unique)
     except RecursionError as error:
         raise ValueError("nested too deep") from error
@@ -131,7 +176,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _check_consolidated(path: Path, consolidated: Any) -> None:
+def _check_consolidated(path: Place, consolidated: Any) -> None:
     """Refuse what a copy of the arrays' metadata says otherwise than the arrays: some readers take it."""
     entries = consolidated.get("metadata") if isinstance(consolidated, dict) else None
     if not isinstance(entries, dict):

@@ -1,12 +1,13 @@
 """A finished region-support store, read only.
 
-Only this module, ``encoding``, ``writer``, which fills a store, and ``prediction`` know Zarr.
+Only this module, ``encoding``, ``requests``, ``writer``, which fills a store, and ``predictions`` know Zarr.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
+from itertools import pairwise
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,14 @@ import numpy as np
 import numpy.typing as npt
 import zarr
 
-from rsgt.inputs import InputError, local_path
+from rsgt.inputs import InputError
 from rsgt.store import schema
-from rsgt.store.encoding import shard_file
+from rsgt.store.encoding import TABLE_CHUNK, location, shard_file
 from rsgt.store.frame import Frame
-from rsgt.store.manifest import file_problem, group_attributes, root_problem
+from rsgt.store.manifest import file_problem, file_problems, group_attributes, root_problem
+from rsgt.store.objects import StorageError
+from rsgt.store.places import Place, as_place, sizes_below
+from rsgt.store.requests import Requests
 
 Array = npt.NDArray[Any]
 
@@ -27,11 +31,17 @@ STAGING = ".rsgt-build"
 REMEDY = "run `rsgt verify`, then build again with --overwrite"
 
 
-def content_hash(shards: list[dict[str, Any]], small: Mapping[str, Array]) -> str:
-    """Hash the shards' hashes and the small arrays by name: equal where every array is."""
+def content_hash(shards: list[dict[str, Any]], pieces: Callable[[str], Iterable[Array]]) -> str:
+    """Hash the shards' hashes and the small arrays by name: equal where every array is.
+
+    ``pieces`` gives the rows of an array one after another, and is asked in the order of the hash: the whole
+    table of regions is never needed at once.
+    """
     digest = hashlib.sha256(json.dumps(shards, sort_keys=True).encode())
     for spec in (*schema.INDEX_ARRAYS, schema.REGION_START, *schema.REGION_ARRAYS):
-        digest.update(np.ascontiguousarray(small[spec.name], spec.dtype).tobytes())
+        within = "" if spec in schema.INDEX_ARRAYS else "regions/"
+        for rows in pieces(within + spec.name):
+            digest.update(np.ascontiguousarray(rows, spec.dtype).tobytes())
     return digest.hexdigest()
 
 
@@ -39,14 +49,14 @@ class DamageError(InputError):
     """A store that is there and is not, or does not say of itself, what it was when it was finished."""
 
 
-def _no_store(path: Path, found: str) -> InputError:
+def _no_store(path: Place, found: str) -> InputError:
     """Say that a store is damaged where all but its root group is there, else that there is none."""
     if all((path / name).is_dir() for name in schema.FRAME_SPECS):
         return DamageError(f"{path / 'zarr.json'}: {found}; {REMEDY}")
     return InputError(f"{path}: no region-support store here ({found}); make one with `rsgt build`")
 
 
-def root_attributes(path: Path) -> dict[str, Any]:
+def root_attributes(path: Place) -> dict[str, Any]:
     """Attributes of the root group of a store of this format, whatever its version.
 
     Raises
@@ -60,6 +70,8 @@ def root_attributes(path: Path) -> dict[str, Any]:
         attributes = group_attributes(path)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise _no_store(path, "the file is missing") from error
+    except StorageError:
+        raise
     except ValueError as error:
         raise _no_store(path, f"is damaged: {error}") from error
     if attributes.get("format") != schema.FORMAT:
@@ -74,22 +86,27 @@ class Store:
 
     Attributes
     ----------
-    path : Path
-        The store's folder.
+    path : Path or ObjectPath
+        The store's folder, or its URL.
     attributes : dict
         Parameters, source, versions and checksums, as ``docs/format.md`` lists them.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | PathLike[str]) -> None:
+        self.path = as_place(path)
 
-    def __reduce__(self) -> tuple[type["Store"], tuple[Path]]:
+    def __reduce__(self) -> tuple[type["Store"], tuple[Place]]:
         return (type(self), (self.path,))
 
     @cached_property
     def attributes(self) -> dict[str, Any]:
         """Attributes of the root group."""
         return root_attributes(self.path)
+
+    @property
+    def by_url(self) -> bool:
+        """Whether it is read over a network, where one waits for each answer."""
+        return not isinstance(self.path, Path)
 
     @property
     def identity(self) -> str:
@@ -99,6 +116,21 @@ class Store:
     @cached_property
     def _arrays(self) -> dict[str, zarr.Array[Any]]:
         return {}
+
+    @cached_property
+    def _requests(self) -> Requests | None:
+        """How Zarr reads a store by URL: each response is held against the recorded size."""
+        if isinstance(self.path, Path):
+            return None
+        sizes = {file: one["bytes"] for file, one in self._records()}
+        return Requests(self.path, sizes, self.identity)
+
+    def _records(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Every file of the store but its root's, with its record."""
+        yield from self.attributes["files"].items()
+        for k, shard in enumerate(self.attributes["shards"]):
+            for name, spec in schema.FRAME_SPECS.items():
+                yield shard_file(spec, k), shard["files"][name]
 
     def __repr__(self) -> str:
         height, width = self.shape
@@ -152,8 +184,8 @@ class Store:
             import xarray
         except ImportError as error:
             raise InputError("to_xarray needs xarray: pip install xarray") from error
-        open_store(self.path)
-        return xarray.open_zarr(self.path, consolidated=False, chunks=None)
+        opened = open_store(self.path)
+        return xarray.open_zarr(opened._requests or self.path, consolidated=False, chunks=None)
 
     def array(self, name: str) -> zarr.Array[Any]:
         """Return the Zarr array ``name``, for example ``depth`` or ``regions/area``, as it is.
@@ -162,7 +194,10 @@ class Store:
         """
         if name not in self._arrays:
             try:
-                self._arrays[name] = zarr.open_array(str(self.path / name), mode="r")
+                where = location(self.path, name, self._requests)
+                self._arrays[name] = zarr.open_array(where, mode="r", zarr_format=3)
+            except StorageError:
+                raise
             except FileNotFoundError as error:
                 raise InputError(f"{self.path}: has no array {name!r}; see `rsgt info`") from error
             except Exception as error:  # there is no end to what Zarr raises over metadata that are none
@@ -245,22 +280,52 @@ class Store:
         DamageError
             Where a chunk is missing or damaged.
         """
-        array = self.array(name)
-        for file, record in self.attributes["files"].items():
-            if file.startswith(f"{name}/c/"):
-                self._refuse(file, file_problem(self.path / file, record))
+        files = [file for file in self.attributes["files"] if file.startswith(f"{name}/c/")]
+        return self._read(self.array(name), rows, files, name)
+
+    def _read(self, array: zarr.Array[Any], rows: slice | int, files: Sequence[str], what: str) -> Array:
+        """Read rows of an array, or refuse where one of its files is missing, of another size or damaged.
+
+        Files are looked at before; of objects the response itself says what they are.
+        """
+        if isinstance(self.path, Path):
+            self._refuse(files)
         try:
             return np.asarray(array[rows])
+        except StorageError:
+            raise
         except (ValueError, RuntimeError, OSError) as error:
-            raise DamageError(f"{self.path}: {name} can't be read ({error}); {REMEDY}") from error
+            if not isinstance(self.path, Path):
+                self._refuse(files)
+            raise DamageError(f"{self.path}: {what} can't be read ({error}); {REMEDY}") from error
 
-    def _refuse(self, file: str | Path, problem: str | None) -> None:
-        if problem:
-            raise DamageError(f"{self.path / file}: {problem}; {REMEDY}")
+    def _refuse(self, files: Sequence[str]) -> None:
+        for file in files:
+            if problem := file_problem(self.path / file, self._record(file)):
+                raise DamageError(f"{self.path / file}: {problem}{self._frames_of(file)}; {REMEDY}")
+
+    def _record(self, file: str) -> dict[str, Any]:
+        name, _, chunk = file.partition("/c/")
+        if name in schema.FRAME_SPECS and chunk:
+            return self.attributes["shards"][int(chunk.partition("/")[0])]["files"][name]  # type: ignore[no-any-return]
+        return self.attributes["files"][file]  # type: ignore[no-any-return]
+
+    def _frames_of(self, file: str) -> str:
+        """Say which frames a shard's file holds."""
+        name, _, chunk = file.partition("/c/")
+        number = chunk.partition("/")[0]
+        if name not in schema.FRAME_SPECS or not number.isdecimal():
+            return ""
+        first, stop = self.attributes["shards"][int(number)]["frames"]
+        try:
+            numbers = f"{self.frame_id[first]}..{self.frame_id[stop - 1]}"
+        except DamageError:
+            numbers = f"at {first}..{stop - 1}"
+        return f" ({name} of frames {numbers})"
 
     def describe(self) -> dict[str, Any]:
         """Return what the store holds, as plain JSON types; ``arrays`` has one entry an array."""
-        arrays = {}
+        arrays, records = {}, [*self._records()]
         for name in schema.ARRAYS:
             array = self.array(name)
             arrays[name] = {
@@ -268,7 +333,7 @@ class Store:
                 "dtype": str(array.dtype),
                 "chunks": list(array.chunks),
                 "shards": list(array.shards) if array.shards else None,
-                "bytes": sum(f.stat().st_size for f in (self.path / name).rglob("*") if f.is_file()),
+                "bytes": sum(one["bytes"] for file, one in records if file.startswith(f"{name}/")),
             }
         shown = ("format", "format_version", "parameters", "source", "split_origin", "versions")
         test = int(np.count_nonzero(self.split == schema.TEST))
@@ -299,57 +364,41 @@ class Store:
             )
         if not 0 <= start < stop <= len(self):
             raise InputError(f"read: got frames {start} to {stop}, expected some within 0 to {len(self)}")
-        array = self.array(name)
         # With every read, and not when the store is opened alone: files vanish while a training runs.
-        for k in range(start // self.shard_frames, -(-stop // self.shard_frames)):
-            self._refuse(*self._shard_problem(name, k))
-        try:
-            # One frame by its number takes the short way through zarr-python's sharding codec.
-            values = np.asarray(array[start])[None] if stop == start + 1 else np.asarray(array[start:stop])
-        except (ValueError, RuntimeError, OSError) as error:
-            raise DamageError(
-                f"{self.path}: {name} of frames {start}..{stop - 1} can't be read ({error}); {REMEDY}"
-            ) from error
-        return values
+        shards = range(start // self.shard_frames, -(-stop // self.shard_frames))
+        files = [shard_file(schema.FRAME_SPECS[name], k) for k in shards]
+        # One frame by its number takes the short way through zarr-python's sharding codec.
+        one = stop == start + 1
+        rows = start if one else slice(start, stop)
+        values = self._read(self.array(name), rows, files, f"{name} of frames {start}..{stop - 1}")
+        return values[None] if one else values
 
     def region_table(self, frame: int) -> dict[str, Array]:
         """Return the regions of one frame: columns of ``schema.REGION_ARRAYS``, one row a region."""
-        rows = slice(int(self.region_start[frame]), int(self.region_start[frame + 1]))
-        return {spec.name: self.column(f"regions/{spec.name}", rows) for spec in schema.REGION_ARRAYS}
+        return self.region_tables(frame, frame + 1)[0]
+
+    def region_tables(self, start: int, stop: int) -> list[dict[str, Array]]:
+        """Return ``region_table`` of each of some frames, whose rows are read at once."""
+        bounds = self.region_start[start : stop + 1]
+        rows = slice(int(bounds[0]), int(bounds[-1]))
+        whole = {spec.name: self.column(f"regions/{spec.name}", rows) for spec in schema.REGION_ARRAYS}
+        cuts = (bounds - bounds[0]).tolist()
+        return [{name: column[a:b] for name, column in whole.items()} for a, b in pairwise(cuts)]
 
     def whole_region_table(self) -> dict[str, Array]:
         """Return the regions of all frames, frame after frame (see ``region_start``)."""
         return {spec.name: self.column(f"regions/{spec.name}") for spec in schema.REGION_ARRAYS}
 
-    def _shard_problem(self, name: str, k: int, *, whole: bool = False) -> tuple[Path, str | None]:
-        """File of a shard, from the store's folder, and what is wrong with it."""
-        shard = self.attributes["shards"][k]
-        file = shard_file(Path(), schema.FRAME_SPECS[name], k)
-        problem = file_problem(self.path / file, shard["files"][name], whole=whole)
-        if problem:
-            first, stop = shard["frames"]
-            try:
-                numbers = f"{self.frame_id[first]}..{self.frame_id[stop - 1]}"
-            except DamageError:
-                numbers = f"at {first}..{stop - 1}"
-            problem = f"{problem} ({name} of frames {numbers})"
-        return file, problem
-
-    def problems(self, *, whole: bool = False) -> Iterator[tuple[Path, str]]:
-        """Yield the files that are missing or of another size, from the store's folder, and what is wrong.
+    def problems(self, *, whole: bool = False) -> Iterator[tuple[str, str]]:
+        """Yield the files that are missing or of another size, by their names, and what is wrong.
 
         With ``whole``, every file is read and held against its SHA-256; without, only those that describe
         arrays, some kilobytes of a store.
         """
-        for name, record in self.attributes["files"].items():
-            file = Path(name)
-            if problem := file_problem(self.path / file, record, whole=whole or file.name == "zarr.json"):
-                yield file, problem
-        for k in range(len(self.attributes["shards"])):
-            for name in schema.FRAME_SPECS:
-                file, found = self._shard_problem(name, k, whole=whole)
-                if found:
-                    yield file, found
+        for file, problem in file_problems(
+            self.path, self._records(), lambda file: whole or file.endswith("zarr.json")
+        ):
+            yield file, problem + self._frames_of(file)
 
 
 def find_store(path: str | PathLike[str]) -> Store:
@@ -362,11 +411,11 @@ def find_store(path: str | PathLike[str]) -> Store:
     DamageError
         Where its root group can't be read.
     """
-    path = local_path(path)
+    path = as_place(path)
     if not path.exists():
         raise InputError(f"{path}: no such store; make one with `rsgt build --nyu FILE --out {path}`")
-    if (path / STAGING / "plan.json").exists() and not (path / "zarr.json").exists():
-        done = len(list((path / STAGING).glob("*/shards/*.json")))
+    if not (path / "zarr.json").exists() and (path / STAGING / "plan.json").exists():
+        done = sum(file.endswith(".json") and "/shards/" in file for file in sizes_below(path / STAGING))
         raise InputError(f"{path}: unfinished store ({done} shards done); run the same `rsgt build` again")
     found = root_attributes(path).get("format_version")
     if found != schema.FORMAT_VERSION:
@@ -378,7 +427,7 @@ def find_store(path: str | PathLike[str]) -> Store:
 
 
 def open_store(path: str | PathLike[str]) -> Store:
-    """Open a finished store, and see that all of it is there.
+    """Open a finished store, by its path or its URL, and see that all of it is there.
 
     Raises
     ------
@@ -403,6 +452,9 @@ def as_store(store: Store | str | PathLike[str]) -> Store:
 
 def content_hash_of(opened: Store) -> str:
     """Compute a store's content hash again from its records and its regions' table."""
-    small = {spec.name: opened.column(spec.name) for spec in schema.INDEX_ARRAYS}
-    table = {"start": opened.region_start, **opened.whole_region_table()}
-    return content_hash(opened.attributes["shards"], {**small, **table})
+
+    def pieces(name: str) -> Iterator[Array]:
+        rows = int(opened.array(name).shape[0])
+        return (opened.column(name, slice(k, k + TABLE_CHUNK)) for k in range(0, rows, TABLE_CHUNK))
+
+    return content_hash(opened.attributes["shards"], pieces)

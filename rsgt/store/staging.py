@@ -4,11 +4,13 @@ What lies there is ``.rsgt-build`` in the store's own folder: ``plan.json``, the
 """
 
 import json
+import platform
+import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,10 @@ from filelock import FileLock, Timeout
 
 from rsgt.inputs import InputError
 from rsgt.store import schema
+from rsgt.store.lease import leased
 from rsgt.store.manifest import SEAL, read_sealed, seal
+from rsgt.store.objects import ObjectPath, StorageError, delete
+from rsgt.store.places import Place, sizes_below
 from rsgt.store.reader import STAGING, DamageError, root_attributes
 
 LOCK = "lock"
@@ -54,15 +59,15 @@ class Plan:
         """Rows of the store that shard ``k`` holds."""
         return slice(k * self.shard_frames, min((k + 1) * self.shard_frames, len(self.frames)))
 
-    def staging(self, path: Path) -> Path:
+    def staging(self, path: Place) -> Any:
         """Folder in which this plan is built, another for each plan.
 
         A task of an abandoned build that still runs somewhere then writes where nobody looks.
         """
-        return path / STAGING / self._key
+        return path / STAGING / self.key
 
     @cached_property
-    def _key(self) -> str:
+    def key(self) -> str:
         """Made once: it grows with the frames, and each shard asks for it."""
         return plan_key(self.document())
 
@@ -86,7 +91,37 @@ def plan_key(document: Mapping[str, Any]) -> str:
     return seal(named)[:16]
 
 
-def is_ours(path: Path) -> bool:
+@lru_cache(maxsize=2)
+def begun_plan(path: Place, key: str) -> Plan:
+    """Read the plan of a build that is under way, by its key: what a cluster's tasks carry in its stead.
+
+    Raises
+    ------
+    InputError
+        Where this machine sees none, or another build's.
+    """
+    document = unfinished_plan(path)
+    if document is None or plan_key(document) != key:
+        found = "no build" if document is None else "another build"
+        raise InputError(
+            f"worker {platform.node()}: {found} at {path}; let workers see the same folder, and run again"
+        )
+    del document["format_version"]
+    lists = (
+        "shape",
+        "frames",
+        "frame_ids",
+        "names",
+        "split",
+        "scene",
+        "scene_names",
+        "class_names",
+        "cameras",
+    )
+    return Plan(**{**document, **{name: tuple(document[name]) for name in lists}})
+
+
+def is_ours(path: Place) -> bool:
     """Whether ``path`` is a region-support store or the beginning of one (so that it may be replaced)."""
     if (path / STAGING).is_dir():
         return True
@@ -94,12 +129,14 @@ def is_ours(path: Path) -> bool:
         root_attributes(path)
     except DamageError:
         return True
+    except StorageError:
+        raise
     except InputError:
         return False
     return True
 
 
-def unfinished_plan(path: Path) -> dict[str, Any] | None:
+def unfinished_plan(path: Place) -> dict[str, Any] | None:
     """Return the plan of a store that is being built at ``path``, or None where there is none.
 
     Raises
@@ -111,6 +148,8 @@ def unfinished_plan(path: Path) -> dict[str, Any] | None:
         document = read_sealed(path / STAGING / "plan.json")
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except StorageError:
+        raise
     except (ValueError, IsADirectoryError) as error:
         raise InputError(
             f"{path}: the build's plan is damaged ({error}); build again with --overwrite"
@@ -120,14 +159,28 @@ def unfinished_plan(path: Path) -> dict[str, Any] | None:
 
 
 @contextmanager
-def sole_builder(path: Path) -> Iterator[None]:
-    """Keep other processes from building at a path; the lock ends with the process that holds it.
+def sole_builder(path: Place) -> Iterator[Callable[[], None]]:
+    """Keep other processes from building at a place; the lock ends with the process that holds it.
+
+    Yields what raises an InputError where the lock was lost, which that of a folder never is.
 
     Raises
     ------
     InputError
         Where another process builds there.
     """
+    if isinstance(path, ObjectPath):
+        with leased(path / STAGING / LOCK) as confirm:
+            yield confirm
+            _tidy_objects(path)
+    else:
+        with _locked(path):
+            yield lambda: None
+            _tidy(path / STAGING)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
     lock = FileLock(path / STAGING / LOCK, timeout=0)
     for last in (False, False, True):
         (path / STAGING).mkdir(parents=True, exist_ok=True)
@@ -148,9 +201,26 @@ def sole_builder(path: Path) -> Iterator[None]:
             ) from error
     try:
         yield
-        _tidy(path / STAGING)
     finally:
         lock.release()
+
+
+def _tidy_objects(path: ObjectPath) -> None:
+    """Do what ``_tidy`` does; here the whole store is still aside after the switch. The lock goes later."""
+    staging = path / STAGING
+    names = [name for name in sizes_below(staging) if name != LOCK]
+    begun = "plan.json" in names and any(re.fullmatch(r"[^/]+/store/[^/]+/zarr\.json", one) for one in names)
+    if not (begun and not is_placed(path, [staging / one for one in names])):
+        delete(staging / one for one in names)
+
+
+def is_placed(path: ObjectPath, aside: Iterable[ObjectPath]) -> bool:
+    """Whether the root of a store that is whole aside stands at its place already."""
+    try:
+        root = (path / "zarr.json").read_bytes()
+    except FileNotFoundError:
+        return False
+    return any(one.read_bytes() == root for one in aside if one.key.endswith("/store/zarr.json"))
 
 
 def _tidy(staging: Path) -> None:

@@ -2,14 +2,12 @@
 
 Everything is built aside, in ``.rsgt-build`` in the store's own folder, and moved to its place when it is
 whole; a store that stands there stays until then. The root group is the very last move: until then no Zarr
-reader finds the new store.
+reader finds the new store. In a folder a move is a rename, in an object store a copy that its server makes.
 """
 
 import json
 import os
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +16,27 @@ import numpy.typing as npt
 import zarr
 from zarr.core import codec_pipeline
 
-from rsgt.files import remove, replacing, write_text
 from rsgt.inputs import InputError
 from rsgt.store import schema
-from rsgt.store.encoding import create_array, encoding_problems, shard_file, write_shard_file
+from rsgt.store.encoding import create_array, encoding_problems, location, shard_file, write_shard_file
 from rsgt.store.manifest import file_problem, file_record, read_sealed, sealed, sha256
+from rsgt.store.objects import ObjectPath, StorageError, delete
+from rsgt.store.places import (
+    Place,
+    concurrently,
+    copy_below,
+    remove,
+    remove_tree,
+    replacing,
+    sizes_below,
+    write_text,
+)
 from rsgt.store.reader import STAGING, content_hash
 from rsgt.store.staging import Plan
 
 Array = npt.NDArray[Any]
+
+_PARTS_AT_ONCE = 256
 
 # A shard's chunks go through zarr's pipeline together: one by one, its bookkeeping costs more than the codec.
 zarr.config.set({"codec_pipeline.batch_size": 32})
@@ -36,15 +46,17 @@ if hasattr(codec_pipeline, "FusedCodecPipeline"):  # from zarr 3.4: the same byt
                      "codec_pipeline.max_workers": 1})  # fmt: skip
 
 
-def create(path: Path, plan: Plan) -> None:
+def create(path: Place, plan: Plan) -> None:
     """Lay out an empty store for ``plan``; the plan itself lands last, so that half a layout is redone."""
     staging = plan.staging(path)
-    (path / STAGING).mkdir(parents=True, exist_ok=True)
+    if isinstance(path, Path):
+        (path / STAGING).mkdir(parents=True, exist_ok=True)
     remove(path / STAGING / "plan.json")
     for abandoned in (path / STAGING).iterdir():
         if abandoned.is_dir():
-            shutil.rmtree(abandoned)
-    (staging / "shards").mkdir(parents=True)
+            remove_tree(abandoned)
+    if isinstance(path, Path):
+        (staging / "shards").mkdir(parents=True)
     for spec, shape, attributes in _layout(plan):
         place = staging / "store" / spec.name
         create_array(place, spec, shape, shard=plan.shard_frames, attributes=attributes)
@@ -58,23 +70,25 @@ def _layout(plan: Plan) -> Iterator[tuple[schema.ArraySpec, tuple[int, ...], dic
         yield spec, shape, {"class_names": list(plan.class_names)} if spec.name == "semantic" else {}
 
 
-def is_begun(path: Path, plan: Plan) -> bool:
+def is_begun(path: Place, plan: Plan) -> bool:
     """Whether all arrays of ``plan`` are laid out aside, as ``create`` does it."""
     new = plan.staging(path) / "store"
     try:
-        return new.with_name("shards").is_dir() and not any(
+        return (isinstance(path, ObjectPath) or new.with_name("shards").is_dir()) and not any(
             encoding_problems(
-                zarr.open_array(str(new / spec.name), mode="r"), spec, shape, shard=plan.shard_frames,
-                attributes=attributes,
+                zarr.open_array(location(new / spec.name), mode="r", zarr_format=3), spec, shape,
+                shard=plan.shard_frames, attributes=attributes,
             )
             for spec, shape, attributes in _layout(plan)
         )  # fmt: skip
+    except StorageError:
+        raise
     except Exception:  # missing, or damaged in one of many ways
         return False
 
 
 def write_shard(
-    path: Path, plan: Plan, k: int, arrays: Iterable[tuple[str, Array]], table: Iterator[dict[str, Array]],
+    path: Place, plan: Plan, k: int, arrays: Iterable[tuple[str, Array]], table: Iterator[dict[str, Array]],
     versions: Mapping[str, str] | None = None, findings: Sequence[tuple[int, str]] = (),
 ) -> None:  # fmt: skip
     """Write one whole shard of every array, then the regions' table, then the record that makes it count.
@@ -124,46 +138,71 @@ def write_shard(
     write_text(staged.with_suffix(".json"), json.dumps(sealed(record)))
 
 
-def read_record(path: Path, plan: Plan, k: int, *, whole: bool = False) -> dict[str, Any] | None:
-    """Return the record of a shard whose files are all there with their sizes, else None.
+def read_records(path: Place, plan: Plan, *, whole: bool = False) -> list[dict[str, Any] | None]:
+    """Return the record of each shard whose files are all there with their sizes, else None.
 
-    With ``whole`` they are read and held against their SHA-256: what another process left may be damaged.
+    With ``whole`` they are read and held against their SHA-256: what another process left may be damaged. Not
+    so an object, which was put whole or is not there.
     """
     folder = plan.staging(path)
+    shards = range(plan.n_shards)
+    if isinstance(path, ObjectPath):
+        sizes = sizes_below(folder)
+        return concurrently(lambda k: _read_record(folder, k, sizes=sizes), shards)
+    return [_read_record(folder, k, whole=whole) for k in shards]
+
+
+def _read_record(
+    folder: Any, k: int, *, whole: bool = False, sizes: Mapping[str, int] | None = None
+) -> dict[str, Any] | None:
     staged = folder / "shards" / f"{k:05d}"
+    if sizes is not None and f"shards/{staged.name}.json" not in sizes:
+        return None
     try:
         record = read_sealed(staged.with_suffix(".json"))
         sound = sha256(staged.with_suffix(".npz")) == record["table"]
         for spec in schema.FRAME_ARRAYS:
-            file = shard_file(folder / "store", spec, k)
-            sound &= file_problem(file, record["files"][spec.name], whole=whole) is None
+            file, held = f"store/{shard_file(spec, k)}", record["files"][spec.name]
+            if sizes is None:
+                sound &= file_problem(folder / file, held, whole=whole) is None
+            else:
+                sound &= sizes.get(file) == held["bytes"]
+    except StorageError:
+        raise
     except (OSError, ValueError, KeyError):
         return None
     return record if sound else None
 
 
-def is_whole(path: Path, plan: Plan) -> bool:
+def is_whole(path: Place, plan: Plan) -> bool:
     """Whether the store of ``plan`` is whole and waits for ``switch`` alone."""
-    return (plan.staging(path) / "store" / "zarr.json").exists()
+    return bool((plan.staging(path) / "store" / "zarr.json").exists())
 
 
-def findings(path: Path, plan: Plan) -> list[tuple[int, str]]:
+def findings(path: Place, plan: Plan) -> list[tuple[int, str]]:
     """What the records of a whole store say is implausible, with the number of each frame.
 
     They are read without a look at the arrays, some of which ``switch`` may have moved before it was stopped.
     """
-    records = []
-    for k in range(plan.n_shards):
-        with suppress(OSError, ValueError):
-            records.append(read_sealed(plan.staging(path) / "shards" / f"{k:05d}.json"))
-    return _findings(records)
+    folder = plan.staging(path) / "shards"
+
+    def record(k: int) -> Mapping[str, Any]:
+        try:
+            return read_sealed(folder / f"{k:05d}.json")
+        except StorageError:
+            raise
+        except (OSError, ValueError):
+            return {}
+
+    shards = range(plan.n_shards)
+    return _findings(concurrently(record, shards) if isinstance(path, ObjectPath) else map(record, shards))
 
 
 def _findings(records: Iterable[Mapping[str, Any]]) -> list[tuple[int, str]]:
     return [(number, text) for record in records for number, text in record.get("findings", [])]
 
 
-def finish(path: Path, plan: Plan) -> list[tuple[int, str]]:
+def finish(path: Place, plan: Plan) -> list[tuple[int, str]]:
     """Write the index arrays and the regions' table, last of all the root group, still aside.
 
     Returns
@@ -175,31 +214,34 @@ def finish(path: Path, plan: Plan) -> list[tuple[int, str]]:
     InputError
         Where a shard is missing.
     """
-    records = [read_record(path, plan, k) for k in range(plan.n_shards)]
+    records = read_records(path, plan)
     missing = [k for k, record in enumerate(records) if record is None]
     if missing:
         raise InputError(f"{path}: shards {missing} of {plan.n_shards} are missing; run the same build again")
     folder = plan.staging(path)
     new = folder / "store"
-    for pattern in ("*.partial", ".*.tmp"):  # a killed writer leaves its temporary file: zarr's, ours
-        for leftover in new.rglob(pattern):
-            leftover.unlink()
+    if isinstance(path, Path):
+        for pattern in ("*.partial", ".*.tmp"):  # a killed writer leaves its temporary file: zarr's, ours
+            for leftover in new.rglob(pattern):
+                leftover.unlink()
     index: dict[str, Any] = {"frame": plan.frame_ids, "split": plan.split, "scene": plan.scene}
     named = {
         "scene": {"scene_names": list(plan.scene_names)}, "frame": {"frame_names": list(plan.names)},
     }  # fmt: skip
-    for spec in schema.INDEX_ARRAYS:
-        index[spec.name] = _write_small(new / spec.name, spec, index[spec.name], named.get(spec.name))
+    zarr.create_group(location(new / "regions"), overwrite=True, zarr_format=3)
+    counts = np.concatenate([*_staged(folder, plan, "count")])
+    start = np.concatenate([[0], np.cumsum(counts)])
 
-    parts = []
-    for k in range(plan.n_shards):
-        with np.load(folder / "shards" / f"{k:05d}.npz") as part:
-            parts.append(dict(part))
-    table = {spec.name: np.concatenate([part[spec.name] for part in parts]) for spec in schema.REGION_ARRAYS}
-    table["start"] = np.concatenate([[0], np.cumsum(np.concatenate([part["count"] for part in parts]))])
-    zarr.create_group(str(new / "regions"), overwrite=True, zarr_format=3)
-    for spec in (schema.REGION_START, *schema.REGION_ARRAYS):
-        table[spec.name] = _write_small(new / "regions" / spec.name, spec, table[spec.name])
+    def written(name: str) -> Iterator[Array]:
+        """Write a small array, the table's part of a shard after the other, and hand on what was written."""
+        spec, within = schema.ARRAYS[name], name.removeprefix("regions/")
+        if name in index:
+            yield from _write_small(new / name, spec, len(index[name]), [index[name]], named.get(name))
+        elif spec == schema.REGION_START:
+            yield from _write_small(new / name, spec, len(start), [start])
+        else:
+            yield from _write_small(new / name, spec, int(start[-1]), _staged(folder, plan, within))
+
     shards = [{"frames": r["frames"], "files": r["files"]} for r in records if r]
     document = plan.document()
     attributes = {
@@ -207,23 +249,49 @@ def finish(path: Path, plan: Plan) -> list[tuple[int, str]]:
         "format_version": schema.FORMAT_VERSION,
         **{name: document[name] for name in ("parameters", "source", "split_origin", "cameras")},
         "versions": _all_versions(document["versions"], [r["versions"] for r in records if r]),
-        "content_sha256": content_hash(shards, {**index, **table}),
+        "content_sha256": content_hash(shards, written),
         "files": _small_files(new),
         "shards": shards,
     }
-    zarr.create_group(str(new), attributes=sealed(attributes), overwrite=False, zarr_format=3)
+    zarr.create_group(location(new), attributes=sealed(attributes), overwrite=False, zarr_format=3)
     return _findings(r for r in records if r)
 
 
+def _staged(folder: Any, plan: Plan, name: str) -> Iterator[Array]:
+    """One column of the regions' table, a shard's rows after the other's."""
+
+    def column(k: int) -> Array:
+        with (folder / "shards" / f"{k:05d}.npz").open("rb") as file, np.load(file) as part:
+            return np.asarray(part[name])
+
+    if isinstance(folder, Path):
+        yield from map(column, range(plan.n_shards))
+        return
+    for first in range(0, plan.n_shards, _PARTS_AT_ONCE):
+        yield from concurrently(column, range(first, min(first + _PARTS_AT_ONCE, plan.n_shards)))
+
+
 def _write_small(
-    path: Path, spec: schema.ArraySpec, content: npt.ArrayLike, attributes: Mapping[str, Any] | None = None
-) -> Array:
-    """Write an array that is not sharded, and return it in its own type."""
-    values: Array = np.ascontiguousarray(content, spec.dtype)
-    array = create_array(path, spec, values.shape, attributes=attributes)
+    path: Place, spec: schema.ArraySpec, rows: int, parts: Iterable[npt.ArrayLike],
+    attributes: Mapping[str, Any] | None = None,
+) -> Iterator[Array]:  # fmt: skip
+    """Write an array that is not sharded, chunk by chunk, and yield each in its own type."""
+    array = create_array(path, spec, (rows,), attributes=attributes)
     # Zeros, too, have their file: what is missing is never taken for zeros.
-    array.with_config({"write_empty_chunks": True})[:] = values
-    return values
+    array = array.with_config({"write_empty_chunks": True})
+    size, done = array.chunks[0], 0
+    held: list[Array] = []
+    for part in parts:
+        held.append(np.asarray(part, spec.dtype))
+        if done + (count := sum(map(len, held))) < rows and count < size:
+            continue
+        joined = np.concatenate(held)
+        while joined.size >= size or (joined.size and done + joined.size == rows):
+            array[done : done + size] = joined[:size]
+            yield joined[:size]
+            done += min(size, joined.size)
+            joined = joined[size:]
+        held = [joined]
 
 
 def _all_versions(planned: dict[str, str], written: list[dict[str, str]]) -> dict[str, str]:
@@ -232,18 +300,23 @@ def _all_versions(planned: dict[str, str], written: list[dict[str, str]]) -> dic
     return {name: ", ".join(sorted({part[name] for part in parts if name in part})) for name in planned}
 
 
-def _small_files(new: Path) -> dict[str, Any]:
+def _small_files(new: Place) -> dict[str, Any]:
     """Records of all files of a store that is not finished yet, but for its shards, which have theirs."""
     shards = tuple(f"{name}/c/" for name in schema.FRAME_SPECS)
-    names = sorted(file.relative_to(new).as_posix() for file in new.rglob("*") if file.is_file())
-    return {name: file_record(new / name) for name in names if not name.startswith(shards)}
+    names = [name for name in sorted(sizes_below(new)) if not name.startswith(shards)]
+    one_by_one = map if isinstance(new, Path) else concurrently
+    return dict(zip(names, one_by_one(lambda name: file_record(new / name), names), strict=True))
 
 
-def switch(path: Path, plan: Plan) -> None:
+def switch(path: Place, plan: Plan) -> None:
     """Put a whole store in its place, and what stood there away; run again, it goes on where it was stopped.
 
-    Its arrays move within one file system, some dozen renames; other files in the folder stay.
+    Its arrays move within one file system, some dozen renames; other files in the folder stay. Objects are
+    copied by their server, and those aside deleted only when the root stands at its place.
     """
+    if isinstance(path, ObjectPath):
+        _switch_objects(path, plan)
+        return
     new = plan.staging(path) / "store"
     old = path / STAGING / f"replaced-{os.getpid()}-{os.urandom(4).hex()}"
     old.mkdir()
@@ -255,4 +328,16 @@ def switch(path: Path, plan: Plan) -> None:
                 (path / entry.name).rename(old / entry.name)
             entry.rename(path / entry.name)
     (new / "zarr.json").rename(path / "zarr.json")
+    (path / STAGING / "plan.json").unlink()
+
+
+def _switch_objects(path: ObjectPath, plan: Plan) -> None:
+    new = plan.staging(path) / "store"
+    names = {*sizes_below(new)} - {"zarr.json"}
+    arrays = {name.partition("/")[0] for name in names}
+    (path / "zarr.json").unlink()  # first: what lacks its root is no store, so that none is half old
+    stale = (name for name in sizes_below(path) if name.partition("/")[0] in arrays and name not in names)
+    delete(path / name for name in stale)
+    copy_below(new, path, names)
+    copy_below(new, path, ["zarr.json"])
     (path / STAGING / "plan.json").unlink()

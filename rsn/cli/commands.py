@@ -13,7 +13,7 @@ import click
 
 import rsn
 from rsgt import __version__
-from rsgt.cli.options import INPUT, Folder, Output, Real, Whole
+from rsgt.cli.options import INPUT, STORED, Folder, Output, Real, Whole
 from rsgt.cli.terminal import INTERRUPTED, Program, Script, print_json
 from rsgt.inputs import InputError
 from rsn import config as settings
@@ -80,7 +80,7 @@ def main() -> None:
 
 @main.command(cls=_Sectioned)
 @click.option(
-    "--store", "stores", type=INPUT, multiple=True, required=True, help="Store to learn from, or several."
+    "--store", "stores", type=STORED, multiple=True, required=True, help="Store to learn from, or several."
 )
 @click.option("--out", type=Folder("folder of a run"), required=True, help="Folder of the run.")
 @click.option(

@@ -11,7 +11,7 @@ import click
 
 import rsgt
 import rsn
-from rsgt.cli.options import FRAMES, INPUT, OUTPUT, Folder, definitions, map_options
+from rsgt.cli.options import FRAMES, INPUT, OUTPUT, STORED, Folder, definitions, map_options
 from rsgt.cli.terminal import Script, print_json, print_maps, print_table, progress_bar
 from rsgt.inputs import InputError
 from rsgt.quality.evaluation.alignment import ALIGNMENTS, KINDS
@@ -39,7 +39,7 @@ Beside these errors of depth, --measure asks for more:
 
 
 @click.command(cls=Script, help=_EVALUATE)
-@click.option("--store", type=INPUT, required=True, help="Store that `rsgt build` made.")
+@click.option("--store", type=STORED, required=True, help="Store that `rsgt build` made.")
 @click.option("--checkpoint", type=INPUT, help="best.ckpt or last.ckpt of a run, or its folder.")
 @click.option("--prediction", type=INPUT, help="Predicted maps instead: a file, or a folder.")
 @click.option(

@@ -20,8 +20,9 @@ number of loader processes nor an interruption changes them.
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,11 +37,14 @@ from rsn.data.resize import resize_antialiased, resize_nearest
 from rsn.data.superpixels import superpixels
 
 __all__ = [
-    "Batch", "EpochBatches", "Frames", "Store", "collate", "epoch_order", "guidance_classes", "loader",
-    "open_store", "opened",
+    "Batch", "EpochBatches", "Frames", "Store", "collate", "epoch_order", "fetched", "guidance_classes",
+    "loader", "open_store", "opened",
 ]  # fmt: skip
 
 Batch = dict[str, Tensor]
+
+_AT_ONCE = 16
+"""Frames that a process reads at once from a store by URL."""
 
 
 class Frames(Dataset[Batch]):
@@ -87,8 +91,17 @@ class Frames(Dataset[Batch]):
         self._cached: dict[int, Batch] | None = {} if cache else None
         self._classes = (guidance_classes(store)[0] if classes is None else classes).astype(np.int32)
 
+    @property
+    def by_url(self) -> bool:
+        """Whether it reads over a network."""
+        return self.store.by_url
+
     def __len__(self) -> int:
         return len(self.store)
+
+    def __getitems__(self, frames: list[int]) -> list[Batch]:
+        """Several frames, as PyTorch asks for those of a batch."""
+        return fetched(self, frames)
 
     def __getitem__(self, frame: int) -> Batch:
         """One frame, by its position in the store: the entries of a batch without their first axis."""
@@ -118,9 +131,17 @@ class Frames(Dataset[Batch]):
         return item
 
 
+def fetched(frames: Any, items: Sequence[int]) -> list[Batch]:
+    """Read several items of a dataset of this module; at once where each has to wait for a network."""
+    if not frames.by_url:
+        return [frames[item] for item in items]
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        return [*threads.map(frames.__getitem__, items)]
+
+
 def opened(store: str | os.PathLike[str] | Store) -> Store:
     """Open the store at a path; one that is open already is itself."""
-    return store if isinstance(store, Store) else open_store(Path(store))
+    return store if isinstance(store, Store) else open_store(store)
 
 
 def guidance_classes(store: Store) -> tuple[npt.NDArray[np.uint16], int]:
@@ -229,6 +250,8 @@ def loader(
         batch_sampler=batches,
         collate_fn=collate,
         num_workers=workers,
+        # What makes requests has threads of its own, which a fork would leave behind.
+        multiprocessing_context="spawn" if workers and getattr(frames, "by_url", False) else None,
         persistent_workers=workers > 0,
         pin_memory=pin,
         generator=torch.Generator(),

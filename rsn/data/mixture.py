@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 
 from rsgt.inputs import DataWarning, InputError
 from rsn.data.categories import UNLABELLED, Table, shared_categories
-from rsn.data.dataset import Batch, Frames, Store, epoch_order, opened
+from rsn.data.dataset import Batch, Frames, Store, epoch_order, fetched, opened
 from rsn.data.split import hold_out
 
 Place = str | os.PathLike[str]
@@ -291,8 +291,17 @@ class MixedFrames(Dataset[Batch]):
             for portion in portions
         ]
 
+    @property
+    def by_url(self) -> bool:
+        """Whether it reads over a network."""
+        return any(part.by_url for part in self._parts)
+
     def __len__(self) -> int:
         return self._first[-1] + len(self._parts[-1])
+
+    def __getitems__(self, items: list[int]) -> list[Batch]:
+        """Several items, as PyTorch asks for those of a batch."""
+        return fetched(self, items)
 
     def __getitem__(self, item: int) -> Batch:
         turn, position = divmod(item, len(self))

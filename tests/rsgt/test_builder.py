@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from rsgt.cli.commands import main
 from rsgt.inputs import InputError
 from rsgt.regions.algorithm import region_support
 from rsgt.sources import facts, open_source, train_test
-from rsgt.store import predictions, provenance, reader, schema, writer
+from rsgt.store import predictions, provenance, reader, schema, staging, writer
 from tests.conftest import smooth_frames, write_nyu
 
 ROOT = Path(__file__).parents[2]
@@ -349,6 +350,36 @@ def test_distributed_survives_a_killed_worker(tmp_path):
 
 
 @pytest.mark.xdist_group("cluster")
+def test_what_travels_with_a_task_does_not_grow_with_the_frames(nyu_file, tmp_path):
+    source = open_source(nyu_file[0])
+    few, many = (
+        builder.plan_build(source, PARAMETERS, frame_ids=frames, shard_frames=1) for frames in ([1], None)
+    )
+    sizes = [len(pickle.dumps(partial(builder.build_shard, source, tmp_path, p.key))) for p in (few, many)]
+    assert sizes[0] == sizes[1]
+    writer.create(tmp_path / "s.zarr", many)
+    assert staging.begun_plan(tmp_path / "s.zarr", many.key) == many
+    assert builder.build_shard(source, tmp_path / "s.zarr", many.key, 3) == 3
+    with pytest.raises(InputError, match=r"worker .*: another build at"):
+        staging.begun_plan(tmp_path / "s.zarr", few.key)
+    with pytest.raises(InputError, match=r"worker .*: no build at .*same folder"):
+        staging.begun_plan(tmp_path / "none.zarr", few.key)
+
+
+def test_the_table_is_written_chunk_by_chunk(nyu_file, tmp_path, monkeypatch):
+    """Chunks that begin and end within shards, and a hash that knows nothing of chunks."""
+    whole = build(nyu_file[0], tmp_path / "whole.zarr").store
+    for size in (1, 7, 64):
+        monkeypatch.setattr("rsgt.store.encoding.TABLE_CHUNK", size)
+        monkeypatch.setattr("rsgt.store.reader.TABLE_CHUNK", size)
+        cut = build(nyu_file[0], tmp_path / f"{size}.zarr").store
+        assert cut.identity == whole.identity == reader.content_hash_of(cut)
+        assert cut.array("regions/area").chunks == (size,)
+        for name, column in whole.whole_region_table().items():
+            assert np.array_equal(cut.whole_region_table()[name], column)
+        assert all(np.array_equal(cut.region_tables(2, 5)[1][n], c) for n, c in whole.region_table(3).items())
+
+
 def test_a_lost_scheduler_is_said_and_the_build_goes_on(tmp_path):
     distributed = pytest.importorskip("distributed")
     path = write_nyu(tmp_path / "a.mat", smooth_frames(24, shape=(60, 80)))

@@ -239,7 +239,7 @@ def test_a_deletion_that_fails(made, tmp_path, monkeypatch):
         if not ignore_errors:  # what the new store's own layout needs
             remove(place, **options)
 
-    monkeypatch.setattr(writer.shutil, "rmtree", refuse)
+    monkeypatch.setattr(shutil, "rmtree", refuse)
     builder.build_plan(source, out, plan, overwrite=True)
     assert state(out) == identities[40]
     monkeypatch.undo()
