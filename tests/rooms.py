@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from rsgt.store import staging, writer
+from rsgt.store import replacement, staging, writer
 from rsgt.store.schema import FRAME_ARRAYS, TEST, TRAIN
 
 Array = npt.NDArray[np.generic]
@@ -80,7 +80,7 @@ def write_rooms(
         arrays = ((spec.name, np.stack([frame[spec.name] for frame in frames])) for spec in FRAME_ARRAYS)
         writer.write_shard(path, plan, k, arrays, (region_table(frame) for frame in frames))
     writer.finish(path, plan)
-    writer.switch(path, plan)
+    replacement.switch(path, plan)
     return path
 
 

@@ -15,7 +15,7 @@ from rsgt.parallel import Progress, default_workers, map_threads, run_on_cluster
 from rsgt.sources import open_source
 from rsgt.sources.plausibility import gathered
 from rsgt.sources.source import Source
-from rsgt.store import reader, staging, writer
+from rsgt.store import reader, replacement, staging, writer
 from rsgt.store.objects import ObjectPath
 from rsgt.store.places import Place, as_place
 
@@ -256,7 +256,7 @@ def build_plan(
                 _begin(path, plan, overwrite)
                 built, findings = _build_rest(source, path, plan, workers, scheduler, progress)
                 confirm()
-                writer.switch(path, plan)
+                replacement.switch(path, plan)
     store = reader.open_store(path)
     for finding in gathered(findings):
         warnings.warn(f"{path}: {finding}", DataWarning, stacklevel=3)

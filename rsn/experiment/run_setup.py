@@ -13,7 +13,8 @@ from torch.utils.data import DataLoader
 from rsn.config import Config, to_plain, to_toml
 from rsn.data.augmentation import augment
 from rsn.data.dataset import Batch, EpochBatches, loader
-from rsn.data.mixture import MixedFrames, Mixture, Portion, line_of, mixed_order, told
+from rsn.data.mixed_frames import MixedFrames
+from rsn.data.mixture import Mixture, Portion, line_of, mixed_order, told
 from rsn.experiment.assembly import new_network
 from rsn.models.contract import Model
 from rsn.models.frames import predict_frames

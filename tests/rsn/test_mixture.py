@@ -21,7 +21,8 @@ from rsn.cli import main
 from rsn.data.augmentation import augment
 from rsn.data.categories import shared_categories, to_forty
 from rsn.data.dataset import EpochBatches, collate, epoch_order
-from rsn.data.mixture import MixedFrames, divide, mixed, mixed_order
+from rsn.data.mixed_frames import MixedFrames
+from rsn.data.mixture import divide, mixed, mixed_order
 from rsn.data.split import hold_out
 from rsn.training import checkpoint, progress
 from tests.rooms import write_rooms

@@ -11,7 +11,7 @@ import pytest
 import rsgt
 from rsgt.inputs import InputError
 from rsgt.quality.verification import verify
-from rsgt.store import objects, writer
+from rsgt.store import objects, replacement
 from rsgt.store.places import as_place, sizes_below
 from rsgt.store.reader import STAGING, DamageError
 from tests.conftest import often, smooth_frames, write_nyu
@@ -80,7 +80,7 @@ def test_stopped_at_every_request_of_the_switch(bucket, tmp_path, monkeypatch):
     ask, steps = objects.ObjectPath.ask, 0
     while True:
         rsgt.build(path, out, **made[4], overwrite=True)
-        switch, calls = writer.switch, []
+        switch, calls = replacement.switch, []
 
         def stop(self, request, calls=calls, steps=steps):
             calls.append(self)
@@ -95,12 +95,12 @@ def test_stopped_at_every_request_of_the_switch(bucket, tmp_path, monkeypatch):
             finally:
                 monkeypatch.setattr(objects.ObjectPath, "ask", ask)
 
-        monkeypatch.setattr(writer, "switch", switching)
+        monkeypatch.setattr(replacement, "switch", switching)
         try:
             rsgt.build(path, out, **made[40], overwrite=True)
             break
         except KeyboardInterrupt:
-            monkeypatch.setattr(writer, "switch", switch)
+            monkeypatch.setattr(replacement, "switch", switch)
         found = state(out)
         assert found in ("unfinished", *whole.values())
         again = rsgt.build(path, out, **made[40], overwrite=found == whole[4])
