@@ -64,7 +64,7 @@ def test_zarr_reads_what_was_encoded(monkeypatch, tmp_path, library, kind):
     encoding.create_array(tmp_path / "depth", spec, values.shape, shard=4)
     for k, rows in enumerate((slice(0, 4), slice(4, 6))):
         record = encoding.write_shard_file(tmp_path, spec, k, values[rows], 4)
-        file = encoding.shard_file(tmp_path, spec, k)
+        file = tmp_path / encoding.shard_file(spec, k)
         assert record == manifest.file_record(file)
         lengths = np.frombuffer(file.read_bytes()[-4 * 16 - 4 : -4], "<u8").reshape(4, 2)[:, 1]
         assert (lengths[: len(values[rows])] < 2**32).all()

@@ -200,18 +200,18 @@ def test_what_is_implausible_is_warned_of_and_found_again(tmp_path):
 
 def test_findings_come_from_records_read_once_and_outlast_a_stop(tmp_path, monkeypatch):
     odd, out, read = Room(scale={4: 0}), tmp_path / "s.zarr", []
-    read_record, rename = writer.read_record, Path.rename
+    read_record, rename = writer._read_record, Path.rename
 
-    def counted(path, plan, k, **how):
+    def counted(folder, k, **how):
         read.append(k)
-        return read_record(path, plan, k, **how)
+        return read_record(folder, k, **how)
 
     def stopped(self, to):
         if self.name == "region":  # half of the arrays have moved
             raise KeyboardInterrupt
         return rename(self, to)
 
-    monkeypatch.setattr(writer, "read_record", counted)
+    monkeypatch.setattr(writer, "_read_record", counted)
     monkeypatch.setattr(Path, "rename", stopped)
     with pytest.raises(KeyboardInterrupt):
         rsgt.build(odd, out, shard_frames=2, min_size=0)

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from rsgt.cli.commands import main as rsgt
-from rsgt.cli.options import Folder, LocalPath, Output
+from rsgt.cli.options import Folder, LocalPath, Output, StorePlace
 from rsn.cli import main as rsn
 from tests.conftest import often, smooth_frames, write_nyu
 
@@ -137,7 +137,10 @@ def test_every_path_option_says_what_it_is_for(program):
             if parameter.name in ("out", "csv_path", "plot_path", "table", "save"):
                 assert isinstance(parameter.type, Output | Folder), (name, parameter.name)
             else:
-                assert not isinstance(parameter.type, click.Path) or type(parameter.type) is LocalPath
+                assert not isinstance(parameter.type, click.Path) or type(parameter.type) in (
+                    LocalPath,
+                    StorePlace,
+                )
 
 
 def test_no_result_is_written_over_what_is_read(folder):
