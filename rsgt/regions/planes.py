@@ -1,0 +1,211 @@
+"""Planes of regions: least squares out of moments, and the depth and normal that a plane has.
+
+The inverse depth of a plane in space is linear in pixel coordinates for any pinhole camera, so that a plane is
+found without one: 1/z = a x + b y + c. A residual of inverse depth times z² is one of depth, to first order,
+which is why every pixel weighs z⁴: residuals count metres.
+
+A region's ``Moments`` are weight, centre and central second moments of (x, y, 1/z): those of two regions give
+those of both without a difference of large numbers, and far and narrow regions keep their digits.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rsgt.regions.compilation import jit
+
+Array = npt.NDArray[Any]
+
+_jit = jit(error_model="numpy")
+
+MOMENTS = 11
+"""Pixels, weight, centre (x, y, 1/z), and central moments xx, xy, yy, xz, yz, zz, with z for 1/z."""
+
+_SINGULAR = 1e-10
+"""Share of two variances' product below which their determinant says that the pixels are on one line."""
+_LEAST = 1e-30
+"""Depth, relative to the frame's largest, below which a pixel weighs no less: its fourth power must not be 0."""
+
+
+@_jit
+def depth_scale(depth: Array, region: Array) -> float:
+    """Power of two that brings a frame's largest depth to between 0.5 and 1, so that no power overflows."""
+    largest = 0.0
+    for y in range(depth.shape[0]):
+        for x in range(depth.shape[1]):
+            if region[y, x] > 0:
+                largest = max(largest, np.float64(depth[y, x]))
+    return math.ldexp(1.0, -math.frexp(largest)[1])
+
+
+@_jit
+def _sums(depth: Array, region: Array, n: int, scale: float) -> tuple[Array, Array]:
+    """Sum up each region's weighted powers of (x, y, 1/z) about its first pixel, and say where that is."""
+    sums, first = np.zeros((n, MOMENTS)), np.zeros((n, 3))
+    width = depth.shape[1]
+    for y in range(depth.shape[0]):
+        x = 0
+        while x < width:
+            label = region[y, x]
+            if label == 0:
+                x += 1
+                continue
+            r = label - 1
+            if sums[r, 0] == 0:
+                first[r, 0], first[r, 1], first[r, 2] = x, y, 1 / (scale * np.float64(depth[y, x]))
+            x0, v, q0 = first[r, 0], y - first[r, 1], first[r, 2]
+            begin = x
+            s = su = suu = sq = suq = sqq = 0.0
+            while x < width and region[y, x] == label:  # along a run, so that the sums stay in registers
+                z = scale * np.float64(depth[y, x])
+                weight = max(z, _LEAST) ** 2
+                weight *= weight
+                u, q = x - x0, 1 / z - q0
+                s += weight
+                su += weight * u
+                suu += weight * u * u
+                sq += weight * q
+                suq += weight * u * q
+                sqq += weight * q * q
+                x += 1
+            m = sums[r]
+            m[0] += x - begin
+            m[1] += s
+            m[2] += su
+            m[3] += s * v
+            m[4] += sq
+            m[5] += suu
+            m[6] += su * v
+            m[7] += s * v * v
+            m[8] += suq
+            m[9] += sq * v
+            m[10] += sqq
+    return sums, first
+
+
+@_jit
+def region_moments(depth: Array, region: Array, n: int, scale: float) -> Array:
+    """Moments of the regions of a frame.
+
+    Parameters
+    ----------
+    depth
+        (y, x) float, metres; > 0 and finite wherever there is a region.
+    region
+        (y, x) integer, labels from 1 to ``n``, each of which occurs; 0 = no region.
+    n
+        Number of regions.
+    scale
+        Depth is multiplied with it: ``depth_scale``.
+
+    Returns
+    -------
+    (region, MOMENTS) float64.
+    """
+    sums, first = _sums(depth, region, n, scale)
+    for r in range(n):
+        m = sums[r]
+        s, u, v, q = m[1], m[2] / m[1], m[3] / m[1], m[4] / m[1]
+        m[5] = max(m[5] - s * u * u, 0.0)
+        m[6] -= s * u * v
+        m[7] = max(m[7] - s * v * v, 0.0)
+        m[8] -= s * u * q
+        m[9] -= s * v * q
+        m[10] = max(m[10] - s * q * q, 0.0)
+        m[2], m[3], m[4] = u + first[r, 0], v + first[r, 1], q + first[r, 2]
+    return sums
+
+
+@_jit
+def join_moments(a: Array, b: Array, both: Array) -> None:
+    """Write the moments of two regions together; the same whichever comes first."""
+    s = a[1] + b[1]
+    f = a[1] * b[1] / s
+    u, v, q = b[2] - a[2], b[3] - a[3], b[4] - a[4]
+    both[0], both[1] = a[0] + b[0], s
+    for k in range(2, 5):
+        both[k] = (a[1] * a[k] + b[1] * b[k]) / s
+    both[5] = a[5] + b[5] + f * u * u
+    both[6] = a[6] + b[6] + f * u * v
+    both[7] = a[7] + b[7] + f * v * v
+    both[8] = a[8] + b[8] + f * u * q
+    both[9] = a[9] + b[9] + f * v * q
+    both[10] = a[10] + b[10] + f * q * q
+
+
+@_jit
+def slopes(m: Array) -> tuple[float, float]:
+    """Slopes of the least-squares plane's inverse depth along x and y, out of moments.
+
+    Pixels on one line leave the slope across it open: it is 0 then.
+    """
+    xx, xy, yy = m[5], m[6], m[7]
+    determinant = xx * yy - xy * xy
+    if determinant > _SINGULAR * xx * yy:
+        return (m[8] * yy - m[9] * xy) / determinant, (m[9] * xx - m[8] * xy) / determinant
+    if xx + yy > 0:
+        return m[8] / (xx + yy), m[9] / (xx + yy)
+    return 0.0, 0.0
+
+
+@_jit
+def squared_error(m: Array) -> float:
+    """Sum of the squared residuals of depth about the least-squares plane, in the moments' unit."""
+    a, b = slopes(m)
+    return max(m[10] - a * m[8] - b * m[9], 0.0)
+
+
+@_jit
+def fit_planes(depth: Array, region: Array, n: int) -> Array:
+    """Plane of each region of a frame: its least-squares one, or its mean depth where that is no worse.
+
+    Parameters
+    ----------
+    depth, region, n
+        As for ``region_moments``.
+
+    Returns
+    -------
+    (region, 3) float64: a, b and c of 1/z = a x + b y + c, with x and y in pixels and z in metres.
+    """
+    scale = depth_scale(depth, region)
+    moments = region_moments(depth, region, n, scale)
+    found = np.empty((n, 3))
+    for r in range(n):
+        m = moments[r]
+        a, b = slopes(m)
+        found[r, 0], found[r, 1], found[r, 2] = scale * a, scale * b, scale * (m[4] - a * m[2] - b * m[3])
+    total, squares, error = np.zeros(n), np.zeros(n), np.zeros(n)
+    for y in range(depth.shape[0]):
+        for x in range(depth.shape[1]):
+            r = region[y, x] - 1
+            if r >= 0:
+                z = np.float64(depth[y, x])
+                inverse = found[r, 0] * x + found[r, 1] * y + found[r, 2]
+                off = 1 / inverse - z if inverse > 0 else np.inf
+                total[r] += z
+                error[r] += off * off
+    for y in range(depth.shape[0]):
+        for x in range(depth.shape[1]):
+            r = region[y, x] - 1
+            if r >= 0:
+                off = np.float64(depth[y, x]) - total[r] / moments[r, 0]
+                squares[r] += off * off
+    for r in range(n):
+        if not error[r] < squares[r]:
+            found[r, 0], found[r, 1], found[r, 2] = 0.0, 0.0, moments[r, 0] / total[r]
+    return found
+
+
+@_jit
+def plane_depth(region: Array, planes: Array) -> Array:
+    """Depth of each pixel's plane, (y, x) float32 in metres; 0 = no region."""
+    found = np.zeros(region.shape, np.float32)
+    for y in range(region.shape[0]):
+        for x in range(region.shape[1]):
+            r = region[y, x] - 1
+            if r >= 0:
+                found[y, x] = 1 / (planes[r, 0] * x + planes[r, 1] * y + planes[r, 2])
+    return found
