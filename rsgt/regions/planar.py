@@ -106,19 +106,22 @@ def merge_planes(moments: Array, pairs: Array, regions: int, tolerance: float) -
 @_jit
 def _seed_pairs(cut: kernels.Cut, seed: Array, owner: Array, across: bool) -> Array:
     """Pairs of seeds that touch and may be merged, each once, the smaller first."""
-    touching = kernels.touching_pairs(cut.starts, cut.ends, cut.row, seed, np.ones(owner.size, np.bool_))
-    code = np.empty(len(touching), np.int64)
+    everyone = np.ones(owner.size, np.bool_)
+    touching = kernels.touching_pairs(cut.starts, cut.ends, cut.row, seed, everyone)
+    head, _, follow, other = kernels.neighbour_lists(touching, everyone)
+    pairs = np.empty_like(touching)
+    met = np.full(owner.size, -1, np.int64)
     n = 0
-    for k in range(len(touching)):
-        a, b = min(touching[k, 0], touching[k, 1]), max(touching[k, 0], touching[k, 1])
-        if across or owner[a] == owner[b]:
-            code[n] = np.int64(a) * owner.size + b
-            n += 1
-    code = np.unique(code[:n])
-    pairs = np.empty((code.size, 2), np.int64)
-    for k in range(code.size):
-        pairs[k] = code[k] // owner.size, code[k] % owner.size
-    return pairs
+    for a in range(owner.size):
+        link = head[a]
+        while link >= 0:
+            b = other[link]
+            if a < b and met[b] != a and (across or owner[a] == owner[b]):
+                pairs[n, 0], pairs[n, 1] = a, b
+                met[b] = a
+                n += 1
+            link = follow[link]
+    return pairs[:n]
 
 
 @_jit
@@ -136,41 +139,57 @@ def _number(chosen: Array) -> tuple[Array, int]:
 
 
 @_jit
-def planar_regions(
-    depth: Array, key: Array, skip_zero: bool, bins: int, min_size: int, regions: int, tolerance: float,
-    across: bool,
-) -> tuple[Array, Array]:  # fmt: skip
-    region = np.zeros(depth.shape, np.int32)
-    segment = np.zeros(depth.shape, np.int32)
-    runs = kernels.segment_runs(depth, key, skip_zero)
-    if runs.starts.size == 0:
-        return region, segment
-    component = kernels.connect(runs.starts, runs.ends, runs.row, runs.key, runs.starts.size)
-    if regions == 0:
-        steps = grouping.by_steps(depth, runs, component, bins, False, region)
-        cut = kernels.region_runs(depth, runs, component, steps)
-        piece = kernels.connect(cut.starts, cut.ends, cut.row, cut.key, cut.starts.size)
-        survivor, _ = kernels.merge_small(cut, piece, min_size)
-        regions = _number(survivor)[1]
-    fine = grouping.by_steps(depth, runs, component, SEED_BINS, False, region).group[-1] + 1
-    found = grouping.by_breaks(depth, runs, component, fine, region)
-    cut = kernels.region_runs(depth, runs, component, found)
+def _paint(label: Array, runs: kernels.Cut, of_run: Array) -> None:
+    """Write the label of each run, which count from 0 there and from 1 here."""
+    for y in range(runs.row.size - 1):
+        for i in range(runs.row[y], runs.row[y + 1]):
+            label[y, runs.starts[i] : runs.ends[i]] = of_run[i] + 1
+
+
+@_jit
+def _regions(
+    depth: Array, runs: grouping.Runs, segment: Array, groups: grouping.Groups, min_size: int
+) -> tuple[kernels.Cut, Array, Array]:
+    """Regions as they are for constants: runs of one each, their regions, and the segment of each region."""
+    cut = kernels.region_runs(depth, runs, segment, groups)
     piece = kernels.connect(cut.starts, cut.ends, cut.row, cut.key, cut.starts.size)
     survivor, _ = kernels.merge_small(cut, piece, min_size)
-    seed, n = _number(survivor[piece])
+    region, n = _number(survivor[piece])
     owner = np.empty(n, np.int32)
-    for i in range(seed.size - 1, -1, -1):
-        owner[seed[i]] = cut.owner[i]
-    for y in range(cut.row.size - 1):
-        for i in range(cut.row[y], cut.row[y + 1]):
-            region[y, cut.starts[i] : cut.ends[i]] = seed[i] + 1
-    scale = planes.depth_scale(depth, region)
-    moments = planes.region_moments(depth, region, n, scale)
+    for i in range(piece.size):
+        if survivor[piece[i]] == piece[i]:
+            owner[region[i]] = cut.owner[i]
+    return cut, region, owner
+
+
+@_jit
+def planar_region_support(
+    depth: Array, key: Array, skip_zero: bool, bins: int, min_size: int, regions: int, tolerance: float,
+    across: bool,kind: int = 3, fbins: int = 20,
+) -> tuple[Array, Array, Array, Array, Array]:  # fmt: skip
+    region, segment = np.zeros(depth.shape, np.int32), np.zeros(depth.shape, np.int32)
+    runs = kernels.segment_runs(depth, key, skip_zero)
+    if runs.starts.size == 0:
+        return region, np.zeros(depth.shape, np.float32), segment, np.empty((0, 3)), np.empty(0)
+    component = kernels.connect(runs.starts, runs.ends, runs.row, runs.key, runs.starts.size)
+    groups = grouping.by_steps(depth, runs, component, bins, False, region)
+    fine = np.int64(1) * groups.group[-1] + 1
+    if regions == 0:
+        regions = _regions(depth, runs, component, groups, min_size)[2].size
+    if kind == 0:
+        fine = np.int64(1) * grouping.by_steps(depth, runs, component, fbins, False, region).group[-1] + 1
+        found = grouping.by_breaks(depth, runs, component, fine, region)
+    elif kind == 1:
+        found = grouping.by_steps(depth, runs, component, fbins, False, region)
+    else:
+        found = grouping.by_breaks(depth, runs, component, fine * fbins // 10, region)
+    cut, seed, owner = _regions(depth, runs, component, found, min_size)
+    _paint(segment, runs, component)
+    _paint(region, cut, seed)
+    scale = planes.depth_scale(runs.frame_high)
+    moments = planes.region_moments(depth, region, owner.size, scale)
     pairs = _seed_pairs(cut, seed, owner, across)
-    chosen, _ = _number(merge_planes(moments, pairs, regions, tolerance * scale))
-    for y in range(cut.row.size - 1):
-        for i in range(runs.row[y], runs.row[y + 1]):
-            segment[y, runs.starts[i] : runs.ends[i]] = component[i] + 1
-        for i in range(cut.row[y], cut.row[y + 1]):
-            region[y, cut.starts[i] : cut.ends[i]] = chosen[seed[i]] + 1
-    return region, segment
+    of_seed, n = _number(merge_planes(moments, pairs, regions, tolerance * scale))
+    _paint(region, cut, of_seed[seed])
+    found_planes, rmse, support = planes.fit_planes(depth, region, n, scale)
+    return region, support, segment, found_planes, rmse

@@ -30,13 +30,8 @@ _LEAST = 1e-30
 
 
 @_jit
-def depth_scale(depth: Array, region: Array) -> float:
+def depth_scale(largest: float) -> float:
     """Power of two that brings a frame's largest depth to between 0.5 and 1, so that no power overflows."""
-    largest = 0.0
-    for y in range(depth.shape[0]):
-        for x in range(depth.shape[1]):
-            if region[y, x] > 0:
-                largest = max(largest, np.float64(depth[y, x]))
     return math.ldexp(1.0, -math.frexp(largest)[1])
 
 
@@ -158,54 +153,69 @@ def squared_error(m: Array) -> float:
 
 
 @_jit
-def fit_planes(depth: Array, region: Array, n: int) -> Array:
+def fit_planes(depth: Array, region: Array, n: int, scale: float) -> tuple[Array, Array, Array]:
     """Plane of each region of a frame: its least-squares one, or its mean depth where that is no worse.
 
     Parameters
     ----------
-    depth, region, n
+    depth, region, n, scale
         As for ``region_moments``.
 
     Returns
     -------
-    (region, 3) float64: a, b and c of 1/z = a x + b y + c, with x and y in pixels and z in metres.
+    planes : (region, 3) float64
+        a, b and c of 1/z = a x + b y + c, with x and y in pixels from the first one's centre, z in metres.
+    rmse : (region,) float64
+        Root mean square distance of the region's depth from its plane along the optical axis, metres.
+    support : (y, x) float32
+        Depth of each pixel's plane in metres; 0 = no region.
     """
-    scale = depth_scale(depth, region)
     moments = region_moments(depth, region, n, scale)
-    found = np.empty((n, 3))
+    planes, about, error = np.empty((n, 3)), np.empty(n), np.zeros((n, 3))
     for r in range(n):
         m = moments[r]
         a, b = slopes(m)
-        found[r, 0], found[r, 1], found[r, 2] = scale * a, scale * b, scale * (m[4] - a * m[2] - b * m[3])
-    total, squares, error = np.zeros(n), np.zeros(n), np.zeros(n)
+        planes[r, 0], planes[r, 1], planes[r, 2] = scale * a, scale * b, scale * (m[4] - a * m[2] - b * m[3])
+        about[r] = 1 / (scale * m[4])
+    support = np.zeros(depth.shape, np.float32)
+    width = depth.shape[1]
     for y in range(depth.shape[0]):
-        for x in range(depth.shape[1]):
-            r = region[y, x] - 1
-            if r >= 0:
+        x = 0
+        while x < width:
+            label = region[y, x]
+            r = label - 1
+            if r < 0:
+                x += 1
+                continue
+            a, c, centre = planes[r, 0], planes[r, 1] * y + planes[r, 2], about[r]
+            total = squares = left = 0.0
+            while x < width and region[y, x] == label:
                 z = np.float64(depth[y, x])
-                inverse = found[r, 0] * x + found[r, 1] * y + found[r, 2]
-                off = 1 / inverse - z if inverse > 0 else np.inf
-                total[r] += z
-                error[r] += off * off
-    for y in range(depth.shape[0]):
-        for x in range(depth.shape[1]):
-            r = region[y, x] - 1
-            if r >= 0:
-                off = np.float64(depth[y, x]) - total[r] / moments[r, 0]
-                squares[r] += off * off
+                inverse = a * x + c
+                plane = 1 / inverse if inverse > 0 else np.inf
+                off = z - centre
+                total += off
+                squares += off * off
+                left += (plane - z) * (plane - z)
+                support[y, x] = plane
+                x += 1
+            error[r, 0] += total
+            error[r, 1] += squares
+            error[r, 2] += left
+    rmse, flat = np.empty(n), np.zeros(n, np.bool_)
     for r in range(n):
-        if not error[r] < squares[r]:
-            found[r, 0], found[r, 1], found[r, 2] = 0.0, 0.0, moments[r, 0] / total[r]
-    return found
-
-
-@_jit
-def plane_depth(region: Array, planes: Array) -> Array:
-    """Depth of each pixel's plane, (y, x) float32 in metres; 0 = no region."""
-    found = np.zeros(region.shape, np.float32)
-    for y in range(region.shape[0]):
-        for x in range(region.shape[1]):
-            r = region[y, x] - 1
-            if r >= 0:
-                found[y, x] = 1 / (planes[r, 0] * x + planes[r, 1] * y + planes[r, 2])
-    return found
+        area = moments[r, 0]
+        total, squares, left = error[r]
+        squares = max(squares - total * (total / area), 0.0)
+        flat[r] = not left < squares
+        if flat[r]:
+            mean = about[r] + total / area
+            planes[r, 0], planes[r, 1], planes[r, 2] = 0.0, 0.0, 1 / mean
+        rmse[r] = math.sqrt(min(left, squares) / area)
+    if flat.any():
+        for y in range(depth.shape[0]):
+            for x in range(width):
+                r = region[y, x] - 1
+                if r >= 0 and flat[r]:
+                    support[y, x] = 1 / planes[r, 2]
+    return planes, rmse, support
