@@ -1,8 +1,9 @@
-"""Regions that are planes: fine regions, merged as long as planes explain them.
+"""Regions that are planes: fine regions of nearly constant depth, merged as long as a plane explains them.
 
-Each segment is cut finely by depth. Of the pairs of regions that touch, within one segment or across
-segments, the one is merged whose common plane adds the least squared error, until as few are left as were
-asked for, or none can be merged below a tolerance.
+Segments are cut finely by natural breaks, and small regions merged, all as for constants. Of the pairs of
+these regions that touch, the one is merged whose common plane adds the least squared error of depth, and so
+on, until as few are left as were asked for, or none can be merged within a tolerance. A slow, obvious twin is
+in ``tests/reference_planar.py``.
 """
 
 import heapq
@@ -18,8 +19,8 @@ Array = npt.NDArray[Any]
 
 _jit = jit(error_model="numpy")
 
-SEED_BINS = 45
-"""Equal steps over a frame's depth whose number of groups the seeds' natural breaks are."""
+SEEDS_A_GROUP, LEAST_SEEDS = 2, 64
+"""Natural breaks before merging: for each group that equal steps make of the frame; and at least."""
 
 
 @_jit
@@ -29,7 +30,7 @@ def _growth(a: Array, b: Array, error_a: float, error_b: float, tolerance: float
     error = planes.squared_error(both)
     if error > tolerance * tolerance * both[0]:
         return np.inf
-    return max(error - (error_a + error_b), 0.0)
+    return max(error - (error_a + error_b), 0.0)  # theirs first: the same whichever region comes first
 
 
 @_jit
@@ -41,7 +42,7 @@ def merge_planes(moments: Array, pairs: Array, regions: int, tolerance: float) -
     Parameters
     ----------
     moments
-        (region, MOMENTS) float64; overwritten.
+        (region, MOMENTS) float64; those of a merged region take the place of its first one's.
     pairs
         (pair, 2) integer, regions that may be merged, each pair once, the smaller first.
     regions
@@ -139,11 +140,11 @@ def _number(chosen: Array) -> tuple[Array, int]:
 
 
 @_jit
-def _paint(label: Array, runs: kernels.Cut, of_run: Array) -> None:
-    """Write the label of each run, which count from 0 there and from 1 here."""
-    for y in range(runs.row.size - 1):
-        for i in range(runs.row[y], runs.row[y + 1]):
-            label[y, runs.starts[i] : runs.ends[i]] = of_run[i] + 1
+def _paint(label: Array, starts: Array, ends: Array, row: Array, number: Array) -> None:
+    """Write each run's number, from 0, as its pixels' label, from 1."""
+    for y in range(row.size - 1):
+        for i in range(row[y], row[y + 1]):
+            label[y, starts[i] : ends[i]] = number[i] + 1
 
 
 @_jit
@@ -165,31 +166,48 @@ def _regions(
 @_jit
 def planar_region_support(
     depth: Array, key: Array, skip_zero: bool, bins: int, min_size: int, regions: int, tolerance: float,
-    across: bool,kind: int = 3, fbins: int = 20,
+    across: bool,
 ) -> tuple[Array, Array, Array, Array, Array]:  # fmt: skip
+    """Region support whose regions are planes, on one frame.
+
+    Parameters
+    ----------
+    depth, key, skip_zero, min_size
+        As for ``kernels.default_region_support``.
+    bins
+        Depth steps over the frame's range; their groups say how many natural breaks are merged.
+    regions
+        How many regions to merge down to, 0 = as many as equal steps of depth leave. There are more where
+        nothing is left to merge, and fewer where the frame has no more to begin with.
+    tolerance
+        RMSE in metres that no merged region may exceed; may be infinite.
+    across
+        Merge regions of different segments, too.
+
+    Returns
+    -------
+    region (y, x) int32, support (y, x) float32 and segment (y, x) int32, each 0 where there is none; and, a
+    row a region, planes (region, 3) float64 and their rmse (region,) float64, as ``planes.fit_planes`` says.
+    """
     region, segment = np.zeros(depth.shape, np.int32), np.zeros(depth.shape, np.int32)
     runs = kernels.segment_runs(depth, key, skip_zero)
     if runs.starts.size == 0:
         return region, np.zeros(depth.shape, np.float32), segment, np.empty((0, 3)), np.empty(0)
     component = kernels.connect(runs.starts, runs.ends, runs.row, runs.key, runs.starts.size)
-    groups = grouping.by_steps(depth, runs, component, bins, False, region)
-    fine = np.int64(1) * groups.group[-1] + 1
+    # Until regions are numbered their array holds the depth steps, as for constants.
+    steps = grouping.by_steps(depth, runs, component, bins, False, region)
+    breaks = max(SEEDS_A_GROUP * (steps.group[-1] + 1), LEAST_SEEDS, regions)
     if regions == 0:
-        regions = _regions(depth, runs, component, groups, min_size)[2].size
-    if kind == 0:
-        fine = np.int64(1) * grouping.by_steps(depth, runs, component, fbins, False, region).group[-1] + 1
-        found = grouping.by_breaks(depth, runs, component, fine, region)
-    elif kind == 1:
-        found = grouping.by_steps(depth, runs, component, fbins, False, region)
-    else:
-        found = grouping.by_breaks(depth, runs, component, fine * fbins // 10, region)
-    cut, seed, owner = _regions(depth, runs, component, found, min_size)
-    _paint(segment, runs, component)
-    _paint(region, cut, seed)
+        regions = _regions(depth, runs, component, steps, min_size)[2].size
+    fine = grouping.by_breaks(depth, runs, component, breaks, region)
+    cut, seed, owner = _regions(depth, runs, component, fine, min_size)
+    _paint(segment, runs.starts, runs.ends, runs.row, component)
+    _paint(region, cut.starts, cut.ends, cut.row, seed)
     scale = planes.depth_scale(runs.frame_high)
     moments = planes.region_moments(depth, region, owner.size, scale)
-    pairs = _seed_pairs(cut, seed, owner, across)
-    of_seed, n = _number(merge_planes(moments, pairs, regions, tolerance * scale))
-    _paint(region, cut, of_seed[seed])
-    found_planes, rmse, support = planes.fit_planes(depth, region, n, scale)
-    return region, support, segment, found_planes, rmse
+    first = merge_planes(moments, _seed_pairs(cut, seed, owner, across), regions, tolerance * scale)
+    merged, _ = _number(first)  # in the order of the first seeds, which is the raster's
+    _paint(region, cut.starts, cut.ends, cut.row, merged[seed])
+    kept = moments[first == np.arange(first.size)]
+    found, rmse, support = planes.fit_planes(depth, region, kept, scale)
+    return region, support, segment, found, rmse

@@ -153,13 +153,15 @@ def squared_error(m: Array) -> float:
 
 
 @_jit
-def fit_planes(depth: Array, region: Array, n: int, scale: float) -> tuple[Array, Array, Array]:
+def fit_planes(depth: Array, region: Array, moments: Array, scale: float) -> tuple[Array, Array, Array]:
     """Plane of each region of a frame: its least-squares one, or its mean depth where that is no worse.
 
     Parameters
     ----------
-    depth, region, n, scale
+    depth, region, scale
         As for ``region_moments``.
+    moments
+        Those of the regions.
 
     Returns
     -------
@@ -170,7 +172,7 @@ def fit_planes(depth: Array, region: Array, n: int, scale: float) -> tuple[Array
     support : (y, x) float32
         Depth of each pixel's plane in metres; 0 = no region.
     """
-    moments = region_moments(depth, region, n, scale)
+    n = len(moments)
     planes, about, error = np.empty((n, 3)), np.empty(n), np.zeros((n, 3))
     for r in range(n):
         m = moments[r]
