@@ -190,14 +190,18 @@ def touching_pairs(starts: Array, ends: Array, row: Array, region: Array, small:
     """Pairs (a, b) of regions that touch, diagonally too, and of which one is small; they may repeat."""
     # Two rows of m and n runs touch at most 2(m + n) times; each row also has n - 1 pairs side by side.
     pairs = np.empty((5 * starts.size + 1, 2), np.int32)
+    met = np.full(1024, -1)  # pairs of late, so that most repetitions are left out
     n = 0
     for y in range(row.size - 1):
         i, stop = row[y], row[y + 1]
         for k in range(i + 1, stop):
             if ends[k - 1] == starts[k]:
                 a, b = region[k - 1], region[k]
-                pairs[n, 0], pairs[n, 1] = a, b  # kept where n goes on: a call for it takes 5 times as long
-                n += a != b and (small[a] or small[b])
+                pair = np.int64(a) * small.size + b
+                place = (31 * a + b) % met.size
+                pairs[n, 0], pairs[n, 1] = a, b
+                n += a != b and (small[a] or small[b]) and met[place] != pair
+                met[place] = pair
         j, j_stop = (row[y - 1], row[y]) if y else (i, i)
         while i < stop and j < j_stop:
             if ends[j] < starts[i]:
@@ -205,13 +209,19 @@ def touching_pairs(starts: Array, ends: Array, row: Array, region: Array, small:
                 continue
             if starts[j] <= ends[i]:
                 a, b = region[j], region[i]
+                pair = np.int64(a) * small.size + b
+                place = (31 * a + b) % met.size
                 pairs[n, 0], pairs[n, 1] = a, b
-                n += a != b and (small[a] or small[b])
+                n += a != b and (small[a] or small[b]) and met[place] != pair
+                met[place] = pair
             # What ends first has met all that it touches, but for a corner where both end in one column.
             if ends[i] == ends[j] and i + 1 < stop and starts[i + 1] == ends[j]:
                 a, b = region[j], region[i + 1]
+                pair = np.int64(a) * small.size + b
+                place = (31 * a + b) % met.size
                 pairs[n, 0], pairs[n, 1] = a, b
-                n += a != b and (small[a] or small[b])
+                n += a != b and (small[a] or small[b]) and met[place] != pair
+                met[place] = pair
             if ends[j] <= ends[i]:
                 j += 1
             else:

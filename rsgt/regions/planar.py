@@ -202,12 +202,12 @@ def planar_region_support(
     fine = grouping.by_breaks(depth, runs, component, breaks, region)
     cut, seed, owner = _regions(depth, runs, component, fine, min_size)
     _paint(segment, runs.starts, runs.ends, runs.row, component)
-    _paint(region, cut.starts, cut.ends, cut.row, seed)
     scale = planes.depth_scale(runs.frame_high)
-    moments = planes.region_moments(depth, region, owner.size, scale)
+    moments = planes.region_moments(depth, cut, seed, owner.size, scale)
     first = merge_planes(moments, _seed_pairs(cut, seed, owner, across), regions, tolerance * scale)
     merged, _ = _number(first)  # in the order of the first seeds, which is the raster's
-    _paint(region, cut.starts, cut.ends, cut.row, merged[seed])
+    of_run = merged[seed]
+    _paint(region, cut.starts, cut.ends, cut.row, of_run)
     kept = moments[first == np.arange(first.size)]
-    found, rmse, support = planes.fit_planes(depth, region, kept, scale)
+    found, rmse, support = planes.fit_planes(depth, cut, of_run, kept, scale)
     return region, support, segment, found, rmse

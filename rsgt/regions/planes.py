@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rsgt.regions.compilation import jit
+from rsgt.regions.grouping import Runs
 
 Array = npt.NDArray[Any]
 
@@ -36,24 +37,19 @@ def depth_scale(largest: float) -> float:
 
 
 @_jit
-def _sums(depth: Array, region: Array, n: int, scale: float) -> tuple[Array, Array]:
+def _sums(depth: Array, runs: Runs, region: Array, n: int, scale: float) -> tuple[Array, Array]:
     """Sum up each region's weighted powers of (x, y, 1/z) about its first pixel, and say where that is."""
+    starts, ends, row = runs.starts, runs.ends, runs.row
     sums, first = np.zeros((n, MOMENTS)), np.zeros((n, 3))
-    width = depth.shape[1]
-    for y in range(depth.shape[0]):
-        x = 0
-        while x < width:
-            label = region[y, x]
-            if label == 0:
-                x += 1
-                continue
-            r = label - 1
+    for y in range(row.size - 1):
+        for i in range(row[y], row[y + 1]):
+            r = region[i]
             if sums[r, 0] == 0:
-                first[r, 0], first[r, 1], first[r, 2] = x, y, 1 / (scale * np.float64(depth[y, x]))
+                first[r, 0], first[r, 1] = starts[i], y
+                first[r, 2] = 1 / (scale * np.float64(depth[y, starts[i]]))
             x0, v, q0 = first[r, 0], y - first[r, 1], first[r, 2]
-            begin = x
             s = su = suu = sq = suq = sqq = 0.0
-            while x < width and region[y, x] == label:  # along a run, so that the sums stay in registers
+            for x in range(starts[i], ends[i]):
                 z = scale * np.float64(depth[y, x])
                 weight = max(z, _LEAST) ** 2
                 weight *= weight
@@ -64,9 +60,8 @@ def _sums(depth: Array, region: Array, n: int, scale: float) -> tuple[Array, Arr
                 sq += weight * q
                 suq += weight * u * q
                 sqq += weight * q * q
-                x += 1
             m = sums[r]
-            m[0] += x - begin
+            m[0] += ends[i] - starts[i]
             m[1] += s
             m[2] += su
             m[3] += s * v
@@ -81,15 +76,18 @@ def _sums(depth: Array, region: Array, n: int, scale: float) -> tuple[Array, Arr
 
 
 @_jit
-def region_moments(depth: Array, region: Array, n: int, scale: float) -> Array:
+def region_moments(depth: Array, runs: Runs, region: Array, n: int, scale: float) -> Array:
     """Moments of the regions of a frame.
 
     Parameters
     ----------
     depth
-        (y, x) float, metres; > 0 and finite wherever there is a region.
+        (y, x) float, metres; > 0 and finite wherever there is a run.
+    runs
+        Stretches of one row that lie in one region each: columns ``starts``, ``ends`` and ``row`` of
+        ``grouping.Runs`` or ``kernels.Cut``.
     region
-        (y, x) integer, labels from 1 to ``n``, each of which occurs; 0 = no region.
+        (run,) integer, region of each run from 0 to ``n - 1``, each of which occurs.
     n
         Number of regions.
     scale
@@ -99,7 +97,7 @@ def region_moments(depth: Array, region: Array, n: int, scale: float) -> Array:
     -------
     (region, MOMENTS) float64.
     """
-    sums, first = _sums(depth, region, n, scale)
+    sums, first = _sums(depth, runs, region, n, scale)
     for r in range(n):
         m = sums[r]
         s, u, v, q = m[1], m[2] / m[1], m[3] / m[1], m[4] / m[1]
@@ -153,12 +151,12 @@ def squared_error(m: Array) -> float:
 
 
 @_jit
-def fit_planes(depth: Array, region: Array, moments: Array, scale: float) -> tuple[Array, Array, Array]:
+def fit_planes(depth: Array, runs: Runs, region: Array, moments: Array, scale: float) -> tuple[Array, ...]:
     """Plane of each region of a frame: its least-squares one, or its mean depth where that is no worse.
 
     Parameters
     ----------
-    depth, region, scale
+    depth, runs, region, scale
         As for ``region_moments``.
     moments
         Those of the regions.
@@ -172,7 +170,7 @@ def fit_planes(depth: Array, region: Array, moments: Array, scale: float) -> tup
     support : (y, x) float32
         Depth of each pixel's plane in metres; 0 = no region.
     """
-    n = len(moments)
+    starts, ends, row, n = runs.starts, runs.ends, runs.row, len(moments)
     planes, about, error = np.empty((n, 3)), np.empty(n), np.zeros((n, 3))
     for r in range(n):
         m = moments[r]
@@ -180,44 +178,33 @@ def fit_planes(depth: Array, region: Array, moments: Array, scale: float) -> tup
         planes[r, 0], planes[r, 1], planes[r, 2] = scale * a, scale * b, scale * (m[4] - a * m[2] - b * m[3])
         about[r] = 1 / (scale * m[4])
     support = np.zeros(depth.shape, np.float32)
-    width = depth.shape[1]
-    for y in range(depth.shape[0]):
-        x = 0
-        while x < width:
-            label = region[y, x]
-            r = label - 1
-            if r < 0:
-                x += 1
-                continue
+    for y in range(row.size - 1):
+        for i in range(row[y], row[y + 1]):
+            r = region[i]
             a, c, centre = planes[r, 0], planes[r, 1] * y + planes[r, 2], about[r]
             total = squares = left = 0.0
-            while x < width and region[y, x] == label:
-                z = np.float64(depth[y, x])
-                inverse = a * x + c
+            for x in range(starts[i], ends[i]):
+                z, inverse = np.float64(depth[y, x]), a * x + c
                 plane = 1 / inverse if inverse > 0 else np.inf
                 off = z - centre
                 total += off
                 squares += off * off
                 left += (plane - z) * (plane - z)
                 support[y, x] = plane
-                x += 1
             error[r, 0] += total
             error[r, 1] += squares
             error[r, 2] += left
-    rmse, flat = np.empty(n), np.zeros(n, np.bool_)
+    rmse = np.empty(n)
     for r in range(n):
         area = moments[r, 0]
         total, squares, left = error[r]
         squares = max(squares - total * (total / area), 0.0)
-        flat[r] = not left < squares
-        if flat[r]:
-            mean = about[r] + total / area
-            planes[r, 0], planes[r, 1], planes[r, 2] = 0.0, 0.0, 1 / mean
         rmse[r] = math.sqrt(min(left, squares) / area)
-    if flat.any():
-        for y in range(depth.shape[0]):
-            for x in range(width):
-                r = region[y, x] - 1
-                if r >= 0 and flat[r]:
-                    support[y, x] = 1 / planes[r, 2]
+        if not left < squares:
+            planes[r, 0], planes[r, 1], planes[r, 2] = 0.0, 0.0, 1 / (about[r] + total / area)
+    for y in range(row.size - 1):
+        for i in range(row[y], row[y + 1]):
+            r = region[i]
+            if planes[r, 0] == 0 and planes[r, 1] == 0:
+                support[y, starts[i] : ends[i]] = 1 / planes[r, 2]
     return planes, rmse, support
