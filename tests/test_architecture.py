@@ -200,7 +200,7 @@ def test_sizes_and_names(path):
 
 
 LONG = {
-    "rsgt/cli/commands.py": 430, "rsgt/regions/kernels.py": 680,
+    "rsgt/cli/commands.py": 450, "rsgt/regions/kernels.py": 680,
     "rsgt/store/reader.py": 420,
     "rsgt/sources/nyu.py": 350, "rsgt/quality/statistics.py": 410,
     "rsn/config.py": 380, "rsn/predictor.py": 370,

@@ -38,6 +38,7 @@ def transpose_rgb(source: Array, out: Array) -> None:
 
 @_jit
 def find_root(parent: Array, i: int) -> int:
+    """Root of an entry of a union-find forest, whose paths it shortens."""
     while parent[i] != i:
         parent[i] = parent[parent[i]]
         i = parent[i]

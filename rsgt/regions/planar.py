@@ -27,7 +27,7 @@ SEEDS_A_GROUP, LEAST_SEEDS = 2, 64
 def _growth(a: Array, b: Array, error_a: float, error_b: float, tolerance: float, both: Array) -> float:
     """Squared error that a common plane adds to those of two regions; infinite above the tolerance."""
     planes.join_moments(a, b, both)
-    error = planes.squared_error(both)
+    error: float = planes.squared_error(both)
     if error > tolerance * tolerance * both[0]:
         return np.inf
     return max(error - (error_a + error_b), 0.0)  # theirs first: the same whichever region comes first
@@ -110,7 +110,7 @@ def _seed_pairs(cut: kernels.Cut, seed: Array, owner: Array, across: bool) -> Ar
     everyone = np.ones(owner.size, np.bool_)
     touching = kernels.touching_pairs(cut.starts, cut.ends, cut.row, seed, everyone)
     head, _, follow, other = kernels.neighbour_lists(touching, everyone)
-    pairs = np.empty_like(touching)
+    pairs: Array = np.empty_like(touching)
     met = np.full(owner.size, -1, np.int64)
     n = 0
     for a in range(owner.size):
@@ -187,12 +187,12 @@ def planar_region_support(
     Returns
     -------
     region (y, x) int32, support (y, x) float32 and segment (y, x) int32, each 0 where there is none; and, a
-    row a region, planes (region, 3) float64 and their rmse (region,) float64, as ``planes.fit_planes`` says.
+    row a region, planes (region, 3) and residual (region, 2), float64, as ``planes.fit_planes`` says.
     """
     region, segment = np.zeros(depth.shape, np.int32), np.zeros(depth.shape, np.int32)
     runs = kernels.segment_runs(depth, key, skip_zero)
     if runs.starts.size == 0:
-        return region, np.zeros(depth.shape, np.float32), segment, np.empty((0, 3)), np.empty(0)
+        return region, np.zeros(depth.shape, np.float32), segment, np.empty((0, 3)), np.empty((0, 2))
     component = kernels.connect(runs.starts, runs.ends, runs.row, runs.key, runs.starts.size)
     # Until regions are numbered their array holds the depth steps, as for constants.
     steps = grouping.by_steps(depth, runs, component, bins, False, region)
@@ -209,5 +209,5 @@ def planar_region_support(
     of_run = merged[seed]
     _paint(region, cut.starts, cut.ends, cut.row, of_run)
     kept = moments[first == np.arange(first.size)]
-    found, rmse, support = planes.fit_planes(depth, cut, of_run, kept, scale)
-    return region, support, segment, found, rmse
+    found, residual, support = planes.fit_planes(depth, cut, of_run, kept, scale)
+    return region, support, segment, found, residual

@@ -1,14 +1,15 @@
 """Planes of regions: least squares out of moments, and the depth and normal that a plane has.
 
-The inverse depth of a plane in space is linear in pixel coordinates for any pinhole camera, so that a plane is
-found without one: 1/z = a x + b y + c. A residual of inverse depth times z² is one of depth, to first order,
-which is why every pixel weighs z⁴: residuals count metres.
+The inverse depth of a plane in space is linear in pixel coordinates for any pinhole camera, so that a plane
+is found without one: 1/z = a x + b y + c. A residual of inverse depth times z² is one of depth, to first
+order, which is why every pixel weighs z⁴: residuals count metres.
 
 A region's ``Moments`` are weight, centre and central second moments of (x, y, 1/z): those of two regions give
 those of both without a difference of large numbers, and far and narrow regions keep their digits.
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ MOMENTS = 11
 _SINGULAR = 1e-10
 """Share of two variances' product below which their determinant says that the pixels are on one line."""
 _LEAST = 1e-30
-"""Depth, relative to the frame's largest, below which a pixel weighs no less: its fourth power must not be 0."""
+"""Depth, relative to the frame's largest, below which pixels weigh no less: no weight is 0."""
 
 
 @_jit
@@ -97,6 +98,7 @@ def region_moments(depth: Array, runs: Runs, region: Array, n: int, scale: float
     -------
     (region, MOMENTS) float64.
     """
+    sums: Array
     sums, first = _sums(depth, runs, region, n, scale)
     for r in range(n):
         m = sums[r]
@@ -147,7 +149,8 @@ def slopes(m: Array) -> tuple[float, float]:
 def squared_error(m: Array) -> float:
     """Sum of the squared residuals of depth about the least-squares plane, in the moments' unit."""
     a, b = slopes(m)
-    return max(m[10] - a * m[8] - b * m[9], 0.0)
+    left: float = max(m[10] - a * m[8] - b * m[9], 0.0)
+    return left
 
 
 @_jit
@@ -165,13 +168,13 @@ def fit_planes(depth: Array, runs: Runs, region: Array, moments: Array, scale: f
     -------
     planes : (region, 3) float64
         a, b and c of 1/z = a x + b y + c, with x and y in pixels from the first one's centre, z in metres.
-    rmse : (region,) float64
-        Root mean square distance of the region's depth from its plane along the optical axis, metres.
+    residual : (region, 2) float64
+        Root mean square (m) and variance (m²) of the plane's depth less the pixel's, over the region.
     support : (y, x) float32
         Depth of each pixel's plane in metres; 0 = no region.
     """
     starts, ends, row, n = runs.starts, runs.ends, runs.row, len(moments)
-    planes, about, error = np.empty((n, 3)), np.empty(n), np.zeros((n, 3))
+    planes, about, error = np.empty((n, 3)), np.empty(n), np.zeros((n, 4))
     for r in range(n):
         m = moments[r]
         a, b = slopes(m)
@@ -182,29 +185,83 @@ def fit_planes(depth: Array, runs: Runs, region: Array, moments: Array, scale: f
         for i in range(row[y], row[y + 1]):
             r = region[i]
             a, c, centre = planes[r, 0], planes[r, 1] * y + planes[r, 2], about[r]
-            total = squares = left = 0.0
+            total = squares = off_total = off_squares = 0.0
             for x in range(starts[i], ends[i]):
                 z, inverse = np.float64(depth[y, x]), a * x + c
                 plane = 1 / inverse if inverse > 0 else np.inf
-                off = z - centre
-                total += off
-                squares += off * off
-                left += (plane - z) * (plane - z)
+                off = plane - z
+                total += z - centre
+                squares += (z - centre) * (z - centre)
+                off_total += off
+                off_squares += off * off
                 support[y, x] = plane
             error[r, 0] += total
             error[r, 1] += squares
-            error[r, 2] += left
-    rmse = np.empty(n)
+            error[r, 2] += off_total
+            error[r, 3] += off_squares
+    residual = np.empty((n, 2))
     for r in range(n):
         area = moments[r, 0]
-        total, squares, left = error[r]
-        squares = max(squares - total * (total / area), 0.0)
-        rmse[r] = math.sqrt(min(left, squares) / area)
-        if not left < squares:
-            planes[r, 0], planes[r, 1], planes[r, 2] = 0.0, 0.0, 1 / (about[r] + total / area)
+        mean, square, off, off_square = (
+            error[r, 0] / area,
+            error[r, 1] / area,
+            error[r, 2] / area,
+            error[r, 3] / area,
+        )
+        variance = max(square - mean * mean, 0.0)
+        if off_square < variance:
+            residual[r, 0], residual[r, 1] = math.sqrt(off_square), max(off_square - off * off, 0.0)
+        else:
+            planes[r, 0], planes[r, 1], planes[r, 2] = 0.0, 0.0, 1 / (about[r] + mean)
+            residual[r, 0], residual[r, 1] = math.sqrt(variance), variance
     for y in range(row.size - 1):
         for i in range(row[y], row[y + 1]):
             r = region[i]
             if planes[r, 0] == 0 and planes[r, 1] == 0:
                 support[y, starts[i] : ends[i]] = 1 / planes[r, 2]
-    return planes, rmse, support
+    return planes, residual, support
+
+
+def plane_depth(region: Array, planes: Array) -> Array:
+    """Depth of each pixel's plane.
+
+    Parameters
+    ----------
+    region
+        (y, x) integer, labels from 1; 0 = no region.
+    planes
+        (region, 3) float64, as ``fit_planes`` returns them.
+
+    Returns
+    -------
+    (y, x) float32, metres; 0 = no region.
+    """
+    y, x = np.ogrid[: region.shape[0], : region.shape[1]]
+    coefficients: Array = np.concatenate([[[0, 0, np.inf]], planes])[region]
+    a, b, c = np.moveaxis(coefficients, 2, 0)
+    with np.errstate(divide="ignore", over="ignore"):
+        found: Array = (1 / (a * x + (b * y + c))).astype(np.float32)
+    return found
+
+
+def plane_normals(planes: Array, camera: Mapping[str, float]) -> tuple[Array, Array]:
+    """Where planes lie in the camera's axes: x right, y down, z forward.
+
+    Parameters
+    ----------
+    planes
+        (region, 3) float64, as ``fit_planes`` returns them.
+    camera
+        fx, fy, cx and cy in pixels, the first pixel's centre at (0, 0); empty = unknown.
+
+    Returns
+    -------
+    Unit normals, (region, 3) float64, that point away from the camera, and the planes' distances from it in
+    metres, (region,) float64: normal · point = distance. NaN where the camera is unknown.
+    """
+    if not (camera.get("fx") and camera.get("fy")):
+        return np.full(planes.shape, np.nan), np.full(len(planes), np.nan)
+    a, b, c = (planes[:, k] for k in range(3))
+    square = np.stack([a * camera["fx"], b * camera["fy"], a * camera["cx"] + b * camera["cy"] + c], axis=1)
+    length = np.sqrt((square * square).sum(axis=1))
+    return square / length[:, None], 1 / length

@@ -27,10 +27,12 @@ STAGING = ".rsgt-build"
 REMEDY = "run `rsgt verify`, then build again with --overwrite"
 
 
-def content_hash(shards: list[dict[str, Any]], small: Mapping[str, Array]) -> str:
+def content_hash(
+    shards: list[dict[str, Any]], small: Mapping[str, Array], parameters: Mapping[str, Any]
+) -> str:
     """Hash the shards' hashes and the small arrays by name: equal where every array is."""
     digest = hashlib.sha256(json.dumps(shards, sort_keys=True).encode())
-    for spec in (*schema.INDEX_ARRAYS, schema.REGION_START, *schema.REGION_ARRAYS):
+    for spec in (*schema.INDEX_ARRAYS, schema.REGION_START, *schema.region_arrays(parameters)):
         digest.update(np.ascontiguousarray(small[spec.name], spec.dtype).tobytes())
     return digest.hexdigest()
 
@@ -261,7 +263,7 @@ class Store:
     def describe(self) -> dict[str, Any]:
         """Return what the store holds, as plain JSON types; ``arrays`` has one entry an array."""
         arrays = {}
-        for name in schema.ARRAYS:
+        for name in schema.arrays(self.attributes["parameters"]):
             array = self.array(name)
             arrays[name] = {
                 "shape": list(array.shape),
@@ -313,13 +315,17 @@ class Store:
         return values
 
     def region_table(self, frame: int) -> dict[str, Array]:
-        """Return the regions of one frame: columns of ``schema.REGION_ARRAYS``, one row a region."""
+        """Return the regions of one frame: columns of ``schema.region_arrays``, one row a region."""
         rows = slice(int(self.region_start[frame]), int(self.region_start[frame + 1]))
-        return {spec.name: self.column(f"regions/{spec.name}", rows) for spec in schema.REGION_ARRAYS}
+        return {name: self.column(f"regions/{name}", rows) for name in self._region_columns}
 
     def whole_region_table(self) -> dict[str, Array]:
         """Return the regions of all frames, frame after frame (see ``region_start``)."""
-        return {spec.name: self.column(f"regions/{spec.name}") for spec in schema.REGION_ARRAYS}
+        return {name: self.column(f"regions/{name}") for name in self._region_columns}
+
+    @property
+    def _region_columns(self) -> list[str]:
+        return [spec.name for spec in schema.region_arrays(self.attributes["parameters"])]
 
     def _shard_problem(self, name: str, k: int, *, whole: bool = False) -> tuple[Path, str | None]:
         """File of a shard, from the store's folder, and what is wrong with it."""
@@ -405,4 +411,4 @@ def content_hash_of(opened: Store) -> str:
     """Compute a store's content hash again from its records and its regions' table."""
     small = {spec.name: opened.column(spec.name) for spec in schema.INDEX_ARRAYS}
     table = {"start": opened.region_start, **opened.whole_region_table()}
-    return content_hash(opened.attributes["shards"], {**small, **table})
+    return content_hash(opened.attributes["shards"], {**small, **table}, opened.attributes["parameters"])

@@ -55,7 +55,8 @@ def _layout(plan: Plan) -> Iterator[tuple[schema.ArraySpec, tuple[int, ...], dic
     """Every sharded array of a plan, its shape, and what it says of itself beside the schema."""
     for spec in schema.FRAME_ARRAYS:
         shape = (len(plan.frames), *plan.shape, 3)[: len(spec.axes)]
-        yield spec, shape, {"class_names": list(plan.class_names)} if spec.name == "semantic" else {}
+        own = {"semantic": {"class_names": list(plan.class_names)}, **schema.descriptions(plan.parameters)}
+        yield spec, shape, own.get(spec.name, {})
 
 
 def is_begun(path: Path, plan: Plan) -> bool:
@@ -87,7 +88,7 @@ def write_shard(
         ``(name, values)`` of every array of ``schema.FRAME_ARRAYS``, each with all frames of the shard;
         they are asked for one by one, so that the caller need not hold them all.
     table
-        Per frame the columns of ``schema.REGION_ARRAYS``; asked for after the arrays.
+        Per frame the columns of ``schema.region_arrays``; asked for after the arrays.
     versions
         What wrote this shard, where it may differ from the plan's: a resumed build, a cluster's worker.
     findings
@@ -105,7 +106,8 @@ def write_shard(
     columns = list(table)
     staged = folder / "shards" / f"{k:05d}"
     merged: dict[str, Any] = {
-        spec.name: np.concatenate([frame[spec.name] for frame in columns]) for spec in schema.REGION_ARRAYS
+        spec.name: np.concatenate([frame[spec.name] for frame in columns])
+        for spec in schema.region_arrays(plan.parameters)
     }
     with replacing(staged.with_suffix(".npz")) as aside, aside.open("wb") as file_out:
         np.savez(
@@ -195,10 +197,11 @@ def finish(path: Path, plan: Plan) -> list[tuple[int, str]]:
     for k in range(plan.n_shards):
         with np.load(folder / "shards" / f"{k:05d}.npz") as part:
             parts.append(dict(part))
-    table = {spec.name: np.concatenate([part[spec.name] for part in parts]) for spec in schema.REGION_ARRAYS}
+    specs = schema.region_arrays(plan.parameters)
+    table = {spec.name: np.concatenate([part[spec.name] for part in parts]) for spec in specs}
     table["start"] = np.concatenate([[0], np.cumsum(np.concatenate([part["count"] for part in parts]))])
     zarr.create_group(str(new / "regions"), overwrite=True, zarr_format=3)
-    for spec in (schema.REGION_START, *schema.REGION_ARRAYS):
+    for spec in (schema.REGION_START, *specs):
         table[spec.name] = _write_small(new / "regions" / spec.name, spec, table[spec.name])
     shards = [{"frames": r["frames"], "files": r["files"]} for r in records if r]
     document = plan.document()
@@ -207,7 +210,7 @@ def finish(path: Path, plan: Plan) -> list[tuple[int, str]]:
         "format_version": schema.FORMAT_VERSION,
         **{name: document[name] for name in ("parameters", "source", "split_origin", "cameras")},
         "versions": _all_versions(document["versions"], [r["versions"] for r in records if r]),
-        "content_sha256": content_hash(shards, {**index, **table}),
+        "content_sha256": content_hash(shards, {**index, **table}, plan.parameters),
         "files": _small_files(new),
         "shards": shards,
     }

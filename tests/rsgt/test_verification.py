@@ -201,14 +201,14 @@ def maps(region, depth=None, semantic=None):
     ],
 )
 def test_each_invariant_is_checked(region, expected):
-    found = [*frame_problems(*maps(region), builder.Parameters(min_size=0))]
+    found = [*frame_problems(*maps(region), builder.Parameters(min_size=0), {})]
     assert any(expected in m for m in found), found
 
 
 def test_support_off_its_mean():
     frame, table = maps([[1, 1, 1]])
     frame["support"] = frame["support"] + np.float32(0.01)
-    found = [*frame_problems(frame, table, builder.Parameters(min_size=0))]
+    found = [*frame_problems(frame, table, builder.Parameters(min_size=0), {})]
     assert any("0.01 m off the mean depth" in m for m in found)
 
 
