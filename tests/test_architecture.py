@@ -202,7 +202,7 @@ def test_sizes_and_names(path):
 LONG = {
     "rsgt/cli/commands.py": 450, "rsgt/regions/kernels.py": 680,
     "rsgt/store/reader.py": 420,
-    "rsgt/sources/nyu.py": 350, "rsgt/quality/statistics.py": 410,
+    "rsgt/sources/nyu.py": 350, "rsgt/quality/statistics.py": 420,
     "rsn/config.py": 380, "rsn/predictor.py": 370,
 }  # fmt: skip
 """One library, one door, makes these longer than the rest."""

@@ -30,7 +30,9 @@ def _growth(a: Array, b: Array, error_a: float, error_b: float, tolerance: float
     error: float = planes.squared_error(both)
     if error > tolerance * tolerance * both[0]:
         return np.inf
-    return max(error - (error_a + error_b), 0.0)  # theirs first: the same whichever region comes first
+    added = error - (error_a + error_b)
+    # A pixel beside a line adds none: what rounding makes of that must not decide.
+    return added if added > planes.ROUNDING * both[10] else 0.0
 
 
 @_jit

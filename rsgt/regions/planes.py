@@ -27,6 +27,8 @@ MOMENTS = 11
 
 _SINGULAR = 1e-10
 """Share of two variances' product below which their determinant says that the pixels are on one line."""
+ROUNDING = 1e-10
+"""Share of the squared deviation from the mean below which a plane is taken to leave none."""
 _LEAST = 1e-30
 """Depth, relative to the frame's largest, below which pixels weigh no less: no weight is 0."""
 
@@ -115,13 +117,14 @@ def region_moments(depth: Array, runs: Runs, region: Array, n: int, scale: float
 
 @_jit
 def join_moments(a: Array, b: Array, both: Array) -> None:
-    """Write the moments of two regions together; the same whichever comes first."""
+    """Write the moments of two regions together."""
     s = a[1] + b[1]
-    f = a[1] * b[1] / s
+    share = b[1] / s
+    f = a[1] * share
     u, v, q = b[2] - a[2], b[3] - a[3], b[4] - a[4]
     both[0], both[1] = a[0] + b[0], s
-    for k in range(2, 5):
-        both[k] = (a[1] * a[k] + b[1] * b[k]) / s
+    # A step from one centre: pixels on one row or column stay on it to the last digit.
+    both[2], both[3], both[4] = a[2] + share * u, a[3] + share * v, a[4] + share * q
     both[5] = a[5] + b[5] + f * u * u
     both[6] = a[6] + b[6] + f * u * v
     both[7] = a[7] + b[7] + f * v * v
@@ -149,8 +152,8 @@ def slopes(m: Array) -> tuple[float, float]:
 def squared_error(m: Array) -> float:
     """Sum of the squared residuals of depth about the least-squares plane, in the moments' unit."""
     a, b = slopes(m)
-    left: float = max(m[10] - a * m[8] - b * m[9], 0.0)
-    return left
+    left: float = m[10] - a * m[8] - b * m[9]
+    return left if left > ROUNDING * m[10] else 0.0
 
 
 @_jit

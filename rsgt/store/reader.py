@@ -183,6 +183,11 @@ class Store:
         return height, width
 
     @property
+    def planar(self) -> bool:
+        """Whether a region's support is the depth of its plane, and not its mean depth."""
+        return self.attributes["parameters"].get("surface") == "plane"
+
+    @property
     def shard_frames(self) -> int:
         """Frames in one shard."""
         shards = self.array("depth").shards
