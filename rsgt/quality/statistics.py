@@ -93,8 +93,8 @@ class Statistics(MapErrors):
         Pixels with valid depth, and those of them that have a region.
     table : dict of arrays
         The regions of these frames: columns ``semantic``, ``area``, ``depth_mean`` and ``depth_variance`` of
-        ``schema.REGION_ARRAYS``, ``support_rmse`` and ``support_variance``, and ``owner``, the place of the region's frame in ``frame``; those of
-        ``PLANES`` (m, degrees), where they were asked for.
+        ``schema.REGION_ARRAYS``, ``support_rmse`` and ``support_variance``, and ``owner``, the place of the
+        region's frame in ``frame``; those of ``PLANES`` (m, degrees), where they were asked for.
     class_names : list of str
         Names of the categories 1, 2, ….
     prediction : dict of MapErrors
