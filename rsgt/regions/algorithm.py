@@ -55,23 +55,13 @@ class RegionSupport:
 
 
 def region_support(
-    depth_m: npt.ArrayLike,
-    semantic: npt.ArrayLike | None = None,
-    instance: npt.ArrayLike | None = None,
-    *,
-    variant: Variant = "default",
-    bins: int = DEFAULT_BINS,
-    min_size: int = DEFAULT_MIN_SIZE,
-    unlabelled: Unlabelled = "cluster",
-    grouping: Grouping = "equal",
-    groups: int | None = None,
-    surface: Surface = "constant",
-    regions: int | None = None,
-    tolerance: float | None = None,
-    across_labels: bool = False,
-    unit_known: bool = False,
-) -> RegionSupport:
-    """Split a frame into regions of one category at nearly constant depth.
+    depth_m: npt.ArrayLike, semantic: npt.ArrayLike | None = None, instance: npt.ArrayLike | None = None, *,
+    variant: Variant = "default", bins: int = DEFAULT_BINS, min_size: int = DEFAULT_MIN_SIZE,
+    unlabelled: Unlabelled = "cluster", grouping: Grouping = "equal", groups: int | None = None,
+    surface: Surface = "constant", regions: int | None = None, tolerance: float | None = None,
+    across_labels: bool = False, unit_known: bool = False,
+) -> RegionSupport:  # fmt: skip
+    """Split a frame into regions of one category at nearly constant depth, or on one plane.
 
     Parameters
     ----------
@@ -100,15 +90,10 @@ def region_support(
         How many groups natural breaks make of the frame, at least one a segment; None = as many as equal
         steps make of it. Connected pieces of a group are regions of their own.
     surface
-        What a region is at: a ``"constant"`` depth (the paper), or a ``"plane"``, whose inverse depth is
-        linear in pixel coordinates. Planes have a grouping of their own.
-    regions
-        How many planes to make of the frame; at least one a segment. None = as many regions as equal steps
-        make of it.
-    tolerance
-        Instead of a number: merge planes while the merged one's RMSE is at most this, in metres.
-    across_labels
-        Merge planes of different segments, too.
+        A region's support: a ``"constant"`` depth (the paper), or that of a ``"plane"``.
+    regions, tolerance, across_labels
+        Of planes: how many, at least one a segment, None = as many regions as equal steps make; instead, the
+        RMSE in metres up to which planes are merged; and whether to merge those of different segments, too.
     unit_known
         These are metres for sure; else a frame of which half is above ``FURTHEST_MEDIAN_M`` is refused.
 
@@ -140,20 +125,25 @@ def region_support(
     one = np.ones(depth.shape, np.uint16)
     category = one if semantic is None else _labels("semantic", semantic, depth.shape)
     if variant == "published":
-        if instance is not None:
-            raise InputError("instance: the published variant knows categories only; omit it")
-        if not np.isfinite(depth).all():
-            raise InputError("depth_m: the published variant needs finite depth; use variant='default'")
-        return RegionSupport(*kernels.published_region_support(depth.astype(np.float64), category, bins))
+        return _published(depth, category, instance, bins)
     key = _segment_key(category, instance)
     frame = depth, key, unlabelled == "ignore", bins, min_size
     if surface == "plane":
-        # A tolerance alone says where to stop.
-        asked = (regions or 0, np.inf) if tolerance is None else (1, float(tolerance))
-        return RegionSupport(*planar.planar_region_support(*frame, *asked, bool(across_labels)))
+        stop = (regions or 0, np.inf) if tolerance is None else (1, float(tolerance))
+        return RegionSupport(*planar.planar_region_support(*frame, *stop, across_labels))
     if grouping == "natural":
         return RegionSupport(*kernels.natural_region_support(*frame, groups or 0))
     return RegionSupport(*kernels.default_region_support(*frame, grouping == "log"))
+
+
+def _published(
+    depth: npt.NDArray[Any], category: npt.NDArray[np.uint16], instance: npt.ArrayLike | None, bins: int
+) -> RegionSupport:
+    if instance is not None:
+        raise InputError("instance: the published variant knows categories only; omit it")
+    if not np.isfinite(depth).all():
+        raise InputError("depth_m: the published variant needs finite depth; use variant='default'")
+    return RegionSupport(*kernels.published_region_support(depth.astype(np.float64), category, bins))
 
 
 def check_options(variant: str, bins: int, min_size: int, unlabelled: str) -> None:

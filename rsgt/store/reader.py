@@ -185,7 +185,7 @@ class Store:
     @property
     def planar(self) -> bool:
         """Whether a region's support is the depth of its plane, and not its mean depth."""
-        return self.attributes["parameters"].get("surface") == "plane"
+        return bool(self.attributes["parameters"].get("surface") == "plane")
 
     @property
     def shard_frames(self) -> int:

@@ -75,7 +75,7 @@ def test_the_store_holds_what_the_algorithm_says(nyu_file, tmp_path, parameters)
         expected = region_support(
             depth[k], semantic[k], arrays["instances"][k] if parameters.instances else None,
             variant=parameters.variant, bins=parameters.bins, min_size=parameters.min_size,
-            unlabelled=parameters.unlabelled,
+            unlabelled=parameters.unlabelled, surface=parameters.surface, regions=parameters.regions,
         )  # fmt: skip
         region = opened.read("region", k, k + 1)[0]
         assert np.array_equal(region, expected.region)
