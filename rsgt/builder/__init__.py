@@ -3,9 +3,9 @@
 from rsgt.builder.assembly import BuildResult, as_source, build, build_plan, plan
 from rsgt.builder.parameters import Parameters, cluster
 from rsgt.builder.planning import PACKAGES, plan_build, summary
-from rsgt.builder.shards import build_shard, compile_kernels, region_table
+from rsgt.builder.shards import build_shard, compile_kernels, plane_table, region_table
 
 __all__ = [
     "PACKAGES", "BuildResult", "Parameters", "as_source", "build", "build_plan", "build_shard", "cluster",
-    "compile_kernels", "plan", "plan_build", "region_table", "summary",
+    "compile_kernels", "plan", "plan_build", "plane_table", "region_table", "summary",
 ]  # fmt: skip

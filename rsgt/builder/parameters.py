@@ -1,7 +1,7 @@
 """What shapes the labels of a store, and one frame clustered accordingly."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -13,10 +13,12 @@ from rsgt.regions.algorithm import (
     DEFAULT_MIN_SIZE,
     Grouping,
     RegionSupport,
+    Surface,
     Unlabelled,
     Variant,
     check_grouping,
     check_options,
+    check_surface,
     region_support,
 )
 from rsgt.sources.source import MASKS, NO_LABELS, Source
@@ -26,7 +28,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Parameters:
-    """What shapes the labels of a store; see ``rsgt.regions.algorithm.region_support`` for the first six.
+    """What shapes the labels of a store; see ``rsgt.regions.algorithm.region_support`` for the first ten.
 
     Attributes
     ----------
@@ -42,6 +44,10 @@ class Parameters:
     unlabelled: Unlabelled = "cluster"
     grouping: Grouping = "equal"
     groups: int | None = None
+    surface: Surface = "constant"
+    regions: int | None = None
+    tolerance: float | None = None
+    across_labels: bool = False
     labels: str | None = None
     depth: str | None = None
     instances: bool | None = None
@@ -93,9 +99,22 @@ class Parameters:
             if not isinstance(getattr(self, name), str | None):
                 raise InputError(f"{name}: got {getattr(self, name)!r}, expected a name such as '40'")
         check_grouping(self.variant, self.grouping, self.groups)
-        for name in ("bins", "min_size", "groups"):  # NumPy's integers are none to JSON
+        check_surface(
+            self.variant, self.grouping, self.surface, self.regions, self.tolerance, self.across_labels
+        )
+        for name in ("bins", "min_size", "groups", "regions"):  # NumPy's integers are none to JSON
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, int(getattr(self, name)))
+        if self.tolerance is not None:
+            object.__setattr__(self, "tolerance", float(self.tolerance))
+
+    def document(self) -> dict[str, Any]:
+        """Return the parameters as plain JSON types; those of planes only where there are planes."""
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if self.surface == "plane" or name not in ("surface", "regions", "tolerance", "across_labels")
+        }
 
 
 def cluster(depth: Array, semantic: Array, instance: Array, parameters: Parameters) -> RegionSupport:
@@ -110,5 +129,9 @@ def cluster(depth: Array, semantic: Array, instance: Array, parameters: Paramete
         unlabelled=parameters.unlabelled,
         grouping=parameters.grouping,
         groups=parameters.groups,
+        surface=parameters.surface,
+        regions=parameters.regions,
+        tolerance=parameters.tolerance,
+        across_labels=parameters.across_labels,
         unit_known=True,  # a source says metres; what is implausible is warned of, and built as it is
     )

@@ -1,7 +1,6 @@
 """What a store will hold: its frames, their parts, scenes, names and cameras, settled before any work."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -76,7 +75,7 @@ def plan_build(
     names = sorted(set(scenes))
     number_of = {name: k for k, name in enumerate(names)}
     return staging.Plan(
-        parameters=asdict(parameters),
+        parameters=parameters.document(),
         source=identity,
         shape=source.shape,
         frames=tuple(frames),

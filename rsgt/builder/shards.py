@@ -2,7 +2,7 @@
 
 import platform
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,8 @@ from rsgt.builder.parameters import Parameters, cluster
 from rsgt.builder.planning import PACKAGES
 from rsgt.inputs import InputError
 from rsgt.regions import kernels
+from rsgt.regions.algorithm import RegionSupport
+from rsgt.regions.planes import plane_normals
 from rsgt.sources.plausibility import implausible
 from rsgt.sources.source import Source
 from rsgt.store import provenance, schema, staging, writer
@@ -71,8 +73,11 @@ def build_shard(source: Source, path: Place, plan: staging.Plan | str, k: int) -
         for i in range(len(frames)):
             result = cluster(depth[i], semantic[i], instance[i], parameters)
             region[i], support[i] = result.region, result.support
-            table.append(region_table(region[i], depth[i], semantic[i]))
-            number = plan.frame_ids[plan.shard(k)][i]
+            row = plan.shard(k).start + i
+            table.append(
+                region_table(region[i], depth[i], semantic[i]) | plane_table(result, plan.intrinsics(row))
+            )
+            number = plan.frame_ids[row]
             found = implausible(maps["rgb"][i], depth[i], semantic[i], len(plan.class_names))
             findings.extend((number, message) for message in found)
         yield "region", region
@@ -88,6 +93,15 @@ def region_table(region: Array, depth: Array, semantic: Array) -> dict[str, Arra
     columns = kernels.region_statistics(region, depth, semantic, n)
     names = [spec.name for spec in schema.REGION_ARRAYS[1:]]
     return {"label": np.arange(1, n + 1, dtype=np.int32), **dict(zip(names, columns, strict=True))}
+
+
+def plane_table(result: RegionSupport, camera: Mapping[str, float]) -> dict[str, Array]:
+    """Columns of ``schema.PLANE_ARRAYS`` of a frame and its camera (empty = unknown); none of constants."""
+    if result.planes is None or result.residual is None:
+        return {}
+    normals, distance = plane_normals(result.planes, camera)
+    columns = [*result.planes.T, *normals.T, distance, *result.residual.T]
+    return dict(zip((spec.name for spec in schema.PLANE_ARRAYS), columns, strict=True))
 
 
 def shard_bytes(plan: staging.Plan) -> int:

@@ -23,6 +23,7 @@ from rsgt.cli.options import (
     STORE,
     STORED,
     WORKERS,
+    Real,
     Whole,
     definitions,
     map_options,
@@ -71,6 +72,21 @@ def main() -> None:
     help="Depth steps of equal width, of equal ratio, or natural breaks.",
 )
 @click.option("--groups", type=NUMBER, help="Natural breaks a frame.  [default: as many as equal steps make]")
+@click.option(
+    "--surface",
+    type=click.Choice(["constant", "plane"]),
+    default="constant",
+    show_default=True,
+    help="A region's support: its mean depth, or the depth of its plane.",
+)
+@click.option("--regions", type=COUNT, help="Planes a frame.  [default: as many regions as equal steps make]")
+@click.option(
+    "--plane-tolerance",
+    "plane_tolerance",
+    type=Real(positive=True),
+    help="Instead of a number: merge planes that are off by this RMSE at most, in metres.",
+)
+@click.option("--across-labels", is_flag=True, help="Merge planes of different segments, too.")
 @click.option("--min-size", type=NUMBER, help="Smaller regions join a neighbour, pixels.  [default: 32]")
 @click.option(
     "--unlabelled",
@@ -102,7 +118,8 @@ def main() -> None:
 @source_options
 def build(
     nyu: Path | None, source_path: Path | None, format_name: str | None, out: Path, variant: Any, bins: int,
-    grouping: Any, groups: int | None, min_size: int | None, unlabelled: Any, labels: str | None,
+    grouping: Any, groups: int | None, surface: Any, regions: int | None, plane_tolerance: float | None,
+    across_labels: bool, min_size: int | None, unlabelled: Any, labels: str | None,
     depth: str | None, instances: bool | None, frames: list[int] | None, split_file: Path | None,
     on_error: Any, shard_frames: int, workers: int | None, scheduler: str | None, overwrite: bool,
     dry_run: bool, as_json: bool, **said: Any,
@@ -120,6 +137,7 @@ def build(
     given = {
         "variant": variant, "bins": bins, "grouping": grouping, "groups": groups, "min_size": min_size,
         "unlabelled": unlabelled, "labels": labels, "depth": depth, "instances": instances,
+        "surface": surface, "regions": regions, "tolerance": plane_tolerance, "across_labels": across_labels,
     }  # fmt: skip
     options = {
         "frames": frames, "shard_frames": shard_frames, "split_file": split_file, "on_error": on_error,

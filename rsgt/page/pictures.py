@@ -93,6 +93,7 @@ def panel(store: Store, frame_ids: Sequence[int]) -> Figure:
             f"Frame {store.frame_id[row]}",
             f"{scenes[store.scene[row]]} · {split}",
             [(class_name(names, category), colour, category) for category, colour in colours.items()],
+            "plane" if store.planar else "mean depth",
         )
     return figure
 
@@ -135,6 +136,7 @@ def _draw_frame(
     name: str,
     origin: str,
     legend: Sequence[tuple[str, Array, int]],
+    surface: str,
 ) -> None:
     depth, support, region = frame["depth"], frame["support"], frame["region"]
     valid = depth > 0
@@ -154,7 +156,7 @@ def _draw_frame(
     colours = {category: colour for _, colour, category in legend}
     sheet.image(0, 2, "Labels", paint_categories(frame["semantic"], colours))
     sheet.image(1, 0, f"Region support: {np.unique(region[region > 0]).size} regions", paint_regions(region))
-    sheet.image(1, 1, "Support: mean depth of the region", np.ma.masked_where(region == 0, support), **style)
+    sheet.image(1, 1, f"Support: {surface} of the region", np.ma.masked_where(region == 0, support), **style)
     sheet.scale(1, sheet.row[0] + 0.14, sheet.row[1] + sheet.height - sheet.row[0] - 0.14, shown)
     bare = 1 - int(np.count_nonzero(covered)) / max(1, int(np.count_nonzero(valid)))
     title = f"Error |support − depth|: RMSE {support_rmse(frame):.2f} m"

@@ -146,12 +146,18 @@ def page(
     return document.filled(template, parts)
 
 
+_WHAT = {
+    False: "Each holds one category at nearly constant depth, so that its mean depth",
+    True: "Each is a plane, whose depth",
+}
+
+
 def _lead(store: Store, figures: _Figures) -> str:
     source, s = store.attributes["source"], figures.summary
     name = escape(str(source.get("name", store.path.name)))
     return (
         f"{s['frames']:,} frames of {name} in {s['regions']:,} regions. "
-        "Each holds one category at nearly constant depth, so that its mean depth stands for its "
+        f"{_WHAT[store.planar]} stands for its "
         f"pixels&rsquo; to <b>{s['rmse']:.3f} m</b> (RMSE, mean over frames)."
     )
 

@@ -80,8 +80,8 @@ class MapErrors:
 class Statistics(MapErrors):
     """Figures of a store's support against its depth, one value a frame.
 
-    For a region's own mean depth the two regional figures follow from the variance of its depth, which the
-    regions' table holds.
+    The two regional figures are of the regions' table: for a region's own mean depth they follow from the
+    variance of its depth, and planes have columns of their own.
 
     Attributes
     ----------
@@ -93,8 +93,8 @@ class Statistics(MapErrors):
         Pixels with valid depth, and those of them that have a region.
     table : dict of arrays
         The regions of these frames: columns ``semantic``, ``area``, ``depth_mean`` and ``depth_variance`` of
-        ``schema.REGION_ARRAYS``, and ``owner``, the place of the region's frame in ``frame``; those of
-        ``PLANES`` (m, degrees), where they were asked for.
+        ``schema.REGION_ARRAYS``, ``support_rmse`` and ``support_variance``, and ``owner``, the place of the
+        region's frame in ``frame``; those of ``PLANES`` (m, degrees), where they were asked for.
     class_names : list of str
         Names of the categories 1, 2, ….
     prediction : dict of MapErrors
@@ -222,8 +222,8 @@ class Statistics(MapErrors):
         rows = []
         for k, begin, end in zip(present.tolist(), first, [*first[1:], order.size], strict=True):
             mine = {name: values[begin:end] for name, values in table.items()}
-            area, variance = mine["area"], float(mine["depth_variance"].mean())
-            rmse = float(np.sqrt(mine["depth_variance"]).mean())
+            area, variance = mine["area"], float(mine["support_variance"].mean())
+            rmse = float(mine["support_rmse"].mean())
             rows.append(_plain({
                 "category": k,
                 "name": self.class_names[k - 1] if k else "unlabelled",
@@ -319,11 +319,13 @@ def _region_rows(store: Store, frames: Array) -> dict[str, Array]:
     place[frames] = np.arange(len(frames))
     owner = np.repeat(place, count)
     wanted = owner >= 0
-    names = ("semantic", "area", "depth_mean", "depth_variance")
-    return {
-        "owner": owner[wanted],
-        **{name: store.column(f"regions/{name}")[wanted] for name in names},
-    }
+    names = ["semantic", "area", "depth_mean", "depth_variance"]
+    names += ["support_rmse", "support_variance"] * store.planar
+    table = {name: store.column(f"regions/{name}")[wanted] for name in names}
+    if not store.planar:  # what a mean leaves is the variance
+        variance = table["depth_variance"]
+        table |= {"support_rmse": np.sqrt(variance), "support_variance": variance}
+    return {"owner": owner[wanted], **table}
 
 
 def statistics(
@@ -381,8 +383,8 @@ def statistics(
         table |= {name: np.concatenate(values) for name, values in zip(PLANES, fitted, strict=True)}
     count = np.bincount(table["owner"], minlength=len(frames))
     with np.errstate(invalid="ignore"):
-        rmse = np.bincount(table["owner"], np.sqrt(table["depth_variance"]), len(frames)) / count
-        variance = np.bincount(table["owner"], table["depth_variance"], len(frames)) / count
+        rmse = np.bincount(table["owner"], table["support_rmse"], len(frames)) / count
+        variance = np.bincount(table["owner"], table["support_variance"], len(frames)) / count
     return Statistics(
         errors=pixel_errors(figures[:, :7]),
         region_rmse=rmse,

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rsgt.builder import Parameters, as_source, cluster, region_table
+from rsgt.builder import Parameters, as_source, cluster, plane_table, region_table
 from rsgt.inputs import InputError
 from rsgt.parallel import map_threads
 from rsgt.regions import kernels
+from rsgt.regions.planes import plane_depth
 from rsgt.sources.plausibility import gathered, implausible
 from rsgt.sources.source import Source
 from rsgt.store import reader, schema
@@ -51,7 +52,9 @@ class Verification:
     findings: list[Problem] = field(default_factory=list)
 
 
-def frame_problems(maps: dict[str, Array], table: dict[str, Array], parameters: Parameters) -> Iterator[str]:
+def frame_problems(
+    maps: dict[str, Array], table: dict[str, Array], parameters: Parameters, camera: dict[str, float]
+) -> Iterator[str]:
     """Say what is wrong with one frame, as far as the frame itself tells.
 
     Parameters
@@ -62,6 +65,8 @@ def frame_problems(maps: dict[str, Array], table: dict[str, Array], parameters: 
         The frame's rows of the regions' table.
     parameters
         What the store says that it was built with.
+    camera
+        The frame's; empty = unknown.
     """
     depth, region, support = maps["depth"], maps["region"], maps["support"]
     n = int(region.max(initial=0))
@@ -72,31 +77,49 @@ def frame_problems(maps: dict[str, Array], table: dict[str, Array], parameters: 
         yield f"region labels are not dense from 1 to {n}"
         return
     if parameters.variant == "default":
-        expected = depth > 0
-        if parameters.unlabelled == "ignore":
-            expected &= maps["semantic"] > 0
-        wrong = np.count_nonzero((region > 0) != expected)
-        if wrong:
-            yield f"{wrong} pixels have a region and should not, or the other way round"
-        pieces = kernels.count_pieces(region)
-        if pieces != n:
-            yield f"{n} regions fall into {pieces} connected pieces"
-        first = np.unique(region[region > 0], return_index=True)[1]
-        if (np.diff(first) < 0).any():
-            yield "region labels are not in raster order"
-    computed = region_table(region, depth, maps["semantic"])
-    for name, values in computed.items():
-        if not np.array_equal(values, table[name]):
-            yield f"column {name} of the regions' table disagrees with the maps"
-    mean = np.concatenate([[0], computed["depth_mean"]]).astype(np.float32)
-    apart = np.abs(support - mean[region]).max(initial=0)
-    if apart > 1e-5:
-        yield f"support is up to {apart:.3g} m off the mean depth of its region"
+        yield from _off_invariants(maps, n, parameters)
     again = cluster(depth, maps["semantic"], maps["instance"], parameters)
+    computed = region_table(region, depth, maps["semantic"]) | plane_table(again, camera)
+    for name, values in computed.items():
+        if not np.array_equal(values, table[name], equal_nan=values.dtype.kind == "f"):
+            yield f"column {name} of the regions' table disagrees with the maps"
+    yield from _off_support(region, support, table if parameters.surface == "plane" else computed)
     for name, values in (("region", again.region), ("support", again.support.astype(np.float32))):
         differing = np.count_nonzero(values != maps[name])
         if differing:
             yield f"{name} differs from Algorithm 1 on the stored depth and labels at {differing} pixels"
+
+
+def _off_invariants(maps: dict[str, Array], n: int, parameters: Parameters) -> Iterator[str]:
+    """Say in what a frame's ``n`` regions are none of the default variant."""
+    region = maps["region"]
+    expected = maps["depth"] > 0
+    if parameters.unlabelled == "ignore":
+        expected &= maps["semantic"] > 0
+    wrong = np.count_nonzero((region > 0) != expected)
+    if wrong:
+        yield f"{wrong} pixels have a region and should not, or the other way round"
+    pieces = kernels.count_pieces(region)
+    if pieces != n:
+        yield f"{n} regions fall into {pieces} connected pieces"
+    first = np.unique(region[region > 0], return_index=True)[1]
+    if (np.diff(first) < 0).any():
+        yield "region labels are not in raster order"
+
+
+def _off_support(region: Array, support: Array, table: dict[str, Array]) -> Iterator[str]:
+    """Say how far the support is off what the regions' table says of it."""
+    if "inverse_depth_0" not in table:
+        of_region = "mean depth"
+        expected = np.concatenate([[0], table["depth_mean"]]).astype(np.float32)[region]
+    elif len(table["label"]) == region.max(initial=0):
+        of_region = "plane"
+        expected = plane_depth(region, np.stack([table[f"inverse_depth_{of}"] for of in "xy0"], axis=1))
+    else:
+        return  # the columns have been named already
+    apart = np.abs(support - expected).max(initial=0)
+    if not apart <= 1e-5:
+        yield f"support is up to {apart:.3g} m off the {of_region} of its region"
 
 
 def _differing_maps(opened: Store, source: Source, k: int, parameters: Parameters) -> Iterator[str]:
@@ -164,7 +187,7 @@ def _check_part(
             except InputError:
                 problems.append(Problem(number, f"{spec.name} can't be decoded: its checksum does not hold"))
         if len(maps) == len(schema.FRAME_ARRAYS):
-            found = frame_problems(maps, tables[k - start], parameters)
+            found = frame_problems(maps, tables[k - start], parameters, opened.intrinsics(k))
             problems += [Problem(number, message) for message in found]
             odd = implausible(maps["rgb"], maps["depth"], maps["semantic"], len(opened.class_names))
             findings += [(number, message) for message in odd]
@@ -183,11 +206,17 @@ def _schema_problems(opened: Store) -> Iterator[str]:
         frame = (n, *opened.shape)
         regions = opened.array("regions/label").shape
         shapes: dict[str, tuple[int, ...]] = {"frame": (n,), "frame_bound": (n + 1,), "region": regions}
-        for name, spec in schema.ARRAYS.items():
+        described = schema.descriptions(opened.attributes["parameters"])
+        for name, spec in schema.arrays(opened.attributes["parameters"]).items():
             shape = (*frame, 3)[: len(spec.axes)] if spec.per_frame else shapes[spec.axes[0]]
             free = FREE.get(name, ())
             problems = encoding_problems(
-                opened.array(name), spec, shape, shard=shard if spec.per_frame else None, free=free
+                opened.array(name),
+                spec,
+                shape,
+                shard=shard if spec.per_frame else None,
+                free=free,
+                attributes=described.get(name),
             )
             yield from (f"array {name}: {problem}" for problem in problems)
     except (
@@ -201,7 +230,7 @@ def _unrecorded(opened: Store) -> Iterator[str]:
     """Chunks of the arrays that are not sharded, which readers hold against their records alone."""
     if isinstance(opened.path, ObjectPath) and not opened.path.listed:
         return  # a web server does not say what it has
-    for name in sorted(schema.ARRAYS.keys() - schema.FRAME_SPECS.keys()):
+    for name in sorted(schema.arrays(opened.attributes["parameters"]).keys() - schema.FRAME_SPECS.keys()):
         for file in sizes_below(opened.path / name / "c"):
             if f"{name}/c/{file}" not in opened.attributes["files"]:
                 yield f"{name}/c/{file}"

@@ -1,17 +1,19 @@
 """Algorithm 1 of the paper: one frame's depth and labels in, its region support out."""
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from rsgt.inputs import MOST_LABEL, InputError, dense, unit_doubt
-from rsgt.regions import kernels
+from rsgt.regions import kernels, planar
 
 Variant = Literal["default", "published"]
 Unlabelled = Literal["cluster", "ignore"]
 Grouping = Literal["equal", "log", "natural"]
+Surface = Literal["constant", "plane"]
 
 DEFAULT_BINS = 10
 DEFAULT_MIN_SIZE = 32
@@ -34,31 +36,32 @@ class RegionSupport:
     region : int32 array
         Label of each pixel's region, 1 to R; 0 = no region.
     support : float32 array (float64 for the published variant)
-        Mean depth of the pixel's region in metres; 0 = no region.
+        Mean depth of the pixel's region, or the depth of its plane there, in metres; 0 = no region.
     segment : int32 array
         What was split by depth, from 1: connected segments (default) or categories in descending order
         of their id, the paper's instances (published); 0 = none.
+    planes : float64 array, (region, 3), or None
+        Planes of the regions 1, 2, …: a, b and c of 1/support = a x + b y + c, with x and y in pixels from
+        the first one's centre; a = b = 0 where the region's mean depth does as well. None = constants.
+    residual : float64 array, (region, 2), or None
+        Root mean square (m) and variance (m²) of support less depth over each region; None = constants.
     """
 
     region: npt.NDArray[np.int32]
     support: npt.NDArray[Any]
     segment: npt.NDArray[np.int32]
+    planes: npt.NDArray[np.float64] | None = None
+    residual: npt.NDArray[np.float64] | None = None
 
 
 def region_support(
-    depth_m: npt.ArrayLike,
-    semantic: npt.ArrayLike | None = None,
-    instance: npt.ArrayLike | None = None,
-    *,
-    variant: Variant = "default",
-    bins: int = DEFAULT_BINS,
-    min_size: int = DEFAULT_MIN_SIZE,
-    unlabelled: Unlabelled = "cluster",
-    grouping: Grouping = "equal",
-    groups: int | None = None,
-    unit_known: bool = False,
-) -> RegionSupport:
-    """Split a frame into regions of one category at nearly constant depth.
+    depth_m: npt.ArrayLike, semantic: npt.ArrayLike | None = None, instance: npt.ArrayLike | None = None, *,
+    variant: Variant = "default", bins: int = DEFAULT_BINS, min_size: int = DEFAULT_MIN_SIZE,
+    unlabelled: Unlabelled = "cluster", grouping: Grouping = "equal", groups: int | None = None,
+    surface: Surface = "constant", regions: int | None = None, tolerance: float | None = None,
+    across_labels: bool = False, unit_known: bool = False,
+) -> RegionSupport:  # fmt: skip
+    """Split a frame into regions of one category at nearly constant depth, or on one plane.
 
     Parameters
     ----------
@@ -86,6 +89,11 @@ def region_support(
     groups
         How many groups natural breaks make of the frame, at least one a segment; None = as many as equal
         steps make of it. Connected pieces of a group are regions of their own.
+    surface
+        A region's support: a ``"constant"`` depth (the paper), or that of a ``"plane"``.
+    regions, tolerance, across_labels
+        Of planes: how many, at least one a segment, None = as many regions as equal steps make; instead, the
+        RMSE in metres up to which planes are merged; and whether to merge those of different segments, too.
     unit_known
         These are metres for sure; else a frame of which half is above ``FURTHEST_MEDIAN_M`` is refused.
 
@@ -112,20 +120,30 @@ def region_support(
     """
     check_options(variant, bins, min_size, unlabelled)
     check_grouping(variant, grouping, groups)
+    check_surface(variant, grouping, surface, regions, tolerance, across_labels)
     depth = _depth(depth_m, unit_known)
     one = np.ones(depth.shape, np.uint16)
     category = one if semantic is None else _labels("semantic", semantic, depth.shape)
     if variant == "published":
-        if instance is not None:
-            raise InputError("instance: the published variant knows categories only; omit it")
-        if not np.isfinite(depth).all():
-            raise InputError("depth_m: the published variant needs finite depth; use variant='default'")
-        return RegionSupport(*kernels.published_region_support(depth.astype(np.float64), category, bins))
+        return _published(depth, category, instance, bins)
     key = _segment_key(category, instance)
     frame = depth, key, unlabelled == "ignore", bins, min_size
+    if surface == "plane":
+        stop = (regions or 0, np.inf) if tolerance is None else (1, float(tolerance))
+        return RegionSupport(*planar.planar_region_support(*frame, *stop, across_labels))
     if grouping == "natural":
         return RegionSupport(*kernels.natural_region_support(*frame, groups or 0))
     return RegionSupport(*kernels.default_region_support(*frame, grouping == "log"))
+
+
+def _published(
+    depth: npt.NDArray[Any], category: npt.NDArray[np.uint16], instance: npt.ArrayLike | None, bins: int
+) -> RegionSupport:
+    if instance is not None:
+        raise InputError("instance: the published variant knows categories only; omit it")
+    if not np.isfinite(depth).all():
+        raise InputError("depth_m: the published variant needs finite depth; use variant='default'")
+    return RegionSupport(*kernels.published_region_support(depth.astype(np.float64), category, bins))
 
 
 def check_options(variant: str, bins: int, min_size: int, unlabelled: str) -> None:
@@ -156,6 +174,33 @@ def check_grouping(variant: str, grouping: str, groups: int | None) -> None:
         raise InputError(f"groups: got {groups} with grouping {grouping!r}; only 'natural' takes a number")
     if groups is not None:
         _check_number("groups", groups, 1, _LARGEST)
+
+
+def check_surface(
+    variant: str, grouping: str, surface: str, regions: int | None, tolerance: float | None,
+    across_labels: bool,
+) -> None:  # fmt: skip
+    """Raise an InputError where a surface does not exist or does not fit the other options."""
+    if surface not in get_args(Surface):
+        raise InputError(f"surface: got {surface!r}, expected 'constant' or 'plane'")
+    if type(across_labels) is not bool:
+        raise InputError(f"across_labels: got {across_labels!r}, expected True or False")
+    options = {"regions": regions, "tolerance": tolerance, "across_labels": across_labels or None}
+    given = [name for name, value in options.items() if value is not None]
+    if surface == "constant" and given:
+        raise InputError(f"{given[0]}: is for planes; use surface='plane' (--surface plane), or omit it")
+    if surface == "plane" and (variant, grouping) != ("default", "equal"):
+        raise InputError("surface: planes have a variant and a grouping of their own; omit those")
+    if regions is not None and tolerance is not None:
+        raise InputError("regions and tolerance exclude each other; omit one")
+    if regions is not None:
+        _check_number("regions", regions, 1, _LARGEST)
+    if tolerance is not None and not (_is_number(tolerance) and 0 < tolerance < np.inf):
+        raise InputError(f"tolerance: got {tolerance!r}, expected a number of metres above 0")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _segment_key(category: npt.NDArray[np.uint16], instance: npt.ArrayLike | None) -> npt.NDArray[Any]:

@@ -37,7 +37,8 @@ def transpose_rgb(source: Array, out: Array) -> None:
 
 
 @_jit
-def _find(parent: Array, i: int) -> int:
+def find_root(parent: Array, i: int) -> int:
+    """Root of an entry of a union-find forest, whose paths it shortens."""
     while parent[i] != i:
         parent[i] = parent[parent[i]]
         i = parent[i]
@@ -56,7 +57,7 @@ def connect(starts: Array, ends: Array, row: Array, key: Array, n_runs: int) -> 
             j = above
             while j < row[y] and starts[j] <= ends[i]:
                 if key[i] == key[j]:
-                    a, b = _find(parent, i), _find(parent, j)
+                    a, b = find_root(parent, i), find_root(parent, j)
                     if a < b:
                         parent[b] = a
                     elif b < a:
@@ -69,7 +70,7 @@ def connect(starts: Array, ends: Array, row: Array, key: Array, n_runs: int) -> 
             component[i] = n
             n += 1
         else:
-            component[i] = component[_find(parent, i)]
+            component[i] = component[find_root(parent, i)]
     return component
 
 
@@ -135,7 +136,7 @@ def count_pieces(label: Array) -> int:
     return int(component.max()) + 1 if n else 0
 
 
-class _Cut(NamedTuple):
+class Cut(NamedTuple):
     """Runs of one depth group each: their columns, rows, groups, segments, and sums of depth."""
 
     starts: Array
@@ -147,7 +148,7 @@ class _Cut(NamedTuple):
 
 
 @_jit
-def _region_runs(depth: Array, runs: Runs, segment: Array, groups: Groups) -> _Cut:
+def region_runs(depth: Array, runs: Runs, segment: Array, groups: Groups) -> Cut:
     """Cut each segment's runs where the depth group changes."""
     offset, step, group = groups
     starts, ends, row, run_sum = runs.starts, runs.ends, runs.row, runs.total
@@ -182,39 +183,55 @@ def _region_runs(depth: Array, runs: Runs, segment: Array, groups: Groups) -> _C
                 new_ends[n], total[n] = x, run_total
                 n += 1
         new_row[y + 1] = n
-    return _Cut(new_starts[:n], new_ends[:n], new_row, key[:n], owner[:n], total[:n])
+    return Cut(new_starts[:n], new_ends[:n], new_row, key[:n], owner[:n], total[:n])
 
 
 @_jit
-def _add_pair(pairs: Array, n: int, a: int, b: int, small: Array) -> int:
-    if a != b and (small[a] or small[b]):
-        pairs[n, 0], pairs[n, 1] = a, b
-        n += 1
-    return n
-
-
-@_jit
-def _touching_pairs(starts: Array, ends: Array, row: Array, region: Array, small: Array) -> Array:
+def touching_pairs(starts: Array, ends: Array, row: Array, region: Array, small: Array) -> Array:
     """Pairs (a, b) of regions that touch, diagonally too, and of which one is small; they may repeat."""
     # Two rows of m and n runs touch at most 2(m + n) times; each row also has n - 1 pairs side by side.
-    pairs = np.empty((5 * starts.size, 2), np.int32)
+    pairs = np.empty((5 * starts.size + 1, 2), np.int32)
+    met = np.full(1024, -1)  # pairs of late, so that most repetitions are left out
     n = 0
     for y in range(row.size - 1):
-        above = row[y - 1] if y else row[y]
-        for i in range(row[y], row[y + 1]):
-            if i > row[y] and ends[i - 1] == starts[i]:
-                n = _add_pair(pairs, n, region[i - 1], region[i], small)
-            while above < row[y] and ends[above] < starts[i]:
-                above += 1
-            j = above
-            while j < row[y] and starts[j] <= ends[i]:
-                n = _add_pair(pairs, n, region[j], region[i], small)
+        i, stop = row[y], row[y + 1]
+        for k in range(i + 1, stop):
+            if ends[k - 1] == starts[k]:
+                a, b = region[k - 1], region[k]
+                pair = np.int64(a) * small.size + b
+                place = (31 * a + b) % met.size
+                pairs[n, 0], pairs[n, 1] = a, b
+                n += a != b and (small[a] or small[b]) and met[place] != pair
+                met[place] = pair
+        j, j_stop = (row[y - 1], row[y]) if y else (i, i)
+        while i < stop and j < j_stop:
+            if ends[j] < starts[i]:
                 j += 1
+                continue
+            if starts[j] <= ends[i]:
+                a, b = region[j], region[i]
+                pair = np.int64(a) * small.size + b
+                place = (31 * a + b) % met.size
+                pairs[n, 0], pairs[n, 1] = a, b
+                n += a != b and (small[a] or small[b]) and met[place] != pair
+                met[place] = pair
+            # What ends first has met all that it touches, but for a corner where both end in one column.
+            if ends[i] == ends[j] and i + 1 < stop and starts[i + 1] == ends[j]:
+                a, b = region[j], region[i + 1]
+                pair = np.int64(a) * small.size + b
+                place = (31 * a + b) % met.size
+                pairs[n, 0], pairs[n, 1] = a, b
+                n += a != b and (small[a] or small[b]) and met[place] != pair
+                met[place] = pair
+            if ends[j] <= ends[i]:
+                j += 1
+            else:
+                i += 1
     return pairs[:n]
 
 
 @_jit
-def _small_neighbours(pairs: Array, small: Array) -> tuple[Array, Array, Array, Array]:
+def neighbour_lists(pairs: Array, small: Array) -> tuple[Array, Array, Array, Array]:
     """Linked lists of the small regions' neighbours: ``(head, tail, follow, other)``, -1 = end."""
     head = np.full(small.size, -1, np.int64)
     tail = np.full(small.size, -1, np.int64)
@@ -233,7 +250,7 @@ def _small_neighbours(pairs: Array, small: Array) -> tuple[Array, Array, Array, 
 
 
 @_jit
-def _merge_small(
+def _join_small(
     links: tuple[Array, Array, Array, Array], area: Array, total: Array, owner: Array, min_size: int
 ) -> Array:
     """Merge regions below ``min_size``, smallest first; returns each region's survivor.
@@ -258,7 +275,7 @@ def _merge_small(
         mean = total[r] / area[r]
         link = head[r]
         while link >= 0:
-            t = _find(parent, other[link])
+            t = find_root(parent, other[link])
             if t != r:
                 t_mean = total[t] / area[t]
                 rank = (owner[t] != owner[r], abs(t_mean - mean), t_mean, t)
@@ -275,12 +292,12 @@ def _merge_small(
             tail[best] = tail[r]
             heapq.heappush(heap, (np.int64(area[best]), total[best], best))
     for r in range(area.size):
-        parent[r] = _find(parent, r)
+        parent[r] = find_root(parent, r)
     return parent
 
 
 @_jit
-def _merged(runs: _Cut, region: Array, min_size: int) -> tuple[Array, Array]:
+def merge_small(runs: Cut, region: Array, min_size: int) -> tuple[Array, Array]:
     """Survivor of each region after the small ones are merged, and every region's mean depth."""
     starts, ends, row, run_owner, run_total = runs.starts, runs.ends, runs.row, runs.owner, runs.total
     n = region.max() + 1 if region.size else 0
@@ -294,8 +311,8 @@ def _merged(runs: _Cut, region: Array, min_size: int) -> tuple[Array, Array]:
         owner[r] = run_owner[i]
     if min_size > 1:
         small = area < min_size
-        links = _small_neighbours(_touching_pairs(starts, ends, row, region, small), small)
-        survivor = _merge_small(links, area, total, owner, min_size)
+        links = neighbour_lists(touching_pairs(starts, ends, row, region, small), small)
+        survivor = _join_small(links, area, total, owner, min_size)
     else:
         survivor = np.arange(n)
     return survivor, total / area
@@ -309,9 +326,9 @@ def _label(
     """Make regions of depth groups, merge the small ones, and write region, support and segment."""
     region, support, segment = maps
     starts, ends, row = runs.starts, runs.ends, runs.row
-    cut = _region_runs(depth, runs, component, groups)
+    cut = region_runs(depth, runs, component, groups)
     piece = connect(cut.starts, cut.ends, cut.row, cut.key, cut.starts.size)
-    survivor, mean = _merged(cut, piece, min_size)
+    survivor, mean = merge_small(cut, piece, min_size)
     label = np.zeros(survivor.size, np.int32)
     n = 0
     for y in range(row.size - 1):

@@ -202,7 +202,9 @@ def _root_problems(attributes: Mapping[str, Any]) -> Iterator[str]:
         if type(attributes[name]) is not kind:
             yield f"{name} is {shortened(attributes[name])}, expected a {kind.__name__}"
     files, shards = attributes["files"], attributes["shards"]
-    if lacking := [name for name in schema.ARRAYS if f"{name}/zarr.json" not in files]:
+    if lacking := [
+        name for name in schema.arrays(attributes["parameters"]) if f"{name}/zarr.json" not in files
+    ]:
         yield f"has no record of the array {', '.join(lacking)}"
     if wrong := [name for name, record in files.items() if not is_record(record)]:
         yield f"its record of {wrong[0]} is {shortened(files[wrong[0]])}"

@@ -5,7 +5,7 @@ Only this module, ``encoding``, ``requests``, ``writer``, which fills a store, a
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
 from os import PathLike
@@ -31,14 +31,16 @@ STAGING = ".rsgt-build"
 REMEDY = "run `rsgt verify`, then build again with --overwrite"
 
 
-def content_hash(shards: list[dict[str, Any]], pieces: Callable[[str], Iterable[Array]]) -> str:
+def content_hash(
+    shards: list[dict[str, Any]], pieces: Callable[[str], Iterable[Array]], parameters: Mapping[str, Any]
+) -> str:
     """Hash the shards' hashes and the small arrays by name: equal where every array is.
 
     ``pieces`` gives the rows of an array one after another, and is asked in the order of the hash: the whole
-    table of regions is never needed at once.
+    table of regions is never needed at once. Which columns that has, ``parameters`` say.
     """
     digest = hashlib.sha256(json.dumps(shards, sort_keys=True).encode())
-    for spec in (*schema.INDEX_ARRAYS, schema.REGION_START, *schema.REGION_ARRAYS):
+    for spec in (*schema.INDEX_ARRAYS, schema.REGION_START, *schema.region_arrays(parameters)):
         within = "" if spec in schema.INDEX_ARRAYS else "regions/"
         for rows in pieces(within + spec.name):
             digest.update(np.ascontiguousarray(rows, spec.dtype).tobytes())
@@ -216,6 +218,11 @@ class Store:
         return height, width
 
     @property
+    def planar(self) -> bool:
+        """Whether a region's support is the depth of its plane, and not its mean depth."""
+        return bool(self.attributes["parameters"].get("surface") == "plane")
+
+    @property
     def shard_frames(self) -> int:
         """Frames in one shard."""
         shards = self.array("depth").shards
@@ -326,7 +333,7 @@ class Store:
     def describe(self) -> dict[str, Any]:
         """Return what the store holds, as plain JSON types; ``arrays`` has one entry an array."""
         arrays, records = {}, [*self._records()]
-        for name in schema.ARRAYS:
+        for name in schema.arrays(self.attributes["parameters"]):
             array = self.array(name)
             arrays[name] = {
                 "shape": list(array.shape),
@@ -374,20 +381,24 @@ class Store:
         return values[None] if one else values
 
     def region_table(self, frame: int) -> dict[str, Array]:
-        """Return the regions of one frame: columns of ``schema.REGION_ARRAYS``, one row a region."""
+        """Return the regions of one frame: columns of ``schema.region_arrays``, one row a region."""
         return self.region_tables(frame, frame + 1)[0]
 
     def region_tables(self, start: int, stop: int) -> list[dict[str, Array]]:
         """Return ``region_table`` of each of some frames, whose rows are read at once."""
         bounds = self.region_start[start : stop + 1]
         rows = slice(int(bounds[0]), int(bounds[-1]))
-        whole = {spec.name: self.column(f"regions/{spec.name}", rows) for spec in schema.REGION_ARRAYS}
+        whole = {name: self.column(f"regions/{name}", rows) for name in self._region_columns}
         cuts = (bounds - bounds[0]).tolist()
         return [{name: column[a:b] for name, column in whole.items()} for a, b in pairwise(cuts)]
 
     def whole_region_table(self) -> dict[str, Array]:
         """Return the regions of all frames, frame after frame (see ``region_start``)."""
-        return {spec.name: self.column(f"regions/{spec.name}") for spec in schema.REGION_ARRAYS}
+        return {name: self.column(f"regions/{name}") for name in self._region_columns}
+
+    @property
+    def _region_columns(self) -> list[str]:
+        return [spec.name for spec in schema.region_arrays(self.attributes["parameters"])]
 
     def problems(self, *, whole: bool = False) -> Iterator[tuple[str, str]]:
         """Yield the files that are missing or of another size, by their names, and what is wrong.
@@ -457,4 +468,4 @@ def content_hash_of(opened: Store) -> str:
         rows = int(opened.array(name).shape[0])
         return (opened.column(name, slice(k, k + TABLE_CHUNK)) for k in range(0, rows, TABLE_CHUNK))
 
-    return content_hash(opened.attributes["shards"], pieces)
+    return content_hash(opened.attributes["shards"], pieces, opened.attributes["parameters"])

@@ -4,7 +4,9 @@ Every array's name, axes, dtype, unit, meaning of 0 and chunking stands here onc
 what this file lists and ``verify`` checks against it. ``docs/format.md`` is the prose beside it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 FORMAT = "region-support"
 FORMAT_VERSION = 3
@@ -64,6 +66,23 @@ REGION_ARRAYS: tuple[ArraySpec, ...] = (
 )  # fmt: skip
 """Columns of the ragged table in group ``regions``: one row a region, frames one after another."""
 
+PLANE_ARRAYS: tuple[ArraySpec, ...] = (
+    ArraySpec("inverse_depth_x", ("region",), "float64", "m-1 px-1", "slope of inverse depth along x", False),
+    ArraySpec("inverse_depth_y", ("region",), "float64", "m-1 px-1", "slope of inverse depth along y", False),
+    ArraySpec("inverse_depth_0", ("region",), "float64", "m-1",
+              "inverse depth of the plane at the centre of the frame's first pixel", False),
+    ArraySpec("normal_x", ("region",), "float64", None,
+              "unit normal away from the camera, to the right; NaN = camera unknown", False),
+    ArraySpec("normal_y", ("region",), "float64", None, "the same, down", False),
+    ArraySpec("normal_z", ("region",), "float64", None, "the same, forward", False),
+    ArraySpec("plane_distance", ("region",), "float64", "m",
+              "distance of the plane from the camera; NaN = camera unknown", False),
+    ArraySpec("support_rmse", ("region",), "float64", "m", "root mean square of support less depth", False),
+    ArraySpec("support_variance", ("region",), "float64", "m2",
+              "population variance of support less depth", False),
+)  # fmt: skip
+"""Further columns of a store whose regions are planes."""
+
 REGION_START = ArraySpec("start", ("frame_bound",), "int64", None,
                          "rows of frame i are start[i]:start[i + 1]", False)  # fmt: skip
 
@@ -73,7 +92,24 @@ ARRAYS: dict[str, ArraySpec] = {
     **{spec.name: spec for spec in (*FRAME_ARRAYS, *INDEX_ARRAYS)},
     **{f"regions/{spec.name}": spec for spec in (REGION_START, *REGION_ARRAYS)},
 }
-"""Every array of a store by its path in it."""
+"""Every array of any store by its path in it."""
+
+
+def region_arrays(parameters: Mapping[str, Any]) -> tuple[ArraySpec, ...]:
+    """Columns of the regions' table of a store that was built with these parameters."""
+    return REGION_ARRAYS + (PLANE_ARRAYS if parameters.get("surface") == "plane" else ())
+
+
+def arrays(parameters: Mapping[str, Any]) -> dict[str, ArraySpec]:
+    """Every array of a store that was built with these parameters, by its path in it."""
+    return ARRAYS | {f"regions/{spec.name}": spec for spec in region_arrays(parameters)}
+
+
+def descriptions(parameters: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Attributes in which arrays of a store with these parameters differ from their specification."""
+    if parameters.get("surface") != "plane":
+        return {}
+    return {"support": {"description": "depth of the region's plane; 0 = no region"}}
 
 
 PREDICTIONS = {

@@ -59,6 +59,10 @@ class Plan:
         """Rows of the store that shard ``k`` holds."""
         return slice(k * self.shard_frames, min((k + 1) * self.shard_frames, len(self.frames)))
 
+    def intrinsics(self, row: int) -> dict[str, float]:
+        """Camera of the frame in a row of the store; empty = unknown."""
+        return next(dict(one["intrinsics"]) for one in self.cameras if row < one["frames"][1])
+
     def staging(self, path: Place) -> Any:
         """Folder in which this plan is built, another for each plan.
 

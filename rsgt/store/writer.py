@@ -65,7 +65,8 @@ def _layout(plan: Plan) -> Iterator[tuple[schema.ArraySpec, tuple[int, ...], dic
     """Every sharded array of a plan, its shape, and what it says of itself beside the schema."""
     for spec in schema.FRAME_ARRAYS:
         shape = (len(plan.frames), *plan.shape, 3)[: len(spec.axes)]
-        yield spec, shape, {"class_names": list(plan.class_names)} if spec.name == "semantic" else {}
+        own = {"semantic": {"class_names": list(plan.class_names)}, **schema.descriptions(plan.parameters)}
+        yield spec, shape, own.get(spec.name, {})
 
 
 def is_begun(path: Place, plan: Plan) -> bool:
@@ -99,7 +100,7 @@ def write_shard(
         ``(name, values)`` of every array of ``schema.FRAME_ARRAYS``, each with all frames of the shard;
         they are asked for one by one, so that the caller need not hold them all.
     table
-        Per frame the columns of ``schema.REGION_ARRAYS``; asked for after the arrays.
+        Per frame the columns of ``schema.region_arrays``; asked for after the arrays.
     versions
         What wrote this shard, where it may differ from the plan's: a resumed build, a cluster's worker.
     findings
@@ -117,7 +118,8 @@ def write_shard(
     columns = list(table)
     staged = folder / "shards" / f"{k:05d}"
     merged: dict[str, Any] = {
-        spec.name: np.concatenate([frame[spec.name] for frame in columns]) for spec in schema.REGION_ARRAYS
+        spec.name: np.concatenate([frame[spec.name] for frame in columns])
+        for spec in schema.region_arrays(plan.parameters)
     }
     with replacing(staged.with_suffix(".npz")) as aside, aside.open("wb") as file_out:
         np.savez(
@@ -230,9 +232,11 @@ def finish(path: Place, plan: Plan) -> list[tuple[int, str]]:
     counts = np.concatenate([*_staged(folder, plan, "count")])
     start = np.concatenate([[0], np.cumsum(counts)])
 
+    specs = schema.arrays(plan.parameters)
+
     def written(name: str) -> Iterator[Array]:
         """Write a small array, the table's part of a shard after the other, and hand on what was written."""
-        spec, within = schema.ARRAYS[name], name.removeprefix("regions/")
+        spec, within = specs[name], name.removeprefix("regions/")
         if name in index:
             yield from _write_small(new / name, spec, len(index[name]), [index[name]], named.get(name))
         elif spec == schema.REGION_START:
@@ -247,7 +251,7 @@ def finish(path: Place, plan: Plan) -> list[tuple[int, str]]:
         "format_version": schema.FORMAT_VERSION,
         **{name: document[name] for name in ("parameters", "source", "split_origin", "cameras")},
         "versions": _all_versions(document["versions"], [r["versions"] for r in records if r]),
-        "content_sha256": content_hash(shards, written),
+        "content_sha256": content_hash(shards, written, plan.parameters),
         "files": _small_files(new),
         "shards": shards,
     }

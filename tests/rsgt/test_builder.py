@@ -56,6 +56,7 @@ def array_files(path):
         builder.Parameters(min_size=4),
         builder.Parameters(min_size=0, instances=True, unlabelled="ignore", depth="raw", bins=4),
         builder.Parameters(variant="published", labels="13", depth="filled"),
+        builder.Parameters(surface="plane", regions=6, min_size=4),
     ],
 )
 def test_the_store_holds_what_the_algorithm_says(nyu_file, tmp_path, parameters):
@@ -75,7 +76,7 @@ def test_the_store_holds_what_the_algorithm_says(nyu_file, tmp_path, parameters)
         expected = region_support(
             depth[k], semantic[k], arrays["instances"][k] if parameters.instances else None,
             variant=parameters.variant, bins=parameters.bins, min_size=parameters.min_size,
-            unlabelled=parameters.unlabelled,
+            unlabelled=parameters.unlabelled, surface=parameters.surface, regions=parameters.regions,
         )  # fmt: skip
         region = opened.read("region", k, k + 1)[0]
         assert np.array_equal(region, expected.region)
@@ -509,6 +510,59 @@ def test_no_scheduler_there(nyu_file, tmp_path, monkeypatch):
                                      "--scheduler", " "])  # fmt: skip
     assert done.exit_code == 2
     assert "--scheduler: got an empty one" in done.stderr
+
+
+def test_planes_of_a_store(nyu_file, tmp_path):
+    store = build(nyu_file[0], tmp_path / "s.zarr", builder.Parameters(surface="plane", min_size=4)).store
+    frame = store.frame(1)
+    rows = frame.regions
+    off = [(frame.support - frame.depth)[frame.region == r].astype(float) for r in rows["label"]]
+    np.testing.assert_allclose(rows["support_rmse"], [np.sqrt((e**2).mean()) for e in off], atol=1e-5)
+    np.testing.assert_allclose(rows["support_variance"], [e.var() for e in off], atol=1e-5)
+    names = {f"regions/{spec.name}" for spec in schema.PLANE_ARRAYS}
+    assert names <= set(store.describe()["arrays"])
+    assert store.array("support").attrs["description"].startswith("depth of the region's plane")
+    assert np.isnan(rows["normal_x"]).all()  # the file is no camera's
+    assert np.isnan(rows["plane_distance"]).all()
+    assert np.isfinite(rows["inverse_depth_0"]).all()
+
+
+def test_planes_lie_where_the_camera_sees_the_support(nyu_file):
+    source = open_source(nyu_file[0])
+    found = region_support(source.depth([0])[0], source.semantic([0])[0], surface="plane", min_size=4)
+    rows = builder.plane_table(found, {"fx": 30.0, "fy": 31.0, "cx": 15.0, "cy": 12.5})
+    y, x = np.indices(found.region.shape)
+    z = found.support.astype(float)
+    points = np.stack([(x - 15) / 30 * z, (y - 12.5) / 31 * z, z])
+    normals = np.stack([rows[f"normal_{axis}"] for axis in "xyz"], axis=1)
+    np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1)
+    inside = found.region > 0
+    of_pixel = found.region[inside] - 1
+    along = np.einsum("pk,kp->p", normals[of_pixel], points[:, inside])
+    np.testing.assert_allclose(along, rows["plane_distance"][of_pixel], rtol=1e-5)
+
+
+def test_planes_leave_no_trace_in_other_stores(nyu_file, tmp_path):
+    store = build(nyu_file[0], tmp_path / "s.zarr").store
+    assert not {"surface", "regions", "tolerance", "across_labels"} & set(store.attributes["parameters"])
+    assert set(store.describe()["arrays"]) == set(schema.ARRAYS)
+    with pytest.raises(InputError, match="surface is None, asked 'plane'"):
+        build(nyu_file[0], tmp_path / "s.zarr", builder.Parameters(surface="plane", min_size=4))
+
+
+def test_planes_from_the_command_line(nyu_file, tmp_path):
+    common = ["build", "--nyu", str(nyu_file[0]), "--out", str(tmp_path / "s.zarr"), "--json", "--dry-run"]
+    options = ["--surface", "plane", "--plane-tolerance", "0.05", "--across-labels"]
+    done = CliRunner().invoke(main, [*common, *options])
+    assert done.exit_code == 0, done.stderr
+    found = json.loads(done.stdout)["parameters"]
+    assert (found["surface"], found["tolerance"], found["across_labels"]) == ("plane", 0.05, True)
+    assert json.loads(CliRunner().invoke(main, [*common, *options[:2], "--regions", "60"]).stdout)[
+        "parameters"
+    ]["regions"] == 60  # fmt: skip
+    refused = CliRunner().invoke(main, [*common, "--regions", "60"])
+    assert refused.exit_code == 2
+    assert "regions: is for planes" in refused.stderr
 
 
 def test_attributes_are_those_of_the_documentation(nyu_file, tmp_path):

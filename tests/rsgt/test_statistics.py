@@ -28,12 +28,13 @@ KEYS = {
 }  # fmt: skip
 
 
-@pytest.fixture(params=["default", "published", "raw"])
+@pytest.fixture(params=["default", "published", "raw", "plane"])
 def built(request, nyu_file, tmp_path):
     parameters = {
         "default": builder.Parameters(min_size=4),
         "published": builder.Parameters(variant="published"),
         "raw": builder.Parameters(min_size=4, depth="raw", unlabelled="ignore"),
+        "plane": builder.Parameters(min_size=4, surface="plane", regions=6),
     }[request.param]
     source = open_source(nyu_file[0])
     builder.build_plan(source, tmp_path / "s.zarr", builder.plan_build(source, parameters, shard_frames=3))

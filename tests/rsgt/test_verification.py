@@ -36,6 +36,8 @@ def messages(path, **options):
         builder.Parameters(),
         builder.Parameters(depth="raw", unlabelled="ignore", instances=True, min_size=0),
         builder.Parameters(variant="published"),
+        builder.Parameters(surface="plane", min_size=4),
+        builder.Parameters(surface="plane", tolerance=0.05, across_labels=True, unlabelled="ignore"),
     ],
 )
 def test_sound_stores_pass(nyu_file, tmp_path, parameters):
@@ -87,6 +89,21 @@ def test_altered_labels_with_mended_checksums(built):
     found = messages(out)
     assert any("content hash differs" in m for m in found)
     assert any(m.startswith("frame 1: region labels are not dense") for m in found)
+
+
+def test_altered_planes(nyu_file, tmp_path):
+    out = tmp_path / "s.zarr"
+    builder.build(nyu_file[0], out, surface="plane", min_size=4, shard_frames=4)
+    for name in ("inverse_depth_0", "support_variance", "support_rmse"):
+        column = zarr.open_array(str(out / "regions" / name), mode="r+")
+        column[0] = 2 * column[0]
+    found = messages(out)
+    for name in ("inverse_depth_0", "support_variance", "support_rmse"):
+        assert f"frame 1: column {name} of the regions' table disagrees with the maps" in found
+    assert any("m off the plane of its region" in m for m in found)
+    assert not any(m.startswith("frame 2") for m in found)
+    rewrite_root(out, lambda attributes: attributes["parameters"].update(regions=3))
+    assert any("region differs from Algorithm 1" in m for m in messages(out))
 
 
 def test_wrong_parameters_and_table(built):
@@ -201,14 +218,14 @@ def maps(region, depth=None, semantic=None):
     ],
 )
 def test_each_invariant_is_checked(region, expected):
-    found = [*frame_problems(*maps(region), builder.Parameters(min_size=0))]
+    found = [*frame_problems(*maps(region), builder.Parameters(min_size=0), {})]
     assert any(expected in m for m in found), found
 
 
 def test_support_off_its_mean():
     frame, table = maps([[1, 1, 1]])
     frame["support"] = frame["support"] + np.float32(0.01)
-    found = [*frame_problems(frame, table, builder.Parameters(min_size=0))]
+    found = [*frame_problems(frame, table, builder.Parameters(min_size=0), {})]
     assert any("0.01 m off the mean depth" in m for m in found)
 
 

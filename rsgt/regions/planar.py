@@ -1,0 +1,215 @@
+"""Regions that are planes: fine regions of nearly constant depth, merged as long as a plane explains them.
+
+Segments are cut finely by natural breaks, and small regions merged, all as for constants. Of the pairs of
+these regions that touch, the one is merged whose common plane adds the least squared error of depth, and so
+on, until as few are left as were asked for, or none can be merged within a tolerance. A slow, obvious twin is
+in ``tests/reference_planar.py``.
+"""
+
+import heapq
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rsgt.regions import grouping, kernels, planes
+from rsgt.regions.compilation import jit
+
+Array = npt.NDArray[Any]
+
+_jit = jit(error_model="numpy")
+
+SEEDS_A_GROUP, LEAST_SEEDS = 2, 64
+"""Natural breaks before merging: for each group that equal steps make of the frame; and at least."""
+
+
+@_jit
+def _growth(a: Array, b: Array, error_a: float, error_b: float, tolerance: float, both: Array) -> float:
+    """Squared error that a common plane adds to those of two regions; infinite above the tolerance."""
+    planes.join_moments(a, b, both)
+    error: float = planes.squared_error(both)
+    if error > tolerance * tolerance * both[0]:
+        return np.inf
+    added = error - (error_a + error_b)
+    # A pixel beside a line adds none: what rounding makes of that must not decide.
+    return added if added > planes.ROUNDING * both[10] else 0.0
+
+
+@_jit
+def merge_planes(moments: Array, pairs: Array, regions: int, tolerance: float) -> Array:
+    """Merge regions that touch, those first whose common plane adds the least squared error.
+
+    Of equal ones the pair goes first whose first region, then whose second, comes first.
+
+    Parameters
+    ----------
+    moments
+        (region, MOMENTS) float64; those of a merged region take the place of its first one's.
+    pairs
+        (pair, 2) integer, regions that may be merged, each pair once, the smaller first.
+    regions
+        How few regions to stop at.
+    tolerance
+        RMSE about its plane that no merged region may exceed, in the moments' unit; may be infinite.
+
+    Returns
+    -------
+    The first region of what each was merged into, (region,) int64.
+    """
+    n = len(moments)
+    parent, version = np.arange(n), np.zeros(n, np.int64)
+    error, both = np.empty(n), np.empty(planes.MOMENTS)
+    for r in range(n):
+        error[r] = planes.squared_error(moments[r])
+    head, tail, follow, other = kernels.neighbour_lists(pairs, np.ones(n, np.bool_))
+    seen = np.full(n, -1, np.int64)
+    heap: Any = [(0.0, np.int64(0), np.int64(0), np.int64(0))]
+    heap.clear()
+    for k in range(len(pairs)):
+        a, b = np.int64(pairs[k, 0]), np.int64(pairs[k, 1])
+        added = _growth(moments[a], moments[b], error[a], error[b], tolerance, both)
+        if added < np.inf:
+            heap.append((added, a, b, np.int64(0)))
+    heapq.heapify(heap)
+    left = n
+    while left > regions and len(heap) > 0:
+        _, a, b, age = heapq.heappop(heap)
+        # Versions only grow: their sum is that of then where neither region has changed since.
+        if parent[a] != a or parent[b] != b or version[a] + version[b] != age:
+            continue
+        planes.join_moments(moments[a], moments[b], both)
+        moments[a] = both
+        error[a] = planes.squared_error(both)
+        parent[b] = a
+        version[a] += 1
+        left -= 1
+        follow[tail[a]], tail[a] = head[b], tail[b]
+        last, link = np.int64(-1), head[a]
+        while link >= 0:  # each neighbour once: what repeats, or has become the region itself, is cut out
+            t = kernels.find_root(parent, other[link])
+            if t == a or seen[t] == left:
+                if last < 0:
+                    head[a] = follow[link]
+                else:
+                    follow[last] = follow[link]
+            else:
+                seen[t] = left
+                last = link
+                first, second = min(a, t), max(a, t)
+                added = _growth(moments[first], moments[second], error[first], error[second], tolerance, both)
+                if added < np.inf:
+                    heapq.heappush(heap, (added, first, second, version[a] + version[t]))
+            link = follow[link]
+        tail[a] = last
+    for r in range(n):
+        parent[r] = kernels.find_root(parent, r)
+    return parent
+
+
+@_jit
+def _seed_pairs(cut: kernels.Cut, seed: Array, owner: Array, across: bool) -> Array:
+    """Pairs of seeds that touch and may be merged, each once, the smaller first."""
+    everyone = np.ones(owner.size, np.bool_)
+    touching = kernels.touching_pairs(cut.starts, cut.ends, cut.row, seed, everyone)
+    head, _, follow, other = kernels.neighbour_lists(touching, everyone)
+    pairs: Array = np.empty_like(touching)
+    met = np.full(owner.size, -1, np.int64)
+    n = 0
+    for a in range(owner.size):
+        link = head[a]
+        while link >= 0:
+            b = other[link]
+            if a < b and met[b] != a and (across or owner[a] == owner[b]):
+                pairs[n, 0], pairs[n, 1] = a, b
+                met[b] = a
+                n += 1
+            link = follow[link]
+    return pairs[:n]
+
+
+@_jit
+def _number(chosen: Array) -> tuple[Array, int]:
+    """Number what each entry stands for, from 0 in order of first appearance."""
+    number = np.full(chosen.max() + 1, -1, np.int32)
+    found = np.empty(chosen.size, np.int32)
+    n = 0
+    for i in range(chosen.size):
+        if number[chosen[i]] < 0:
+            number[chosen[i]] = n
+            n += 1
+        found[i] = number[chosen[i]]
+    return found, n
+
+
+@_jit
+def _paint(label: Array, starts: Array, ends: Array, row: Array, number: Array) -> None:
+    """Write each run's number, from 0, as its pixels' label, from 1."""
+    for y in range(row.size - 1):
+        for i in range(row[y], row[y + 1]):
+            label[y, starts[i] : ends[i]] = number[i] + 1
+
+
+@_jit
+def _regions(
+    depth: Array, runs: grouping.Runs, segment: Array, groups: grouping.Groups, min_size: int
+) -> tuple[kernels.Cut, Array, Array]:
+    """Regions as they are for constants: runs of one each, their regions, and the segment of each region."""
+    cut = kernels.region_runs(depth, runs, segment, groups)
+    piece = kernels.connect(cut.starts, cut.ends, cut.row, cut.key, cut.starts.size)
+    survivor, _ = kernels.merge_small(cut, piece, min_size)
+    region, n = _number(survivor[piece])
+    owner = np.empty(n, np.int32)
+    for i in range(piece.size):
+        if survivor[piece[i]] == piece[i]:
+            owner[region[i]] = cut.owner[i]
+    return cut, region, owner
+
+
+@_jit
+def planar_region_support(
+    depth: Array, key: Array, skip_zero: bool, bins: int, min_size: int, regions: int, tolerance: float,
+    across: bool,
+) -> tuple[Array, Array, Array, Array, Array]:  # fmt: skip
+    """Region support whose regions are planes, on one frame.
+
+    Parameters
+    ----------
+    depth, key, skip_zero, min_size
+        As for ``kernels.default_region_support``.
+    bins
+        Depth steps over the frame's range; their groups say how many natural breaks are merged.
+    regions
+        How many regions to merge down to, 0 = as many as equal steps of depth leave. There are more where
+        nothing is left to merge, and fewer where the frame has no more to begin with.
+    tolerance
+        RMSE in metres that no merged region may exceed; may be infinite.
+    across
+        Merge regions of different segments, too.
+
+    Returns
+    -------
+    region (y, x) int32, support (y, x) float32 and segment (y, x) int32, each 0 where there is none; and, a
+    row a region, planes (region, 3) and residual (region, 2), float64, as ``planes.fit_planes`` says.
+    """
+    region, segment = np.zeros(depth.shape, np.int32), np.zeros(depth.shape, np.int32)
+    runs = kernels.segment_runs(depth, key, skip_zero)
+    if runs.starts.size == 0:
+        return region, np.zeros(depth.shape, np.float32), segment, np.empty((0, 3)), np.empty((0, 2))
+    component = kernels.connect(runs.starts, runs.ends, runs.row, runs.key, runs.starts.size)
+    # Until regions are numbered their array holds the depth steps, as for constants.
+    steps = grouping.by_steps(depth, runs, component, bins, False, region)
+    breaks = max(SEEDS_A_GROUP * (steps.group[-1] + 1), LEAST_SEEDS, regions)
+    if regions == 0:
+        regions = _regions(depth, runs, component, steps, min_size)[2].size
+    fine = grouping.by_breaks(depth, runs, component, breaks, region)
+    cut, seed, owner = _regions(depth, runs, component, fine, min_size)
+    _paint(segment, runs.starts, runs.ends, runs.row, component)
+    scale = planes.depth_scale(runs.frame_high)
+    moments = planes.region_moments(depth, cut, seed, owner.size, scale)
+    first = merge_planes(moments, _seed_pairs(cut, seed, owner, across), regions, tolerance * scale)
+    merged, _ = _number(first)  # in the order of the first seeds, which is the raster's
+    of_run = merged[seed]
+    _paint(region, cut.starts, cut.ends, cut.row, of_run)
+    kept = moments[first == np.arange(first.size)]
+    found, residual, support = planes.fit_planes(depth, cut, of_run, kept, scale)
+    return region, support, segment, found, residual

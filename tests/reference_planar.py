@@ -1,0 +1,76 @@
+"""Slow, obvious twin of the merging of planes: every pair fitted anew by NumPy, again and again."""
+
+import numpy as np
+from scipy import ndimage
+
+from tests import reference
+
+
+def plane(depth, inside):
+    """Least-squares plane (a, b, c) of 1/depth over a mask, each pixel's residual in metres, and these."""
+    y, x = np.nonzero(inside)
+    z = depth[inside].astype(float)
+    centre = x.mean(), y.mean(), (1 / z).mean()
+    columns = np.stack([x - centre[0], y - centre[1], np.ones(x.size)], axis=1) * (z * z)[:, None]
+    target = (1 / z - centre[2]) * z * z
+    a, b, c = np.linalg.lstsq(columns, target, rcond=1e-9)[0]
+    left = columns @ [a, b, c] - target
+    return (a, b, c + centre[2] - a * centre[0] - b * centre[1]), left
+
+
+def above_rounding(depth, inside, error):
+    z = depth[inside].astype(float)
+    weight = z**4
+    spread = weight @ (1 / z - np.average(1 / z, weights=weight)) ** 2
+    return error if error > 1e-10 * spread else 0.0
+
+
+def squared_error(depth, inside):
+    left = plane(depth, inside)[1]
+    return above_rounding(depth, inside, left @ left)
+
+
+def merge_planes(depth, seed, owner, regions, tolerance=np.inf):
+    """Label of each pixel after merging seeds, labels from 1, of equal owner (a map, too) greedily."""
+    label = seed.copy()
+    errors = {}
+
+    def error(*labels):
+        inside = np.isin(label, labels)
+        key = inside.tobytes()
+        if key not in errors:
+            errors[key] = squared_error(depth, inside)
+        return errors[key], inside.sum()
+
+    while True:
+        present = np.unique(label[label > 0]).tolist()
+        best = None
+        for a in present:
+            around = ndimage.binary_dilation(label == a, reference.EIGHT) & (label > a)
+            for b in np.unique(label[around]).tolist():
+                if owner[label == a][0] != owner[label == b][0]:
+                    continue
+                both, n = error(a, b)
+                if both > tolerance**2 * n:
+                    continue
+                added = both - (error(a)[0] + error(b)[0])
+                rank = above_rounding(depth, np.isin(label, (a, b)), added), a, b
+                best = rank if best is None else min(best, rank)
+        if best is None or len(present) <= regions:
+            return reference.raster_order(label)
+        label[label == best[2]] = best[1]
+
+
+def support(depth, region):
+    """Depth of each region's plane, or its mean where that leaves no more."""
+    found = np.zeros(depth.shape)
+    y, x = np.indices(depth.shape)
+    for r in range(1, region.max() + 1):
+        inside = region == r
+        z = depth[inside].astype(float)
+        a, b, c = plane(depth, inside)[0]
+        inverse = (a * x + b * y + c)[inside]
+        fitted = np.where(inverse > 0, 1 / inverse, np.inf)
+        mean = np.full(z.size, z.mean())
+        found[inside] = fitted if ((fitted - z) ** 2).sum() < ((mean - z) ** 2).sum() else mean
+    return found
