@@ -128,7 +128,14 @@ def _figures(frame: Mapping[str, Array], table: Mapping[str, Array]) -> dict[str
         "colour": colours.region_colours(frame["region"])[1:].tolist(),
         "mean": np.rint(1000 * table["depth_mean"]).astype(int).tolist(),
         "area": table["area"].tolist(),
+        **({"plane": _planes(table)} if "inverse_depth_0" in table else {}),
     }
+
+
+def _planes(table: Mapping[str, Array]) -> list[list[float]]:
+    """Slopes and height of each region's inverse depth, in 1/mm, to ten digits."""
+    rows = zip(*(table[f"inverse_depth_{of}"].tolist() for of in "xy0"), strict=True)
+    return [[float(f"{value / 1000:.10g}") for value in row] for row in rows]
 
 
 def _pictures(frame: Mapping[str, Array], shrink: int) -> dict[str, str]:

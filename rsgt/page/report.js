@@ -7,6 +7,13 @@ async function unpacked(frame) {
   return {region, category, depth};
 }
 
+/* Depth of a pixel's region there in mm: of its plane, or the region's mean. */
+function support(f, i, r) {
+  if (!f.plane) return f.mean[r - 1];
+  const [a, b, c] = f.plane[r - 1];
+  return 1 / (data.shrink * (a * (i % width) + b * Math.floor(i / width)) + c);
+}
+
 /* Each layer: the colour of pixel i, and the key below the picture. */
 const layers = {
   Regions: {
@@ -30,9 +37,9 @@ const layers = {
     },
   },
   Depth: { paint: (f, m) => i => m.depth[i] ? onDepth(f, m.depth[i]) : neutral, key: f => bar(depthScale, ...f.depth.map(metres)) },
-  Support: { paint: (f, m) => i => m.region[i] ? onDepth(f, f.mean[m.region[i] - 1]) : neutral, key: f => bar(depthScale, ...f.depth.map(metres)) },
+  Support: { paint: (f, m) => i => m.region[i] ? onDepth(f, support(f, i, m.region[i])) : neutral, key: f => bar(depthScale, ...f.depth.map(metres)) },
   Error: {
-    paint: (f, m) => i => m.depth[i] && m.region[i] ? shade(errorScale, Math.abs(f.mean[m.region[i] - 1] - m.depth[i]) / f.error) : neutral,
+    paint: (f, m) => i => m.depth[i] && m.region[i] ? shade(errorScale, Math.abs(support(f, i, m.region[i]) - m.depth[i]) / f.error) : neutral,
     key: f => bar(errorScale, "0 m", `${metres(f.error)} and more (largest 1 %)`),
   },
 };
@@ -53,12 +60,13 @@ function blend() {
 }
 
 function read(aloud) {
-  const i = y * width + x, region = maps.region[i], depth = maps.depth[i], mean = frame.mean[region - 1];
+  const i = y * width + x, region = maps.region[i], depth = maps.depth[i];
+  const mm = region ? support(frame, i, region) : 0;
   const said = {
     label: data.categories[maps.category[i]][0],
     depth: depth ? metres(depth) : "none",
-    support: region ? metres(mean) : "none",
-    error: region && depth ? metres(Math.abs(mean - depth)) : "–",
+    support: region ? metres(mm) : "none",
+    error: region && depth ? metres(Math.abs(mm - depth)) : "–",
     region: region ? `${region}, ${frame.area[region - 1].toLocaleString("en")} px` : "none",
     pixel: `row ${y * data.shrink}, column ${x * data.shrink}`,
   };

@@ -34,7 +34,7 @@ def seeds(depth, semantic, min_size, regions=0):
 
 
 @given(noisy(), st.sampled_from([None, 1, 3, 8]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_merging_equals_its_twin(frame, regions):
     depth, semantic = frame
     found = region_support(depth, semantic, surface="plane", regions=regions, min_size=0)

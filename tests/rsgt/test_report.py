@@ -93,6 +93,17 @@ def test_frames_carry_the_stores_own_values(opened, html):
         assert frame["colour"] == colours.region_colours(region)[1:].tolist()
 
 
+def test_planes_are_drawn_as_planes(nyu_file, tmp_path):
+    opened = builder.build(nyu_file[0], tmp_path / "s.zarr", surface="plane", min_size=4)
+    html = report.page(opened, frame_ids=[2])
+    assert "Each is a plane, whose depth stands for its pixels" in html
+    (frame,) = data_of(html)["frames"]
+    region, support = opened.frame(2).region, opened.frame(2).support
+    a, b, c = np.array([[0, 0, np.inf], *frame["plane"]])[region].transpose(2, 0, 1)
+    y, x = np.indices(region.shape)
+    np.testing.assert_allclose(1 / (a * x + b * y + c), 1000 * support, rtol=1e-6)
+
+
 def test_summary_and_table_are_those_of_stats(opened, html):
     found = statistics(opened)
     assert f"<b>{found.summary()['rmse']:.3f} m</b>" in html
