@@ -1,9 +1,9 @@
 """Regions that are planes: fine regions of nearly constant depth, merged as long as a plane explains them.
 
-Segments are cut finely by natural breaks, and small regions merged, all as for constants. Of the pairs of
-these regions that touch, the one is merged whose common plane adds the least squared error of depth, and so
-on, until as few are left as were asked for, or none can be merged within a tolerance. A slow, obvious twin is
-in ``tests/reference_planar.py``.
+Segments are cut finely by natural breaks, their pieces by cells of the frame, since surfaces that meet may be
+at one depth, and small regions merged; all else is as for constants. Of the pairs of these that touch, the one
+is merged whose common plane adds the least squared error of depth, and so on, until as few are left as were
+asked for, or none can be merged within a tolerance. A slow, obvious twin is in ``tests/reference_planar.py``.
 """
 
 import heapq
@@ -19,8 +19,10 @@ Array = npt.NDArray[Any]
 
 _jit = jit(error_model="numpy")
 
-SEEDS_A_GROUP, LEAST_SEEDS = 2, 64
+BREAKS_A_GROUP, LEAST_BREAKS = 1.75, 56
 """Natural breaks before merging: for each group that equal steps make of the frame; and at least."""
+CELLS, LEAST_CELL = 9, 32
+"""Cells along a side of the frame, an odd number, for flipped ones are the same; and their least pixels."""
 
 
 @_jit
@@ -142,6 +144,48 @@ def _number(chosen: Array) -> tuple[Array, int]:
 
 
 @_jit
+def cell_of(size: int) -> Array:
+    """Cell of each pixel along a side of the frame: the same, counted from the other end, when flipped."""
+    cells = max(1, min(CELLS, size // LEAST_CELL))
+    cells -= 1 - cells % 2
+    cell = np.empty(size, np.int32)
+    for x in range(size):
+        cell[x] = min(x, size - 1 - x) * cells // size
+        if x > size - 1 - x:
+            cell[x] = cells - 1 - cell[x]
+    return cell
+
+
+@_jit
+def _by_cells(depth: Array, cut: kernels.Cut) -> kernels.Cut:
+    """Cut runs where a cell ends, and tell groups of two cells apart."""
+    height, width = depth.shape
+    row_cell, column_cell = cell_of(height), cell_of(width)
+    columns = column_cell[-1] + 1
+    cells = columns * (row_cell[-1] + 1)
+    most = cut.starts.size + height * (columns - 1)
+    starts, ends, row = np.empty(most, np.int32), np.empty(most, np.int32), np.zeros(height + 1, np.int64)
+    key, owner, total = np.empty(most, np.int64), np.empty(most, np.int32), np.empty(most)
+    n = 0
+    for y in range(height):
+        for i in range(cut.row[y], cut.row[y + 1]):
+            x, end = cut.starts[i], cut.ends[i]
+            whole = column_cell[x] == column_cell[end - 1]
+            while x < end:
+                here, begin, run_total = column_cell[x], x, 0.0
+                if whole:
+                    x, run_total = end, cut.total[i]
+                while x < end and column_cell[x] == here:
+                    run_total += np.float64(depth[y, x])
+                    x += 1
+                starts[n], ends[n], owner[n], total[n] = begin, x, cut.owner[i], run_total
+                key[n] = np.int64(cut.key[i]) * cells + row_cell[y] * columns + here
+                n += 1
+        row[y + 1] = n
+    return kernels.Cut(starts[:n], ends[:n], row, key[:n], owner[:n], total[:n])
+
+
+@_jit
 def _paint(label: Array, starts: Array, ends: Array, row: Array, number: Array) -> None:
     """Write each run's number, from 0, as its pixels' label, from 1."""
     for y in range(row.size - 1):
@@ -150,11 +194,8 @@ def _paint(label: Array, starts: Array, ends: Array, row: Array, number: Array) 
 
 
 @_jit
-def _regions(
-    depth: Array, runs: grouping.Runs, segment: Array, groups: grouping.Groups, min_size: int
-) -> tuple[kernels.Cut, Array, Array]:
-    """Regions as they are for constants: runs of one each, their regions, and the segment of each region."""
-    cut = kernels.region_runs(depth, runs, segment, groups)
+def _regions(cut: kernels.Cut, min_size: int) -> tuple[Array, Array]:
+    """Regions as they are for constants: that of each run, and the segment of each region."""
     piece = kernels.connect(cut.starts, cut.ends, cut.row, cut.key, cut.starts.size)
     survivor, _ = kernels.merge_small(cut, piece, min_size)
     region, n = _number(survivor[piece])
@@ -162,7 +203,7 @@ def _regions(
     for i in range(piece.size):
         if survivor[piece[i]] == piece[i]:
             owner[region[i]] = cut.owner[i]
-    return cut, region, owner
+    return region, owner
 
 
 @_jit
@@ -198,11 +239,12 @@ def planar_region_support(
     component = kernels.connect(runs.starts, runs.ends, runs.row, runs.key, runs.starts.size)
     # Until regions are numbered their array holds the depth steps, as for constants.
     steps = grouping.by_steps(depth, runs, component, bins, False, region)
-    breaks = max(SEEDS_A_GROUP * (steps.group[-1] + 1), LEAST_SEEDS, regions)
+    breaks = max(int(BREAKS_A_GROUP * (steps.group[-1] + 1)), LEAST_BREAKS, regions)
     if regions == 0:
-        regions = _regions(depth, runs, component, steps, min_size)[2].size
+        regions = _regions(kernels.region_runs(depth, runs, component, steps), min_size)[1].size
     fine = grouping.by_breaks(depth, runs, component, breaks, region)
-    cut, seed, owner = _regions(depth, runs, component, fine, min_size)
+    cut = _by_cells(depth, kernels.region_runs(depth, runs, component, fine))
+    seed, owner = _regions(cut, min_size)
     _paint(segment, runs.starts, runs.ends, runs.row, component)
     scale = planes.depth_scale(runs.frame_high)
     moments = planes.region_moments(depth, cut, seed, owner.size, scale)

@@ -22,15 +22,49 @@ def noisy(draw, side=8):
 
 
 def seeds(depth, semantic, min_size, regions=0):
-    """What is merged: natural breaks, two for each group that the paper's steps make, 64 at least."""
+    """What is merged: natural breaks, seven for four groups of the paper's steps, 56 at least; by cells."""
     segment = reference.components(semantic, depth > 0)
     delta = np.ptp(depth[depth > 0]) / 10 if (depth > 0).any() else 0
     groups = sum(
         len(np.unique(reference.half_open_groups(depth[segment == s], delta)))
         for s in range(1, segment.max() + 1)
     )
-    breaks = max(2 * groups, 64, regions)
-    return region_support(depth, semantic, grouping="natural", groups=breaks, min_size=min_size).region
+    breaks = max(7 * groups // 4, 56, regions)
+    natural = region_support(depth, semantic, grouping="natural", groups=breaks, min_size=0)
+    y, x = (np.array(cells(size)) for size in depth.shape)
+    piece = reference.components(natural.region * 81 + y[:, None] * 9 + x, depth > 0)
+    return reference.raster_order(reference.merge_small(piece, natural.segment, depth, min_size))
+
+
+def cells(size):
+    """Cell of each pixel of a side, by hand: 9 at most, of 32 pixels at least, and an odd number."""
+    n = {0: 1, 1: 1, 2: 1, 3: 3, 4: 3, 5: 5, 6: 5, 7: 7, 8: 7}.get(size // 32, 9)
+    left = [x * n // size for x in range((size + 1) // 2)]
+    return left + [n - 1 - cell for cell in left[: size // 2][::-1]]
+
+
+@pytest.mark.parametrize("size", [1, 14, 96, 97, 200, 479, 480, 640, 1001])
+def test_cells(size):
+    found = planar.cell_of(size)
+    assert found.tolist() == cells(size)
+    assert (found[-1] - found[::-1] == found).all()
+    assert (np.diff(found) >= 0).all()
+    assert (np.diff(found) <= 1).all()
+
+
+def test_cells_equal_their_twin():
+    y, x = np.indices((2, 96))
+    noise = np.random.default_rng(0).normal(0, 0.002, x.shape)
+    depth = 1 / (0.3 + np.where(x < 50, 0.002, -0.001) * (x - 50) + 0.01 * y + noise)
+    depth[1, 40:45] = 0
+    semantic = 1 + x // 70
+    options = {"surface": "plane", "regions": 30}
+    found = region_support(depth, semantic, min_size=0, **options)
+    seed = seeds(depth, semantic, 0, 30)
+    assert np.array_equal(found.region, reference_planar.merge_planes(depth, seed, found.segment, 30))
+    found = region_support(depth, semantic, min_size=3, across_labels=True, **options)
+    seed, anywhere = seeds(depth, semantic, 3, 30), np.zeros(depth.shape)
+    assert np.array_equal(found.region, reference_planar.merge_planes(depth, seed, anywhere, 30))
 
 
 @given(noisy(), st.sampled_from([None, 1, 3, 8]))
