@@ -1,9 +1,10 @@
 """Regions that are planes: fine regions of nearly constant depth, merged as long as a plane explains them.
 
 Segments are cut finely by natural breaks, their pieces by cells of the frame, since surfaces that meet may be
-at one depth, and small regions merged; all else is as for constants. Of the pairs of these that touch, the one
-is merged whose common plane adds the least squared error of depth, and so on, until as few are left as were
-asked for, or none can be merged within a tolerance. A slow, obvious twin is in ``tests/reference_planar.py``.
+at one depth, and small regions merged; all else is as for constants. Of the pairs of these that touch, the
+one is merged whose common plane adds the least squared error of depth, and so on, until as few are left as
+were asked for, or none can be merged within a tolerance. A slow, obvious twin is in
+``tests/reference_planar.py``.
 """
 
 import heapq
