@@ -250,7 +250,7 @@ def neighbour_lists(pairs: Array, small: Array) -> tuple[Array, Array, Array, Ar
 
 
 @_jit
-def _join_small(
+def join_small(
     links: tuple[Array, Array, Array, Array], area: Array, total: Array, owner: Array, min_size: int
 ) -> Array:
     """Merge regions below ``min_size``, smallest first; returns each region's survivor.
@@ -297,9 +297,9 @@ def _join_small(
 
 
 @_jit
-def merge_small(runs: Cut, region: Array, min_size: int) -> tuple[Array, Array]:
-    """Survivor of each region after the small ones are merged, and every region's mean depth."""
-    starts, ends, row, run_owner, run_total = runs.starts, runs.ends, runs.row, runs.owner, runs.total
+def region_sums(runs: Cut, region: Array) -> tuple[Array, Array, Array]:
+    """Area, sum of depth, and segment of each region, of which ``region`` says that of each run."""
+    starts, ends, run_owner, run_total = runs.starts, runs.ends, runs.owner, runs.total
     n = region.max() + 1 if region.size else 0
     area = np.zeros(n, np.int64)
     total = np.zeros(n)
@@ -309,12 +309,19 @@ def merge_small(runs: Cut, region: Array, min_size: int) -> tuple[Array, Array]:
         area[r] += ends[i] - starts[i]
         total[r] += run_total[i]
         owner[r] = run_owner[i]
+    return area, total, owner
+
+
+@_jit
+def merge_small(runs: Cut, region: Array, min_size: int) -> tuple[Array, Array]:
+    """Survivor of each region after the small ones are merged, and every region's mean depth."""
+    area, total, owner = region_sums(runs, region)
     if min_size > 1:
         small = area < min_size
-        links = neighbour_lists(touching_pairs(starts, ends, row, region, small), small)
-        survivor = _join_small(links, area, total, owner, min_size)
+        pairs = touching_pairs(runs.starts, runs.ends, runs.row, region, small)
+        survivor = join_small(neighbour_lists(pairs, small), area, total, owner, min_size)
     else:
-        survivor = np.arange(n)
+        survivor = np.arange(area.size)
     return survivor, total / area
 
 

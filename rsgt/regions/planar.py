@@ -110,11 +110,9 @@ def merge_planes(moments: Array, pairs: Array, regions: int, tolerance: float) -
 
 
 @_jit
-def _seed_pairs(cut: kernels.Cut, seed: Array, owner: Array, across: bool) -> Array:
-    """Pairs of seeds that touch and may be merged, each once, the smaller first."""
-    everyone = np.ones(owner.size, np.bool_)
-    touching = kernels.touching_pairs(cut.starts, cut.ends, cut.row, seed, everyone)
-    head, _, follow, other = kernels.neighbour_lists(touching, everyone)
+def _seed_pairs(touching: Array, owner: Array, across: bool) -> Array:
+    """Pairs of seeds that may be merged, each once, the smaller first, of pairs that touch."""
+    head, _, follow, other = kernels.neighbour_lists(touching, np.ones(owner.size, np.bool_))
     pairs: Array = np.empty_like(touching)
     met = np.full(owner.size, -1, np.int64)
     n = 0
@@ -195,16 +193,22 @@ def _paint(label: Array, starts: Array, ends: Array, row: Array, number: Array) 
 
 
 @_jit
-def _regions(cut: kernels.Cut, min_size: int) -> tuple[Array, Array]:
-    """Regions as they are for constants: that of each run, and the segment of each region."""
+def _seeds(cut: kernels.Cut, min_size: int) -> tuple[Array, Array, Array]:
+    """Regions as they are for constants: that of each run, each one's segment, and pairs that touch."""
     piece = kernels.connect(cut.starts, cut.ends, cut.row, cut.key, cut.starts.size)
-    survivor, _ = kernels.merge_small(cut, piece, min_size)
-    region, n = _number(survivor[piece])
-    owner = np.empty(n, np.int32)
-    for i in range(piece.size):
-        if survivor[piece[i]] == piece[i]:
-            owner[region[i]] = cut.owner[i]
-    return region, owner
+    area, total, owner = kernels.region_sums(cut, piece)
+    everyone = np.ones(area.size, np.bool_)
+    pairs = kernels.touching_pairs(cut.starts, cut.ends, cut.row, piece, everyone)
+    links = kernels.neighbour_lists(pairs, area < min_size)
+    survivor = kernels.join_small(links, area, total, owner, min_size)
+    # Pieces come in raster order, and a seed where its first piece does.
+    seed, n = _number(survivor)
+    seed_owner = np.empty(n, np.int32)
+    for r in range(survivor.size):
+        seed_owner[seed[r]] = owner[survivor[r]]
+    for k in range(len(pairs)):
+        pairs[k, 0], pairs[k, 1] = seed[pairs[k, 0]], seed[pairs[k, 1]]
+    return seed[piece], seed_owner, pairs
 
 
 @_jit
@@ -242,14 +246,16 @@ def planar_region_support(
     steps = grouping.by_steps(depth, runs, component, bins, False, region)
     breaks = max(int(BREAKS_A_GROUP * (steps.group[-1] + 1)), LEAST_BREAKS, regions)
     if regions == 0:
-        regions = _regions(kernels.region_runs(depth, runs, component, steps), min_size)[1].size
+        cut = kernels.region_runs(depth, runs, component, steps)
+        piece = kernels.connect(cut.starts, cut.ends, cut.row, cut.key, cut.starts.size)
+        regions = _number(kernels.merge_small(cut, piece, min_size)[0])[1]
     fine = grouping.by_breaks(depth, runs, component, breaks, region)
     cut = _by_cells(depth, kernels.region_runs(depth, runs, component, fine))
-    seed, owner = _regions(cut, min_size)
+    seed, owner, touching = _seeds(cut, min_size)
     _paint(segment, runs.starts, runs.ends, runs.row, component)
     scale = planes.depth_scale(runs.frame_high)
     moments = planes.region_moments(depth, cut, seed, owner.size, scale)
-    first = merge_planes(moments, _seed_pairs(cut, seed, owner, across), regions, tolerance * scale)
+    first = merge_planes(moments, _seed_pairs(touching, owner, across), regions, tolerance * scale)
     merged, _ = _number(first)  # in the order of the first seeds, which is the raster's
     of_run = merged[seed]
     _paint(region, cut.starts, cut.ends, cut.row, of_run)
