@@ -31,7 +31,7 @@ class Frame:
     region : int32 array
         Region, dense from 1; 0 = none.
     support : float32 array
-        Mean depth of the region in metres; 0 = no region.
+        Mean depth of the region, or the depth of its plane there, in metres; 0 = no region.
     regions : dict of arrays
         A row a region, in the order of its labels: columns of ``docs/format.md``, "Regions".
     """
