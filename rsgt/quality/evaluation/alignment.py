@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize_scalar
 
 Image = npt.NDArray[np.floating[Any]]
 Floats = npt.NDArray[np.float64]
@@ -124,6 +123,8 @@ def _robust_line(x: Floats, y: Floats) -> tuple[float, float]:
     For each height of the line at the median of x the best factor is known, and the sum that is left is a
     convex function of this height.
     """
+    from scipy.optimize import minimize_scalar  # here, since it takes longer to import than all else
+
     middle, weight = float(np.median(x)), 1 / y
     centred = x - middle
 
