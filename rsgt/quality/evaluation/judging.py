@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from os import PathLike
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy.typing as npt
 
 from rsgt.files import replacing, write_csv, write_text
 from rsgt.inputs import InputError, local_path
-from rsgt.parallel import default_workers, map_threads
+from rsgt.parallel import default_workers
 from rsgt.quality.evaluation.alignment import KINDS, Alignment, Kind
 from rsgt.quality.evaluation.checks import check_outputs, checked_protocols
 from rsgt.quality.evaluation.maps import PredictedMaps, open_maps
@@ -162,14 +163,17 @@ def _fill(
             return f"frame {store.frame_id[k]}: {error}"
 
     damaged: list[str] = []
-    for begun in range(0, len(frames), _AT_ONCE * workers):
-        block = [(k,) for k in frames[begun : begun + _AT_ONCE * workers]]
-        advance = progress and (lambda done, _: progress(done, len(frames)))
-        for found in map_threads(measure, block, workers, advance, done=begun):
-            if isinstance(found, str):
-                damaged.append(found)
-            else:
-                table.put(found)
+    size = _AT_ONCE * workers
+    # The same threads for all blocks: new ones would each leave memory behind.
+    with ThreadPoolExecutor(workers) as threads:
+        for begun in range(0, len(frames), size):
+            for done, found in enumerate(threads.map(measure, frames[begun : begun + size]), begun + 1):
+                if isinstance(found, str):
+                    damaged.append(found)
+                else:
+                    table.put(found)
+                if progress:
+                    progress(done, len(frames))
     if len(damaged) == len(frames):
         raise InputError(f"{damaged[0].partition(': ')[2]} (none of {len(frames)} maps can be judged)")
     return damaged
