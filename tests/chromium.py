@@ -30,3 +30,14 @@ def in_chromium(html, folder):
         chromium.close()
     outside = [c for c in complaints if not c.startswith((file.as_uri(), "data:"))]
     assert outside == []
+
+
+def acting_parts(page):
+    """Role and name, as a screen reader has them, of everything on a page that acts or shows."""
+    nodes = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
+    acting = {"slider", "radio", "button", "link", "application", "image", "img", "checkbox"}
+    return [
+        (node["role"]["value"], node.get("name", {}).get("value", ""))
+        for node in nodes
+        if not node.get("ignored") and node["role"]["value"] in acting
+    ]

@@ -18,7 +18,7 @@ from rsgt.page import browser, colours, report
 from rsgt.quality.statistics import statistics
 from rsgt.sources import facts, open_source
 from rsgt.store.reader import open_store
-from tests.chromium import in_chromium
+from tests.chromium import acting_parts, in_chromium
 from tests.conftest import smooth_frames, write_nyu
 
 NASTY = "</script><b>&'\""
@@ -367,13 +367,7 @@ def test_the_table_sorts_by_each_column(page):
 
 
 def test_everything_that_acts_has_a_name(page):
-    nodes = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
-    acting = {"slider", "radio", "button", "link", "application", "image", "img", "checkbox"}
-    named = [
-        (node["role"]["value"], node.get("name", {}).get("value", ""))
-        for node in nodes
-        if not node.get("ignored") and node["role"]["value"] in acting
-    ]
+    named = acting_parts(page)
     assert {role for role, _ in named} >= {"slider", "radio", "button", "link", "application", "image"}
     assert all(name for _, name in named), named
     assert ("radio", "Frame 9") in [(role, name[:7]) for role, name in named]

@@ -24,7 +24,7 @@ from rsgt.quality.measures import MEASURES
 from rsgt.quality.metrics import depth_errors
 from rsgt.quality.pooling import REDUCERS
 from rsn.cli import main
-from tests.chromium import in_chromium
+from tests.chromium import acting_parts, in_chromium
 from tests.conftest import often
 from tests.rooms import write_rooms
 
@@ -544,13 +544,7 @@ def test_errors_are_red_where_too_far_and_blue_where_too_near(store, pairs):
 
 
 def test_everything_that_acts_has_a_name(page):
-    nodes = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
-    acting = {"slider", "radio", "button", "link", "application", "image", "img", "checkbox"}
-    named = [
-        (node["role"]["value"], node.get("name", {}).get("value", ""))
-        for node in nodes
-        if not node.get("ignored") and node["role"]["value"] in acting
-    ]
+    named = acting_parts(page)
     assert {role for role, _ in named} >= {"slider", "radio", "button", "link", "application", "image"}
     assert all(name for _, name in named), named
     assert ("slider", "Divide") in named
