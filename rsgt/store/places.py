@@ -50,6 +50,11 @@ def concurrently(function: Any, items: Iterable[Any]) -> list[Any]:
         return [*threads.map(function, items)]
 
 
+def each(place: Place, function: Any, items: Iterable[Any]) -> list[Any]:
+    """Call a function with each item: one after another for a folder, else ``concurrently``."""
+    return [*map(function, items)] if isinstance(place, Path) else concurrently(function, items)
+
+
 def sizes_below(place: Place) -> dict[str, int]:
     """Bytes of each file below a place, by its name from there."""
     if isinstance(place, ObjectPath):

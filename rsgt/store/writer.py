@@ -23,6 +23,7 @@ from rsgt.store.objects import ObjectPath, StorageError
 from rsgt.store.places import (
     Place,
     concurrently,
+    each,
     remove,
     remove_tree,
     replacing,
@@ -194,8 +195,7 @@ def findings(path: Place, plan: Plan) -> list[tuple[int, str]]:
         except (OSError, ValueError):
             return {}
 
-    shards = range(plan.n_shards)
-    return _findings(concurrently(record, shards) if isinstance(path, ObjectPath) else map(record, shards))
+    return _findings(each(path, record, range(plan.n_shards)))
 
 
 def _findings(records: Iterable[Mapping[str, Any]]) -> list[tuple[int, str]]:
@@ -306,5 +306,4 @@ def _small_files(new: Place) -> dict[str, Any]:
     """Records of all files of a store that is not finished yet, but for its shards, which have theirs."""
     shards = tuple(f"{name}/c/" for name in schema.FRAME_SPECS)
     names = [name for name in sorted(sizes_below(new)) if not name.startswith(shards)]
-    one_by_one = map if isinstance(new, Path) else concurrently
-    return dict(zip(names, one_by_one(lambda name: file_record(new / name), names), strict=True))
+    return dict(zip(names, each(new, lambda name: file_record(new / name), names), strict=True))
