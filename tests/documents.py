@@ -1,8 +1,8 @@
 """The documents' blocks of shell and Python: found, and run in small, in the order of their page.
 
-A page may say, in comments that no reader sees, what its blocks take for granted (``given: nyu.zarr, run``: made
-here, small, under these names) and why a block is not run (``not run: needs a GPU``, in the line before it).
-Commands of ours run in this process, other lines in a shell. Rooms are rendered small and trainings are short.
+A page may say, in comments that no reader sees, what its blocks take for granted (``given: nyu.zarr, run``:
+made here, small, under these names) and why a block is not run (``not run: needs a GPU``, in the line before
+it). Commands of ours run in this process, other lines in a shell. Rooms are small, trainings short.
 """
 
 import doctest
@@ -26,17 +26,17 @@ from tests.rooms import write_rooms
 
 ROOT = Path(__file__).parents[1]
 PROGRAMS = {"rsgt": rsgt.cli.commands.main, "rsn": rsn.cli.main}
-PAGES = sorted([
-    ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "pipelines" / "README.md", *ROOT.glob("docs/**/*.md"),
-])  # fmt: skip
+OUTSIDE = ("README.md", "CONTRIBUTING.md", "pipelines/README.md")
+PAGES = sorted([*(ROOT / name for name in OUTSIDE), *ROOT.glob("docs/**/*.md")])
 RUN = ("bash", "python", "pycon")
 """Languages of blocks that run."""
 SHOWN = ("text", "toml")
 SMALL = {
-    ("rsn", "fit"): ["--epochs", "1", "--size", "32x48", "--width", "8", "--batch-size", "2", "--workers", "0",
-                     "--device", "cpu", "--precision", "32"],
+    ("rsn", "fit"): shlex.split(
+        "--epochs 1 --size 32x48 --width 8 --batch-size 2 --workers 0 --device cpu --precision 32"
+    ),
     ("rsgt", "compare"): ["--sample", "2"],
-}  # fmt: skip
+}
 """What makes a command's run small: the last one given of an option counts."""
 TINY = {
     "size": (24, 32), "width": 8, "epochs": 1, "workers": 0, "batch_size": 2, "validation": 0.3,
@@ -44,7 +44,13 @@ TINY = {
 }  # fmt: skip
 
 
-LAYOUTS = {"mine": "folder", "SUNRGBD": "sunrgbd", "scans": "scannet", "hypersim": "hypersim", "tables": "parquet"}
+LAYOUTS = {
+    "mine": "folder",
+    "SUNRGBD": "sunrgbd",
+    "scans": "scannet",
+    "hypersim": "hypersim",
+    "tables": "parquet",
+}
 """Folders that pages take for granted, and in whose layout."""
 
 
@@ -60,7 +66,9 @@ class Block(NamedTuple):
     @property
     def place(self):
         """Page and line of the block's first line."""
-        return f"{self.page.relative_to(ROOT) if self.page.is_relative_to(ROOT) else self.page.name}:{self.line}"
+        return (
+            f"{self.page.relative_to(ROOT) if self.page.is_relative_to(ROOT) else self.page.name}:{self.line}"
+        )
 
 
 def blocks(page):
@@ -78,11 +86,15 @@ def blocks(page):
             assert language in (*RUN, *SHOWN), f"{page.name}:{i + 1}: a block of {language!r}"
             mark = re.fullmatch(r"<!-- not run: (.+) -->", before)
         elif line.startswith("```"):
-            yield Block(page, start + 2, language, "\n".join(lines[start + 1 : i]) + "\n", mark[1] if mark else "")
+            yield Block(
+                page, start + 2, language, "\n".join(lines[start + 1 : i]) + "\n", mark[1] if mark else ""
+            )
             start = None
         elif start is None:
             assert "```" not in line, f"{page.name}:{i + 1}: a fence that is indented"
-            assert not (line.startswith("    ") and before == ""), f"{page.name}:{i + 1}: code without a fence"
+            assert not (line.startswith("    ") and before == ""), (
+                f"{page.name}:{i + 1}: code without a fence"
+            )
         before = line
     assert start is None, f"{page.name}: a fence that does not end"
 
@@ -132,7 +144,9 @@ def run_block(block, namespace):
             raise AssertionError(f"{block.place}: {type(error).__name__}: {error}") from error
     else:
         told = []
-        example = doctest.DocTestParser().get_doctest(block.text, namespace, block.place, block.place, block.line - 1)
+        example = doctest.DocTestParser().get_doctest(
+            block.text, namespace, block.place, block.place, block.line - 1
+        )
         example.globs = namespace  # the names of one block are there in the next
         runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
         failed, _ = runner.run(example, out=told.append, clear_globs=False)
@@ -152,26 +166,28 @@ def _run_line(line, place):
         return
     into = words[words.index(">") + 1] if ">" in words else None
     words = words[: words.index(">")] if into else words
-    arguments = [
-        found for word in words[1:]
-        for found in (sorted(map(str, Path().glob(word))) if "*" in word and _is_glob(words, word) else [word])
-    ]  # fmt: skip
-    small = SMALL.get((words[0], words[1]), []) if "--resume" not in words and "--dry-run" not in words else []
+    arguments = [found for k, word in enumerate(words[1:]) for found in _filled_in(word, words[k])]
+    small = (
+        SMALL.get((words[0], words[1]), []) if "--resume" not in words and "--dry-run" not in words else []
+    )
     done = CliRunner().invoke(PROGRAMS[words[0]], [*arguments, *small])
     assert done.exit_code == 0, f"{place}: {line}\n{done.output}"
     if into:
         Path(into).write_text(done.stdout, encoding="utf-8")
 
 
-def _is_glob(words, word):
-    """Whether the shell would have filled in a pattern: not one that an option takes in quotes."""
-    return not words[words.index(word) - 1].startswith("--")
+def _filled_in(word, before):
+    """Files of a pattern, as the shell fills it in; one that an option takes is in quotes there."""
+    return sorted(map(str, Path().glob(word))) if "*" in word and not before.startswith("--") else [word]
 
 
 def _run_in_shell(line, place):
     programs = "".join(f'{name}() {{ "{sys.executable}" -m {name} "$@"; }}\n' for name in PROGRAMS)
     done = subprocess.run(
-        ["bash", "-ec", f"export PYTHONPATH='{ROOT}'\n{programs}{line}"], capture_output=True, text=True, timeout=120
+        ["bash", "-ec", f"export PYTHONPATH='{ROOT}'\n{programs}{line}"],
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert done.returncode == 0, f"{place}: {line}\n{done.stdout}{done.stderr}"
 

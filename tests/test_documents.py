@@ -1,4 +1,4 @@
-"""The documents hold what they say: their blocks run, their figures are the records', their links lead somewhere."""
+"""What documents say is so: their blocks run, figures are the records', links lead somewhere."""
 
 import importlib
 import re
@@ -49,7 +49,7 @@ def here(tmp_path, monkeypatch):
 
 
 def names_of(folder):
-    """What the examples of the API take for granted: a store, a run's folder, a photo, settings of little work."""
+    """What the examples of the API take for granted: a store, a run's folder, a photo, small settings."""
     return {
         "store": write_rooms(folder.parent / "rooms.zarr"),
         "run": folder.parent / "run",
@@ -95,7 +95,13 @@ def test_a_broken_block_fails_and_names_its_place(block, said, tmp_path, monkeyp
 
 
 @pytest.mark.parametrize(
-    "text", ["```\nrsgt info x\n```", "```sh\nrsgt info x\n```", "Text:\n\n    rsgt info x", "- x\n  ```bash\n  ls\n  ```"]
+    "text",
+    [
+        "```\nrsgt info x\n```",
+        "```sh\nrsgt info x\n```",
+        "Text:\n\n    rsgt info x",
+        "- x\n  ```bash\n  ls\n  ```",
+    ],
 )
 def test_code_that_nobody_would_run_is_found(text, tmp_path):
     page = tmp_path / "page.md"
@@ -106,7 +112,9 @@ def test_code_that_nobody_would_run_is_found(text, tmp_path):
 
 def test_an_example_is_short():
     for block in blocks(ROOT / "docs" / "how-to" / "python.md"):
-        assert sum(line.startswith((">>>", "...")) for line in block.text.splitlines()) <= LONGEST, block.place
+        assert sum(line.startswith((">>>", "...")) for line in block.text.splitlines()) <= LONGEST, (
+            block.place
+        )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -164,7 +172,9 @@ def test_every_public_name_has_a_docstring_and_a_place(package, made):
     names = made("names")
     assert [*names.complaints(package, page)] == []
     first = importlib.import_module(package).__all__[0]
-    assert any(first in line for line in names.complaints(package, page.replace(f"::: {package}.{first}\n", "")))
+    assert any(
+        first in line for line in names.complaints(package, page.replace(f"::: {package}.{first}\n", ""))
+    )
 
 
 def test_a_public_name_without_docstring_is_found(made, monkeypatch):

@@ -8,9 +8,10 @@ import rsn.cli
 PROGRAMS = {"rsgt": rsgt.cli.commands.main, "rsn": rsn.cli.main}
 HEAD = """# Commands
 
-Made from the commands themselves: what `--help` says. Exit codes of both programs: 0 done; 1 judged and found wanting, some
-items failed, or something that nobody foresaw (`RSGT_DEBUG=1` shows its traceback); 2 a mistake, in one line; 130 and 143
-interrupted. One bad frame or photo is named and left out, and the rest is done.
+Made from the commands themselves: what `--help` says. Exit codes of both programs: 0 done; 1 judged and
+found wanting, some items failed, or something that nobody foresaw (`RSGT_DEBUG=1` shows its traceback);
+2 a mistake, in one line; 130 and 143 interrupted. One bad frame or photo is named and left out, and the rest
+is done.
 """
 
 

@@ -1,8 +1,8 @@
 """Figures in text, from the records of ``pipelines/results``: none is typed.
 
 ``{{ FILE KEY.KEY.KEY FORMAT }}`` stands for one figure, such as
-``{{ table2/rsn-0 metrics.paper.image_mean.rmse .3f }}``; ``{{ results }}`` for the table of the first page. The
-README has that table between two marks: ``python docs/pages/figures.py`` puts it there, a test looks.
+``{{ table2/rsn-0 metrics.paper.image_mean.rmse .3f }}``; ``{{ results }}`` for the table of the first page.
+The README has that table between two marks: ``python docs/pages/figures.py`` puts it there, a test looks.
 """
 
 import json
@@ -58,7 +58,11 @@ def table() -> str:
     """Return the table of results: how well regions stand for depth, and what networks predict."""
     rows: list[tuple[str, ...]] = [("NYU Depth v2", "frames", "RMSE (m)"), ("---",) * 3]
     rows += [
-        (f"{REGIONS} means a frame: {text}", str(record("figure2/comparison")["frames"]), f"{_partition(name):.3f}")
+        (
+            f"{REGIONS} means a frame: {text}",
+            str(record("figure2/comparison")["frames"]),
+            f"{_partition(name):.3f}",
+        )
         for name, text in PARTITIONS.items()
     ]
     for name, text in NETWORKS.items():
@@ -73,7 +77,10 @@ def _partition(name: str) -> float:
     """RMSE of a partition's means at as many regions as the default variant has."""
     for at in record("figure2/comparison")["equal_counts"]:
         for row in at["rows"]:
-            if round(at["regions"]) == REGIONS and row["name"].replace("this store", "region support") == name:
+            if (
+                round(at["regions"]) == REGIONS
+                and row["name"].replace("this store", "region support") == name
+            ):
                 return float(row["rmse"])
     raise KeyError(f"figure2/comparison: no {name} at {REGIONS} regions")
 

@@ -30,7 +30,7 @@ def moved(path: Path) -> str:
 
 
 def on_config(config: Any) -> Any:
-    """Say what is public and has no docstring, or no place on the pages of the API: strict makes it an error."""
+    """Warn of public names without a docstring, or a place on the pages of the API: strict ends the build."""
     for package in ("rsgt", "rsn"):
         page = ROOT / "docs" / "reference" / f"{package}.md"
         for complaint in names.complaints(package, page.read_text(encoding="utf-8")):

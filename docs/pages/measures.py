@@ -5,9 +5,9 @@ from rsgt.quality.pooling import REDUCERS
 
 HEAD = """# Measures
 
-Made from `rsgt.quality.measures`, where help texts and pages have them from, too. *p* is the predicted depth, *q* the true
-one; means go over the [pixels that count](evaluation.md#protocols-and-the-code-that-others-judge-by). What makes one number of many
-frames is a reducer:
+Made from `rsgt.quality.measures`, where help texts and pages have them from, too. *p* is the predicted
+depth, *q* the true one; means go over the pixels that count by the [protocol](evaluation.md). What makes one
+number of many frames is a reducer:
 """
 
 
@@ -21,7 +21,8 @@ def page() -> str:
     ]
     sets = "\n".join(f"| `{name}` | {text} |" for name, text in measures.SETS.items())
     return (
-        f"{HEAD}\n{reducers}\n\n## Every measure\n\n| measure | unit | definition | better |\n| --- | --- | --- | --- |\n"
+        f"{HEAD}\n{reducers}\n\n## Every measure\n\n"
+        "| measure | unit | definition | better |\n| --- | --- | --- | --- |\n"
         + "\n".join(rows)
         + f"\n\n## Sets\n\nWhat `rsn evaluate --measure NAME` adds:\n\n| set | |\n| --- | --- |\n{sets}\n"
     )

@@ -7,7 +7,7 @@ from importlib import import_module
 
 
 def complaints(package: str, page: str) -> Iterator[str]:
-    """Yield a line for each public name without a docstring, not on the page, or there without being public."""
+    """Yield a line for each public name that has no docstring or place on the page, or is there in vain."""
     public = import_module(package)
     shown = re.findall(rf"(?m)^::: {package}\.(\w+)$", page)
     for name in sorted({*public.__all__} - {*shown}):
@@ -20,9 +20,7 @@ def complaints(package: str, page: str) -> Iterator[str]:
         if not (found.__doc__ or "").strip():
             yield f"{package}.{name}: no docstring"
         if inspect.isclass(found):
-            yield from (
-                f"{package}.{name}.{member}: no docstring" for member in _undocumented(found)
-            )
+            yield from (f"{package}.{name}.{member}: no docstring" for member in _undocumented(found))
 
 
 def _undocumented(found: type) -> list[str]:

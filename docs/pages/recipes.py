@@ -7,9 +7,10 @@ from rsn import config
 
 HEAD = """# Recipes
 
-A recipe is a TOML file of the sections below; `rsn fit --recipe NAME` takes one that comes with the package, or a file. Every key
-is a flag of `rsn fit` (`batch_size` is `--batch-size`), a keyword of `rsn.fit`, and stands in a run's `config.toml`, which is
-itself a recipe. A flag overrides the recipe, the recipe the default. Made from `rsn.config` and the recipes themselves.
+A recipe is a TOML file of the sections below; `rsn fit --recipe NAME` takes one that comes with the package,
+or a file. Every key is a flag of `rsn fit` (`batch_size` is `--batch-size`), a keyword of `rsn.fit`, and
+stands in a run's `config.toml`, which is itself a recipe. A flag overrides the recipe, the recipe the
+default. Made from `rsn.config` and the recipes themselves.
 """
 
 
@@ -19,7 +20,9 @@ def page() -> str:
     sections: dict[str, list[str]] = {}
     for section, item, hint in config.all_keys():
         default = item.default if item.default is not MISSING else None
-        row = f"| `{item.name}` | {_values(item, hint)} | {_shown(default)} | {_cell(item.metadata['help'])} |"
+        row = (
+            f"| `{item.name}` | {_values(item, hint)} | {_shown(default)} | {_cell(item.metadata['help'])} |"
+        )
         sections.setdefault(section, []).append(row)
     for section, rows in sections.items():
         parts += [f"## [{section}]\n\n| key | values | default | |\n| --- | --- | --- | --- |", *rows, ""]
