@@ -171,7 +171,7 @@ def _run_line(line, place):
         SMALL.get((words[0], words[1]), []) if "--resume" not in words and "--dry-run" not in words else []
     )
     done = CliRunner().invoke(PROGRAMS[words[0]], [*arguments, *small])
-    assert done.exit_code == 0, f"{place}: {line}\n{done.output}"
+    assert done.exit_code == 0, f"{place}: {line}\n{done.output}{done.exception!r}"
     if into:
         Path(into).write_text(done.stdout, encoding="utf-8")
 
