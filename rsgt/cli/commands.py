@@ -24,6 +24,7 @@ from rsgt.cli.options import (
     STORED,
     WORKERS,
     Real,
+    Size,
     Whole,
     definitions,
     map_options,
@@ -364,6 +365,9 @@ def _figures(values: dict[str, Any]) -> None:
 @click.option("--frames", type=Whole(1, 1_000_000), default=64, show_default=True, help="How many.")
 @click.option("--seed", type=Whole(0), default=0, show_default=True)
 @click.option(
+    "--size", type=Size(), metavar="HxW", default="480x640", show_default=True, help="Rows and columns."
+)
+@click.option(
     "--layout",
     type=click.Choice(["frame", "block", "contiguous", *FORMATS[1:]]),
     default="frame",
@@ -371,13 +375,15 @@ def _figures(values: dict[str, Any]) -> None:
     help="A .mat with chunks of one frame, across frames or none; or another data set's folder.",
 )
 @click.option("--workers", type=WORKERS, help="Threads.  [default: one per core]")
-def synth(out: Path, frames: int, seed: int, layout: Any, workers: int | None) -> None:
+def synth(out: Path, frames: int, seed: int, size: tuple[int, int], layout: Any, workers: int | None) -> None:
     """Render rooms into a .mat of NYU's layout or another data set's folder, to try things without one."""
     with progress_bar("frames", quiet=False) as progress:
-        rsgt.write_rooms(out, frames=frames, seed=seed, layout=layout, workers=workers, progress=progress)
+        rsgt.write_rooms(
+            out, frames=frames, seed=seed, shape=size, layout=layout, workers=workers, progress=progress
+        )
     files = [out] if out.is_file() else [file for file in out.rglob("*") if file.is_file()]
-    size = sum(file.stat().st_size for file in files)
-    click.echo(f"{out}: {frames} frames, seed {seed}, {size / 1e6:.1f} MB")
+    stored_bytes = sum(file.stat().st_size for file in files)
+    click.echo(f"{out}: {frames} frames, seed {seed}, {stored_bytes / 1e6:.1f} MB")
 
 
 @main.command()
