@@ -135,7 +135,7 @@ def _judged(
         yield {"prediction": found.depth} | {key: value for key, value in maps.items() if value is not None}
 
 
-def _frames_of(store: Store, split: str, *, trained_on: str, validation: float, seed: int) -> list[int]:
+def _frames_of(store: Store, split: str, *, trained_on: str, validation: float, seed: int) -> Sequence[int]:
     """Positions of a split's frames; ``validation`` are those that a run on ``trained_on`` held out."""
     if split not in (*SPLITS, "validation"):
         raise InputError(f"split: got {split!r}, expected one of {', '.join((*SPLITS, 'validation'))}")
