@@ -1,9 +1,10 @@
 """Work in parallel: on threads of this process, and on the workers of a ``dask.distributed`` cluster."""
 
 import logging
+import math
 import os
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,22 +18,50 @@ from rsgt.inputs import InputError
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
 
-CGROUP = Path("/sys/fs/cgroup")
+CGROUP, OWN = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+"""Where Linux says what limits a process: the groups' files, and which groups are its own."""
 
 
 def available_memory() -> int:
     """Bytes of memory that this process may use: the machine's, or what its container is limited to."""
     limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
-    try:
-        own = Path("/proc/self/cgroup").read_text(encoding="utf-8").strip().rpartition(":")[2].lstrip("/")
-    except OSError:  # not Linux
-        own = ""
-    for file in ("memory.max", f"{own}/memory.max", "memory/memory.limit_in_bytes"):
-        try:
-            limits.append(int((CGROUP / file).read_text(encoding="ascii")))
-        except (OSError, ValueError):  # not in a container, or one without a limit: "max"
-            continue
+    for file in ("memory.max", "memory.limit_in_bytes"):
+        limits += [most for (most,) in _limits("memory", file)]
     return min(limits)
+
+
+def available_cores() -> int:
+    """Cores that this process may keep busy: by its affinity, and by its container's share of time."""
+    shares = [most / period for most, period in _limits("cpu", "cpu.max")]
+    shares += [
+        most / period for most, period in _limits("cpu", "cpu.cfs_quota_us", "cpu.cfs_period_us") if most > 0
+    ]
+    return int(min([cpu_count(), *map(math.ceil, shares)]))
+
+
+def _limits(controller: str, *files: str) -> Iterator[tuple[int, ...]]:
+    """Numbers in files of this process's groups and of all above them, which limit it as well.
+
+    In version 1 of control groups each controller has a tree of its own, in version 2 all share one. A
+    container sees its own group as the root.
+    """
+    try:
+        lines = OWN.read_text(encoding="utf-8").splitlines()
+    except OSError:  # not Linux
+        lines = []
+    groups = {CGROUP, CGROUP / controller}
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        tree = CGROUP / controllers if controllers else CGROUP
+        if not controllers or controller in controllers.split(","):
+            group = tree / path.lstrip("/")
+            groups |= {group, *(above for above in group.parents if above.is_relative_to(tree))}
+    for group in sorted(groups):
+        try:
+            numbers = " ".join((group / file).read_text(encoding="ascii") for file in files).split()
+            yield tuple(int(number) for number in numbers)
+        except (OSError, ValueError):  # no such file, or without a limit: "max"
+            continue
 
 
 def default_workers(bytes_each: int = 0) -> int:
@@ -41,7 +70,7 @@ def default_workers(bytes_each: int = 0) -> int:
     One a core that this process may use, by its affinity and its container, but no more than hold
     ``bytes_each`` in half of the memory.
     """
-    cores: int = cpu_count()
+    cores = available_cores()
     return max(1, min(cores, available_memory() // 2 // bytes_each)) if bytes_each else cores
 
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import zarr
 
 from rsgt.inputs import InputError
-from rsgt.store import schema
+from rsgt.store import decoding, schema
 from rsgt.store.encoding import TABLE_CHUNK, location, shard_file
 from rsgt.store.frame import Frame
 from rsgt.store.manifest import file_problem, file_problems, group_attributes, root_problem
@@ -96,6 +96,8 @@ class Store:
 
     def __init__(self, path: str | PathLike[str]) -> None:
         self.path = as_place(path)
+        self._arrays: dict[str, zarr.Array[Any]] = {}
+        self._plain: dict[str, decoding.Plain | None] = {}
 
     def __reduce__(self) -> tuple[type["Store"], tuple[Place]]:
         return (type(self), (self.path,))
@@ -114,10 +116,6 @@ class Store:
     def identity(self) -> str:
         """Hash of the store's content, equal for equal arrays."""
         return str(self.attributes["content_sha256"])
-
-    @cached_property
-    def _arrays(self) -> dict[str, zarr.Array[Any]]:
-        return {}
 
     @cached_property
     def _requests(self) -> Requests | None:
@@ -288,9 +286,10 @@ class Store:
             Where a chunk is missing or damaged.
         """
         files = [file for file in self.attributes["files"] if file.startswith(f"{name}/c/")]
-        return self._read(self.array(name), rows, files, name)
+        array = self.array(name)
+        return self._read(lambda: array[rows], files, name)
 
-    def _read(self, array: zarr.Array[Any], rows: slice | int, files: Sequence[str], what: str) -> Array:
+    def _read(self, rows: Callable[[], Any], files: Sequence[str], what: str) -> Array:
         """Read rows of an array, or refuse where one of its files is missing, of another size or damaged.
 
         Files are looked at before; of objects the response itself says what they are.
@@ -298,7 +297,7 @@ class Store:
         if isinstance(self.path, Path):
             self._refuse(files)
         try:
-            return np.asarray(array[rows])
+            return np.asarray(rows())
         except StorageError:
             raise
         except (ValueError, RuntimeError, OSError) as error:
@@ -374,11 +373,16 @@ class Store:
         # With every read, and not when the store is opened alone: files vanish while a training runs.
         shards = range(start // self.shard_frames, -(-stop // self.shard_frames))
         files = [shard_file(schema.FRAME_SPECS[name], k) for k in shards]
+        array, what = self.array(name), f"{name} of frames {start}..{stop - 1}"
+        if stop > start + 1:
+            return self._read(lambda: array[start:stop], files, what)
+        if name not in self._plain:
+            self._plain[name] = decoding.plain(array)
+        if isinstance(self.path, Path) and (plain := self._plain[name]):
+            file, k = self.path / files[0], start % plain.shard
+            return self._read(lambda: plain.read(file, k), files, what)[None]
         # One frame by its number takes the short way through zarr-python's sharding codec.
-        one = stop == start + 1
-        rows = start if one else slice(start, stop)
-        values = self._read(self.array(name), rows, files, f"{name} of frames {start}..{stop - 1}")
-        return values[None] if one else values
+        return self._read(lambda: array[start], files, what)[None]
 
     def region_table(self, frame: int) -> dict[str, Array]:
         """Return the regions of one frame: columns of ``schema.region_arrays``, one row a region."""
