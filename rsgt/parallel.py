@@ -3,9 +3,10 @@
 import logging
 import math
 import os
+import platform
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property, partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -111,29 +112,35 @@ def map_threads(
         return list(dask.compute(*tasks, optimize_graph=False, **where))
 
 
-class _Shared:
-    """What all tasks of a cluster call: packed once, and unpacked once in a process, for all its threads.
+@lru_cache(maxsize=2)
+def unpacked(packed: bytes) -> Callable[[int], int]:
+    """Unpack what all tasks of a build call: once in a process of a cluster, for all its threads.
 
     A source of 10,000 frames would else travel with every shard, and be unpacked for each. Workers pass the
     packed form to each other, which no thread is changing meanwhile.
     """
+    from distributed.protocol import pickle
 
-    def __init__(self, packed: bytes) -> None:
-        self.packed = packed
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _Shared, (self.packed,)
-
-    @cached_property
-    def call(self) -> Callable[[int], int]:
-        from distributed.protocol import pickle
-
-        unpacked: Callable[[int], int] = pickle.loads(zlib.decompress(self.packed))
-        return unpacked
+    call: Callable[[int], int] = pickle.loads(zlib.decompress(packed))
+    return call
 
 
-def _call(k: int, shared: _Shared) -> int:
-    return shared.call(k)
+def call_on_worker(k: int, packed: bytes, where: str) -> int:
+    """Do task ``k`` on a worker of a cluster.
+
+    Raises
+    ------
+    InputError
+        Whatever the worker can't do for want of something, with its name.
+    """
+    try:
+        task = unpacked(packed)
+    except Exception as error:  # of another version there is no end to what may be missing
+        raise InputError(f"{where}: can't unpack its task ({error}); install the same rsgt there") from error
+    try:
+        return task(k)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
 
 
 def run_on_cluster(
@@ -144,7 +151,8 @@ def run_on_cluster(
     Raises
     ------
     InputError
-        Where there is no scheduler, or it is lost; or where tasks kill every worker that takes them.
+        Where there is no scheduler, or it is lost; where a worker lacks rsgt, or sees no source or store; or
+        where tasks kill every worker that takes them.
     """
     try:
         from distributed import CancelledError, Client, KilledWorker, as_completed
@@ -158,6 +166,18 @@ def run_on_cluster(
         client = Client(address, timeout=10)
     except (OSError, ValueError, TypeError) as error:
         raise InputError(f"--scheduler {address}: no Dask scheduler answers ({error})") from error
+
+    def call(k: int, packed: bytes) -> int:
+        # Within this function, so that it travels as it is: a worker without rsgt could not take another.
+        from distributed import get_worker
+
+        where = f"worker {get_worker().address} on {platform.node()}"
+        try:
+            from rsgt.parallel import call_on_worker
+        except ImportError as error:
+            raise ImportError(f"{where}: has no rsgt ({error})") from error
+        return call_on_worker(k, packed, where)
+
     total = done + len(todo)
     # What goes wrong is said below; the library would log it with a traceback as well.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
@@ -165,8 +185,8 @@ def run_on_cluster(
         try:
             packed = zlib.compress(pickle.dumps(task), level=1)  # a graph of 10 MB would be warned of
             # A task of its own, unlike scattered data, is done again where its worker is lost.
-            shared = client.submit(_Shared, packed, pure=False, retries=2)
-            futures = client.map(_call, todo, shared=shared, pure=False, retries=2)
+            shared = client.submit(bytes, packed, pure=False, retries=2)
+            futures = client.map(call, todo, packed=shared, pure=False, retries=2)
             for count, future in enumerate(as_completed(futures), done + 1):
                 future.result()
                 if progress:
@@ -175,6 +195,8 @@ def run_on_cluster(
             raise InputError(
                 f"--scheduler {address}: was lost ({error}); run the same command again"
             ) from error
+        except ImportError as error:
+            raise InputError(f"--scheduler {address}: {error}; install the same there") from error
         except KilledWorker as error:
             raise InputError(
                 f"--scheduler {address}: workers died over a shard ({error}), perhaps for want of memory; "

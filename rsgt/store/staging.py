@@ -4,7 +4,6 @@ What lies there is ``.rsgt-build`` in the store's own folder: ``plan.json``, the
 """
 
 import json
-import platform
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -107,9 +106,7 @@ def begun_plan(path: Place, key: str) -> Plan:
     document = unfinished_plan(path)
     if document is None or plan_key(document) != key:
         found = "no build" if document is None else "another build"
-        raise InputError(
-            f"worker {platform.node()}: {found} at {path}; let workers see the same folder, and run again"
-        )
+        raise InputError(f"{found} at {path}; let workers see the same folder, and run again")
     del document["format_version"]
     lists = (
         "shape",
