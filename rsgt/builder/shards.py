@@ -1,6 +1,5 @@
 """One shard, the unit of parallel work: read, cluster, write."""
 
-import platform
 import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -53,8 +52,8 @@ def build_shard(source: Source, path: Place, plan: Plan | str, k: int) -> int:
     for name in ("rsgt", "commit"):
         if mine[name] != plan.versions[name]:
             raise InputError(
-                f"worker {platform.node()}: {name} is {mine[name]}, expected {plan.versions[name]} as in the "
-                "build's plan; install the same there"
+                f"{name} is {mine[name]}, expected {plan.versions[name]} as in the build's plan; install the "
+                "same there"
             )
     frames: list[int] = plan.frames[plan.shard(k)].tolist()
     parameters = Parameters(**plan.parameters)

@@ -1,6 +1,6 @@
 """The files of a store: each read through Zarr, and held against its record first."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -36,6 +36,7 @@ class Contents:
 
     def __init__(self, path: str | PathLike[str]) -> None:
         self.path = as_place(path)
+        self._arrays: dict[str, zarr.Array[Any]] = {}
 
     def __reduce__(self) -> tuple[type["Contents"], tuple[Place]]:
         return (type(self), (self.path,))
@@ -81,10 +82,6 @@ class Contents:
         except (ValueError, OverflowError, KeyError) as error:
             raise DamageError(f"{self.path}: records of shards are none ({error}); {REMEDY}") from error
         return found
-
-    @cached_property
-    def _arrays(self) -> dict[str, zarr.Array[Any]]:
-        return {}
 
     @cached_property
     def _requests(self) -> Requests | None:
@@ -141,9 +138,9 @@ class Contents:
         files = [f"{name}/c/{k}{within}" for k in range(first // size, -(-max(first, stop) // size))]
         if unknown := [file for file in files if file not in self.attributes["files"]]:
             raise DamageError(f"{self.path}: {unknown[0]}: has no record in zarr.json; {REMEDY}")
-        return self._read(array, rows, files, name)
+        return self._read(lambda: array[rows], files, name)
 
-    def _read(self, array: zarr.Array[Any], rows: slice | int, files: Sequence[str], what: str) -> Array:
+    def _read(self, rows: Callable[[], Any], files: Sequence[str], what: str) -> Array:
         """Read rows of an array, or refuse where one of its files is missing, of another size or damaged.
 
         Files are looked at before; of objects the response itself says what they are.
@@ -151,7 +148,7 @@ class Contents:
         if isinstance(self.path, Path):
             self._refuse(files)
         try:
-            return np.asarray(array[rows])
+            return np.asarray(rows())
         except StorageError:
             raise
         except (ValueError, RuntimeError, OSError) as error:

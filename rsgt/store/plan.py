@@ -6,7 +6,6 @@ there is to say of each frame.
 
 import hashlib
 import json
-import platform
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -172,9 +171,7 @@ def begun_plan(path: Place, key: str) -> Plan:
     document = unfinished_plan(path)
     if document is None or plan_key(document) != key:
         found = "no build" if document is None else "another build"
-        raise InputError(
-            f"worker {platform.node()}: {found} at {path}; let workers see the same folder, and run again"
-        )
+        raise InputError(f"{found} at {path}; let workers see the same folder, and run again")
     hashes = document.pop("columns")
     del document["format_version"]
     try:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import pairwise
 from os import PathLike
+from pathlib import Path
 from re import fullmatch
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rsgt.inputs import InputError
-from rsgt.store import schema
+from rsgt.store import decoding, schema
 from rsgt.store.contents import Contents
 from rsgt.store.encoding import TABLE_CHUNK, shard_file
 from rsgt.store.frame import Frame
@@ -35,6 +36,10 @@ class Store(Contents):
 
     ``open_store`` opens one and sees that all of it is there.
     """
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        super().__init__(path)
+        self._plain: dict[str, decoding.Plain | None] = {}
 
     def __repr__(self) -> str:
         height, width = self.shape
@@ -214,11 +219,16 @@ class Store(Contents):
         # With every read, and not when the store is opened alone: files vanish while a training runs.
         shards = range(start // self.shard_frames, -(-stop // self.shard_frames))
         files = [shard_file(schema.FRAME_SPECS[name], k) for k in shards]
+        array, what = self.array(name), f"{name} of frames {start}..{stop - 1}"
+        if stop > start + 1:
+            return self._read(lambda: array[start:stop], files, what)
+        if name not in self._plain:
+            self._plain[name] = decoding.plain(array)
+        if isinstance(self.path, Path) and (plain := self._plain[name]):
+            file, k = self.path / files[0], start % plain.shard
+            return self._read(lambda: plain.read(file, k), files, what)[None]
         # One frame by its number takes the short way through zarr-python's sharding codec.
-        one = stop == start + 1
-        rows = start if one else slice(start, stop)
-        values = self._read(self.array(name), rows, files, f"{name} of frames {start}..{stop - 1}")
-        return values[None] if one else values
+        return self._read(lambda: array[start], files, what)[None]
 
     def region_table(self, frame: int) -> dict[str, Array]:
         """Return the regions of one frame: columns of ``schema.region_arrays``, one row a region."""

@@ -1,6 +1,7 @@
 """How Zarr reads and writes objects: what is missing or of another size is an error, and never zeros."""
 
 import asyncio
+import re
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
@@ -97,6 +98,9 @@ class Requests(ObjectStore[Any]):
                     response = await obstore.get_async(self.store, named.key, options=options)
                     return response.meta["size"], bytes(await response.bytes_async())
             except StorageError as error:
+                # A part that begins after the end is refused, where one that ends there is cut.
+                if re.search(r"\b416\b", str(error.__cause__).partition("Debug source")[0]):
+                    raise ObjectError(f"{named}: is too short, expected {size} bytes") from error
                 if wait_s is None or not is_cut(error):
                     raise
                 await asyncio.sleep(wait_s)

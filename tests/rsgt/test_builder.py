@@ -362,9 +362,9 @@ def test_what_travels_with_a_task_does_not_grow_with_the_frames(nyu_file, tmp_pa
     writer.create(tmp_path / "s.zarr", many)
     assert begun_plan(tmp_path / "s.zarr", many.key) == many
     assert builder.build_shard(source, tmp_path / "s.zarr", many.key, 3) == 3
-    with pytest.raises(InputError, match=r"worker .*: another build at"):
+    with pytest.raises(InputError, match="another build at"):
         begun_plan(tmp_path / "s.zarr", few.key)
-    with pytest.raises(InputError, match=r"worker .*: no build at .*same folder"):
+    with pytest.raises(InputError, match="no build at .*same folder"):
         begun_plan(tmp_path / "none.zarr", few.key)
 
 

@@ -23,7 +23,7 @@ from rsgt.store.objects import ObjectPath, StorageError
 from rsgt.store.places import as_place, sizes_below
 from rsgt.store.reader import STAGING, DamageError
 from tests.conftest import smooth_frames, write_nyu
-from tests.object_server import be_client, faulty, some_faults
+from tests.object_server import azure_server, be_client, faulty, some_faults
 
 MADE = {"shard_frames": 3, "min_size": 4, "workers": 1}
 
@@ -359,3 +359,45 @@ def test_parts_are_kept_on_this_machine(folder, store, endpoint, tmp_path, monke
         monkeypatch.setenv("RSGT_CACHE_GB", odd)
         with pytest.raises(InputError, match="RSGT_CACHE_GB: got"):
             rsgt.open(store.path).frame(1)
+
+
+@pytest.fixture(scope="module")
+def azure():
+    with azure_server() as environment:
+        yield environment
+
+
+def test_the_same_store_on_azure(folder, azure, tmp_path, monkeypatch):
+    """What conditional puts, copies, lists, ranges and deletions are for, by the other protocol."""
+    for name, value in azure.items():
+        monkeypatch.setenv(name, value)
+    source, url = folder.path.parent / "a.mat", f"az://bucket/{tmp_path.name}/s.zarr"
+
+    def stop(done, total):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        rsgt.build(source, url, **MADE | {"workers": 0}, progress=stop)
+    with pytest.raises(InputError, match="unfinished store"):
+        rsgt.open(url)
+    lock = as_place(url) / STAGING / "lock"
+    lock.write_bytes(json.dumps({"machine": "elsewhere", "pid": 1, "owner": "x"}).encode())
+    with pytest.raises(InputError, match="another process builds here"):
+        rsgt.build(source, url, **MADE)
+    lock.unlink()
+    store = rsgt.build(source, url, **MADE)
+    assert store.identity == folder.identity
+    assert sizes_below(store.path) == sizes_below(folder.path)
+    assert all(np.array_equal(mine.depth, theirs.depth) for mine, theirs in zip(store, folder, strict=True))
+    assert not verify(url, workers=0).problems
+    assert rsgt.build(source, url, shard_frames=2, min_size=40, workers=1, overwrite=True)
+    assert not verify(url, workers=0).problems
+    (store.path / "depth/c/1/0/0").unlink()
+    (store.path / "rgb/c/0/0/0/0").write_bytes(b"x" * 50)
+    told = {str(problem).partition(":")[0] for problem in verify(url, workers=0).problems}
+    assert told >= {"depth/c/1/0/0", "rgb/c/0/0/0/0"}
+    with pytest.raises(DamageError, match=r"missing|has 50 bytes"):
+        rsgt.open(url)
+    with pytest.raises(StorageError, match=r"there is no bucket az://none \(ContainerNotFound\)"):
+        rsgt.open("az://none/x.zarr")
