@@ -25,7 +25,7 @@ from rsgt.cli.options import (
     Real,
     Whole,
 )
-from rsgt.cli.showing import report, show
+from rsgt.cli.showing import planes, report, show
 from rsgt.cli.source_options import opened_source, source_options
 from rsgt.cli.terminal import Program, Progress, print_json, print_pairs, progress_bar
 from rsgt.inputs import InputError
@@ -248,5 +248,5 @@ def synth(out: Path, frames: int, seed: int, layout: Any, workers: int | None) -
     click.echo(f"{out}: {frames} frames, seed {seed}, {size / 1e6:.1f} MB")
 
 
-for _command in (verify, stats, compare, show, report):
+for _command in (verify, stats, compare, show, report, planes):
     main.add_command(_command)

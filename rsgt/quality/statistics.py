@@ -12,6 +12,7 @@ import numpy.typing as npt
 from rsgt.files import write_figure
 from rsgt.inputs import InputError, local_path
 from rsgt.parallel import map_threads
+from rsgt.quality import planar_columns
 from rsgt.quality.evaluation.maps import open_maps
 from rsgt.quality.metrics import instability
 from rsgt.quality.normals import known_intrinsics
@@ -155,12 +156,13 @@ class Statistics(MapErrors):
         return found
 
     def distributions(self) -> dict[str, Array]:
-        """Values under the keys of ``DISTRIBUTIONS``, one a frame or one a region."""
+        """Values under the keys of ``DISTRIBUTIONS``, one a frame or one a region; and of planes, theirs."""
         return {
             "regions_per_frame": self.regions,
             "region_area": self.table["area"],
             "region_spread": np.sqrt(self.table["depth_variance"]),
             **{name: values[~np.isnan(values)] for name, values in self.table.items() if name in PLANES},
+            **planar_columns.distributions(self.table),
         }
 
     def frames(self) -> list[Row]:
@@ -320,7 +322,7 @@ def _region_rows(store: Store, frames: Array) -> dict[str, Array]:
     owner = np.repeat(place, count)
     wanted = owner >= 0
     names = ["semantic", "area", "depth_mean", "depth_variance"]
-    names += ["support_rmse", "support_variance"] * store.planar
+    names += planar_columns.COLUMNS if store.planar else ()
     table = {name: store.column(f"regions/{name}")[wanted] for name in names}
     if not store.planar:  # what a mean leaves is the variance
         variance = table["depth_variance"]

@@ -102,6 +102,12 @@ def test_planes_are_drawn_as_planes(nyu_file, tmp_path):
     a, b, c = np.array([[0, 0, np.inf], *frame["plane"]])[region].transpose(2, 0, 1)
     y, x = np.indices(region.shape)
     np.testing.assert_allclose(1 / (a * x + b * y + c), 1000 * support, rtol=1e-6)
+    table = opened.frame(2).regions
+    normals = np.stack([table[f"normal_{axis}"] for axis in "xyz"], axis=1)
+    painted = colours.paint_normals(normals).tolist()
+    assert frame["facing"] == [bytes(colour).hex() for colour in painted]
+    assert data_of(html)["facing"]["faces us"] == "#8080ff"
+    assert "Slant of a plane" in html
 
 
 def test_summary_and_table_are_those_of_stats(opened, html):
