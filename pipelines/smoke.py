@@ -32,6 +32,7 @@ def run(out: Path) -> None:
     place = Place(
         store=rsgt.build(rooms, out / "default.zarr").path,
         published_store=rsgt.build(rooms, out / "published.zarr", variant="published").path,
+        planar_store=rsgt.build(rooms, out / "planes.zarr", surface="plane").path,
         recipe_set="cpu",
         out=out,
         overrides=TINY,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rsgt.quality.comparison import Comparison, compare
     from rsgt.quality.evaluation.comparison import compare_records
     from rsgt.quality.evaluation.judging import evaluate
+    from rsgt.quality.evaluation.maps import open_prediction
     from rsgt.quality.evaluation.protocol import Protocol
     from rsgt.quality.statistics import Statistics, statistics
     from rsgt.quality.verification import Verification, verify
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from rsgt.sources.synthetic import write_rooms
     from rsgt.store.frame import Frame
     from rsgt.store.plane_files import export_planes
-    from rsgt.store.predictions import open_prediction, write_prediction
+    from rsgt.store.predictions import write_prediction
     from rsgt.store.reader import DamageError, Store
     from rsgt.store.reader import open_store as open
 
@@ -65,7 +66,7 @@ _HOMES = {
     "export_planes": "rsgt.store.plane_files",
     "evaluate": "rsgt.quality.evaluation.judging",
     "open": "rsgt.store.reader",
-    "open_prediction": "rsgt.store.predictions",
+    "open_prediction": "rsgt.quality.evaluation.maps",
     "open_source": "rsgt.sources",
     "plan": "rsgt.builder",
     "region_support": "rsgt.regions.algorithm",

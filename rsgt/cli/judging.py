@@ -159,7 +159,9 @@ def _figures(values: dict[str, Any]) -> None:
 @click.option("--seed", type=Whole(0), default=0, show_default=True, help="Of the draw.")
 @click.option("--frames", type=FRAMES, help="These frames instead: numbers from 1, such as 1-48,60.")
 @click.option(
-    "--prediction", type=INPUT, help="Also compare the regions that `rsn evaluate --save` wrote here."
+    "--prediction",
+    type=INPUT,
+    help="Also compare these regions: .npy (frame, y, x), .npz, a .zarr that rsn wrote, or a folder of maps.",
 )
 @click.option("--only", multiple=True, metavar="NAME", help="This family alone, such as SLIC; repeatable.")
 @click.option("--workers", type=WORKERS, help="Threads.  [default: one per core]")

@@ -12,10 +12,11 @@ import numpy.typing as npt
 from rsgt.inputs import InputError, local_path
 from rsgt.parallel import Progress, map_threads
 from rsgt.quality import curves, planes
+from rsgt.quality.evaluation.maps import open_prediction
 from rsgt.quality.families import FrameMaps, Partition, partitions
 from rsgt.quality.partitions import EDGE_RATIO, MEASURES, Target, borders, explained, target
 from rsgt.store import schema
-from rsgt.store.predictions import MapError, open_prediction
+from rsgt.store.predictions import MapError
 from rsgt.store.reader import Store, as_store
 
 Array = npt.NDArray[Any]
@@ -170,7 +171,7 @@ def compare(
     sample, seed
         How many frames to draw, and the draw's seed; None = all frames.
     prediction
-        Predicted regions to compare as well, as ``open_prediction`` takes them; frames without are left out.
+        Predicted regions to compare as well, in any form; frames without are left out.
     only
         Names of the families to measure; empty = all.
     workers
@@ -187,7 +188,7 @@ def compare(
     store, predicted = as_store(store), None
     chosen: Array = np.arange(len(store))
     if prediction is not None:
-        chosen, predicted = open_prediction(local_path(prediction), store, chosen, "region")
+        chosen, predicted = open_prediction(prediction, store, chosen, "region")
     if frames is not None:
         chosen = named_frames(store, frames, chosen)
     elif sample is not None:
@@ -238,7 +239,8 @@ def compare_frames(
         try:
             found_by = None if predicted is None else predicted(k)
         except MapError as error:
-            return str(error)
+            number = f"frame {store.frame_id[k]}"
+            return str(error) if number in str(error) else f"{number}: {error}"
         frame = FrameMaps(**maps, predicted=found_by)
         return _measured(chosen, frame, target(frame.depth, frame.region))
 

@@ -303,6 +303,7 @@ def test_predicted_regions_are_compared_where_there_are_any(room_store, tmp_path
     found = [{"prediction": np.ones(opened.shape, np.float32), "region": grid} for _ in some]
     predictions.write_prediction(path, found, opened.frame_id[some], opened.shape)
     options = ["compare", str(room_store), "--prediction", str(path), "--workers", "1"]
+    options += ["--only", "prediction", "--only", "prediction, a plane each"]
     document = json.loads(CliRunner().invoke(main, [*options, "--json"]).stdout)
     assert document["frames"] == 2
     rows = {row["name"]: row for row in document["rows"] if not row["parameter"]}
@@ -314,6 +315,11 @@ def test_predicted_regions_are_compared_where_there_are_any(room_store, tmp_path
     done = CliRunner().invoke(main, [*options, "--frames", "1"])
     assert done.exit_code == 2
     assert "frame 1 is not in the prediction" in done.stderr
+    for number in opened.frame_id[some]:
+        (tmp_path / "maps").mkdir(exist_ok=True)
+        Image.fromarray(grid.astype(np.uint8)).save(tmp_path / f"maps/{number:04d}.png")
+    options[options.index(str(path))] = str(tmp_path / "maps")
+    assert json.loads(CliRunner().invoke(main, [*options, "--json"]).stdout) == document
 
 
 def test_regions_that_are_none_are_skipped_and_named(room_store, tmp_path):
