@@ -55,7 +55,9 @@ def pack(store: Store, positions: Sequence[int], about: Sequence[str], room: int
         "palette": [_hex(c) for c in colours.PALETTE],
         "neutral": colours.NEUTRAL,
         "scales": [colour_scale(name) for name in (DEPTH_MAP, ERROR_MAP)],
-        "facing": {words: _hex(colours.paint_normals(n)) for words, n in colours.NORMALS_KEY.items()},
+        "facing": {
+            words: _hex(colours.paint_normals(np.array(n))) for words, n in colours.NORMALS_KEY.items()
+        },
         "categories": {
             c: [class_name(store.class_names, c), _hex(painted)] for c, painted in categories.items()
         },

@@ -6,7 +6,7 @@ twice, its regions standing for the depth by their means, and by a plane in each
 partition is not to be taken for what a partition is worth.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -148,12 +148,6 @@ def _merged(across: bool) -> Callable[[FrameMaps, int], Labels]:
     )
 
 
-def _with_planes(families: Iterable[Partition]) -> list[Partition]:
-    """The same families, and behind them those whose regions get a plane each."""
-    own = [*families]
-    return own + [replace(p, name=p.name + EACH, surface="plane") for p in own]
-
-
 def _published(frame: FrameMaps, bins: int) -> Labels:
     return region_support(frame.depth, frame.semantic, variant="published", bins=bins).region
 
@@ -202,7 +196,8 @@ def partitions(class_names: list[str], *, predicted: bool = False) -> list[Parti
     ]
     return [
         Partition("this store", "", lambda frame: frame.region, "own"),
-        *[replace(p, surface="plane") for p in merged],
+        *others,
         *_family("region support, published", "bins", bins, _published),
-        *_with_planes(others),
+        *[replace(p, surface="plane") for p in merged],
+        *[replace(p, name=p.name + EACH, surface="plane") for p in others],
     ]

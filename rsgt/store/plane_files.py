@@ -141,9 +141,9 @@ def _instances(store: Store, folder: Path, positions: Sequence[int], final: Path
             "frame": frame.number, "name": frame.name, "scene": frame.scene, "split": frame.split,
             "height": store.shape[0], "width": store.shape[1], "ids": path.name,
         }  # fmt: skip
-        document = about | {"camera": frame.intrinsics or None, "planes": planes_of(frame, names)}
-        _write_json(path.with_suffix(".json"), document)
-        return about | {"planes": len(document["planes"])}
+        planes = planes_of(frame, names)
+        _write_json(path.with_suffix(".json"), about | {"camera": frame.intrinsics or None, "planes": planes})
+        return about | {"planes": len(planes)}
 
     def finish(told: list[dict[str, Any]]) -> None:
         parameters = store.attributes["parameters"]

@@ -79,7 +79,7 @@ def _plane_of_inverse(metres: Tensor, weight: Tensor, region: Tensor) -> Tensor:
     sums = region_means(torch.cat([weight, weight * values], dim=1), region).mean
     least = torch.finfo(torch.float64).tiny
     centre = sums[:, 1:] / sums[:, :1].clamp_min(least)
-    u, v, q = (values - scatter_to_pixels(centre, region)).split(1, dim=1)
+    u, v, q = (values - scatter_to_pixels(centre, region)).chunk(3, dim=1)
     moments = region_means(weight * torch.cat([u * u, u * v, v * v, u * q, v * q], dim=1), region).mean
     uu, uv, vv, uq, vq = moments.unbind(dim=1)
     determinant = uu * vv - uv * uv
@@ -88,7 +88,7 @@ def _plane_of_inverse(metres: Tensor, weight: Tensor, region: Tensor) -> Tensor:
     by_one = (uu + vv).clamp_min(least)
     a = torch.where(whole, (uq * vv - vq * uv) / by_two, uq / by_one)
     b = torch.where(whole, (vq * uu - uq * uv) / by_two, vq / by_one)
-    along_x, along_y, middle = scatter_to_pixels(torch.stack([a, b, centre[:, 2]], dim=1), region).split(
-        1, dim=1
-    )
-    return middle + along_x * u + along_y * v
+    planes = scatter_to_pixels(torch.stack([a, b, centre[:, 2]], dim=1), region)
+    along_x, along_y, middle = planes.chunk(3, dim=1)
+    fitted: Tensor = middle + along_x * u + along_y * v
+    return fitted

@@ -11,7 +11,7 @@ from rsgt.page import colours, pictures
 from rsgt.regions.algorithm import region_support
 from rsgt.sources import open_source
 from rsgt.store import reader
-from tests.conftest import smooth_frames, write_nyu
+from tests.conftest import known_camera, smooth_frames, write_nyu
 from tests.strategies import frames
 
 
@@ -79,7 +79,8 @@ def test_a_normal_has_the_colour_of_where_its_surface_faces():
 
 
 def test_planes_have_a_row_of_their_own(nyu_file, tmp_path):
-    found = builder.build(nyu_file[0], tmp_path / "p.zarr", min_size=4, surface="plane", regions=6)
+    with known_camera():
+        found = builder.build(nyu_file[0], tmp_path / "p.zarr", min_size=4, surface="plane", regions=6)
     drawn = pictures.panel(found, [2])
     texts = [text.get_text() for text in drawn.texts]
     assert "Normals of the planes" in texts
@@ -91,6 +92,8 @@ def test_planes_have_a_row_of_their_own(nyu_file, tmp_path):
     expected = colours.paint_normals(normals)[frame.region - 1]
     assert any(image.shape == expected.shape and (image == expected).all() for image in shown)
     pictures.save(drawn, tmp_path / "p.png")
+    blind = builder.build(nyu_file[0], tmp_path / "b.zarr", min_size=4, surface="plane", regions=6)
+    assert "Normals of the planes: camera unknown" in [t.get_text() for t in pictures.panel(blind, [2]).texts]
 
 
 @pytest.mark.parametrize("shape", [(1, 40), (40, 1)])

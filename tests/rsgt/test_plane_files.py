@@ -11,7 +11,7 @@ import rsgt
 from rsgt.cli.commands import main
 from rsgt.inputs import InputError
 from rsgt.store.plane_files import assumed_planes
-from tests.conftest import smooth_frames, write_nyu
+from tests.conftest import known_camera, smooth_frames, write_nyu
 
 
 @pytest.fixture(scope="module")
@@ -19,9 +19,9 @@ def store(tmp_path_factory):
     """Five frames of slanted planes, 96x128."""
     folder = tmp_path_factory.mktemp("planes")
     arrays = smooth_frames(5, (96, 128), seed=2)
-    return rsgt.build(
-        write_nyu(folder / "a.mat", arrays), folder / "s.zarr", surface="plane", regions=30, min_size=8
-    )
+    with known_camera():
+        file = write_nyu(folder / "a.mat", arrays)
+        return rsgt.build(file, folder / "s.zarr", surface="plane", regions=30, min_size=8)
 
 
 def rays(shape, camera):
@@ -50,7 +50,7 @@ def test_ids_and_planes_give_the_support(store, tmp_path):
             off = (frame.support - frame.depth)[ids == p["id"]].astype(float)
             assert p["pixels"] == off.size
             assert p["residual_m"] == pytest.approx(np.sqrt(np.mean(off**2)), abs=1e-5)
-            assert p["category"] in store.class_names
+            assert p["category"] in [None, *store.class_names]
 
 
 @pytest.mark.parametrize("layout", ["planarreconstruction", "planerectr"])
@@ -107,6 +107,13 @@ def test_planes_by_another_camera_keep_their_depth():
         assert by_camera == pytest.approx(planes[0] @ [x, y, 1])
 
 
+def _planes(file, tmp_path):
+    """Planes of the first frame of a file without a camera."""
+    rsgt.build(file, tmp_path / "b.zarr", surface="plane")
+    out = rsgt.export_planes(tmp_path / "b.zarr", tmp_path / "blind", frames=[1])
+    return json.loads((out / "planes/000001.json").read_text())["planes"]
+
+
 def test_mistakes(store, nyu_file, tmp_path):
     constant = rsgt.build(nyu_file[0], tmp_path / "c.zarr")
     with pytest.raises(InputError, match="its regions are no planes; build it with surface='plane'"):
@@ -115,6 +122,9 @@ def test_mistakes(store, nyu_file, tmp_path):
         rsgt.export_planes(store, tmp_path)
     with pytest.raises(InputError, match="layout: got 'coco'"):
         rsgt.export_planes(store, tmp_path / "out", layout="coco")
+    (plane, *_) = _planes(nyu_file[0], tmp_path)
+    assert (plane["normal"], plane["offset_m"]) == (None, None)
+    assert len(plane["inverse_depth"]) == 3
     wide = write_nyu(tmp_path / "wide.mat", smooth_frames(1, (40, 80)))
     found = rsgt.build(wide, tmp_path / "w.zarr", surface="plane")
     with pytest.raises(InputError, match="frames are 40x80, expected three to four for planerectr"):
