@@ -24,7 +24,7 @@ def distributions(table: Mapping[str, Array]) -> dict[str, Array]:
     ----------
     table
         ``COLUMNS`` of the regions' table. Normals that are NaN, of an unknown camera, have no slant: 0 is a
-        plane that faces the camera, 90 one seen edge on.
+        plane square to the optical axis; beyond 90 it is seen from the side, towards the frame's border.
     """
     if "normal_z" not in table:
         return {}
