@@ -6,6 +6,7 @@ all. Ours is asked for as many planes as the peer found in the frame.
 
 import importlib.util
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,7 +117,9 @@ def felzenszwalb_on_normals(view: View, scale: float) -> Array:
     rays = np.stack([(x - c.cx) / c.fx, (y - c.cy) / c.fy, np.ones(y.shape)], axis=2)
     distance = (normals * rays).sum(axis=2) * view.depth
     image = np.nan_to_num(np.dstack([normals, distance / 10]))
-    found = felzenszwalb(image, scale, sigma=0.8, min_size=200, channel_axis=-1) + 1
+    with warnings.catch_warnings():  # that four channels may be meant for something else
+        warnings.simplefilter("ignore", RuntimeWarning)
+        found = felzenszwalb(image, scale, sigma=0.8, min_size=200, channel_axis=-1) + 1
     return np.where(valid, found, 0).astype(np.int32)
 
 
@@ -125,8 +128,8 @@ PEERS: dict[str, tuple[str, bool, Callable[[View], Array]]] = {
     "Open3D planar patches, as they are": ("open3d", False, lambda v: planar_patches(v, 0)),
     "RANSAC per segment, 5 cm": ("sklearn", True, lambda v: ransac(v, 0.05)),
     "RANSAC per segment, 2 cm": ("sklearn", True, lambda v: ransac(v, 0.02)),
-    "Felzenszwalb on normals, scale 100": ("skimage", False, lambda v: felzenszwalb_on_normals(v, 100)),
-    "Felzenszwalb on normals, scale 20": ("skimage", False, lambda v: felzenszwalb_on_normals(v, 20)),
+    "Felzenszwalb on normals, scale 1000": ("skimage", False, lambda v: felzenszwalb_on_normals(v, 1000)),
+    "Felzenszwalb on normals, scale 400": ("skimage", False, lambda v: felzenszwalb_on_normals(v, 400)),
 }
 """Name to the package that it needs, whether it sees labels, and what it does with a frame."""
 
