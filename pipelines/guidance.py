@@ -84,21 +84,32 @@ def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
     return [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *lines)]
 
 
-def write(results: Path, page: Path, step: int) -> None:
+def _where(record: Mapping[str, Any]) -> str:
+    return (
+        f"{record['frames']} frames (every {record['step']}th), store {record['store'][:12]}, commit "
+        f"{record['commit'][:10]}"
+    )
+
+
+def finest(results: Path) -> Path:
+    """Find the record of the comparison of every so-many-th frame that has the most frames."""
+    found = {int(path.stem.rpartition("-")[2]): path for path in results.glob("comparison-every-*.json")}
+    if not found:
+        raise InputError(f"{results}: no comparison of every so-many-th frame; run figure2.py --step 12")
+    return found[min(found)]
+
+
+def write(results: Path, page: Path) -> None:
     """Put the tables into a page between its two marks, and draw the curves beside it."""
-    comparison = read_comparison(results / f"comparison-every-{step}.json")
+    comparison = read_comparison(finest(results))
     record = json.loads((results / "plane-peers.json").read_text(encoding="utf-8"))
     text = page.read_text(encoding="utf-8")
     if BEGIN not in text or END not in text:
         raise InputError(f"{page}: expected the marks {BEGIN} and {END} around the tables")
     told = [
-        f"RMSE (m) at equal numbers of regions, {comparison['frames']} frames (every {step}th), store "
-        f"{comparison['store'][:12]}, commit {comparison['commit'][:10]}:\n", *at_counts(comparison), "",
+        f"RMSE (m) at equal numbers of regions; {_where(comparison)}:\n", *at_counts(comparison), "",
         *single(comparison), "", *ours(comparison), "",
-        f"Peers, {record['frames']} frames (every {record['step']}th), store {record['store'][:12]}, commit "
-        f"{record['commit'][:10]}; "
-        + ", ".join(f"{name} {number}" for name, number in record["versions"].items()) + ":\n",
-        *peers(record),
+        f"Peers; {_where(record)}; {', '.join(map(' '.join, record['versions'].items()))}:\n", *peers(record),
     ]  # fmt: skip
     before, after = text.split(BEGIN)[0], text.split(END)[1]
     page.write_text(before + BEGIN + "\n" + "\n".join(told) + "\n" + END + after, encoding="utf-8")
@@ -112,10 +123,9 @@ def write(results: Path, page: Path, step: int) -> None:
 @click.command(cls=Script)
 @click.option("--out", type=INPUT, default=HERE, help="Where results are.  [default: pipelines]")
 @click.option("--page", type=INPUT, default=HERE.parent / "docs" / "guidance.md", help="Page with the marks.")
-@click.option("--step", type=click.IntRange(1), default=12, show_default=True, help="Of the comparison.")
-def run(out: Path, page: Path, step: int) -> None:
+def run(out: Path, page: Path) -> None:
     """Write tables and picture about planes from the records."""
-    write(out / "results" / "figure2", page, step)
+    write(out / "results" / "figure2", page)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def run(out: Path) -> None:
     plane_peers.make(place.store, out, step=FRAMES)
     about = out / "guidance.md"
     about.write_text(f"{guidance.BEGIN}\n{guidance.END}\n", encoding="utf-8")
-    guidance.write(out / "results" / "figure2", about, step=FRAMES)
+    guidance.write(out / "results" / "figure2", about)
     figure4.draw(place, [1, 2], 0, out / "results" / "figure4.png")
     page = out / "README.md"
     page.write_text(f"{report.BEGIN}\n{report.END}\n", encoding="utf-8")
