@@ -29,7 +29,7 @@ from rsn.training.provenance import commit, versions
 Array = npt.NDArray[Any]
 
 WITHIN_CM = (1, 2, 5)
-_PLANES, _LEAST, _TRIED = 5, 0.1, 5000
+_PLANES, _LEAST, _TRIED = 5, 0.1, 1000
 """Of RANSAC: planes of a segment at most, the share of it that is left over, and pixels that are tried."""
 
 
@@ -124,11 +124,9 @@ def felzenszwalb_on_normals(view: View, scale: float) -> Array:
 
 
 PEERS: dict[str, tuple[str, bool, Callable[[View], Array]]] = {
-    "Open3D planar patches, 200 points and more": ("open3d", False, lambda v: planar_patches(v, 200)),
-    "Open3D planar patches, as they are": ("open3d", False, lambda v: planar_patches(v, 0)),
+    "Open3D planar patches of 200 points and more": ("open3d", False, lambda v: planar_patches(v, 200)),
     "RANSAC per segment, 5 cm": ("sklearn", True, lambda v: ransac(v, 0.05)),
     "RANSAC per segment, 2 cm": ("sklearn", True, lambda v: ransac(v, 0.02)),
-    "Felzenszwalb on normals, scale 1000": ("skimage", False, lambda v: felzenszwalb_on_normals(v, 1000)),
     "Felzenszwalb on normals, scale 400": ("skimage", False, lambda v: felzenszwalb_on_normals(v, 400)),
 }
 """Name to the package that it needs, whether it sees labels, and what it does with a frame."""
