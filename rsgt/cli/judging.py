@@ -172,7 +172,7 @@ def compare(
     path: Path, sample: int | None, seed: int, frames: list[int] | None, prediction: Path | None,
     only: tuple[str, ...], workers: int | None, csv_path: Path | None, plot_path: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Compare region support with labels, superpixels and a grid by how well region means explain depth."""
+    """Compare region support with labels, superpixels and a grid: how well means or planes explain depth."""
     if frames is not None and sample is not None:
         raise InputError("--frames and --sample exclude each other; omit one")
     drawn = {} if sample is None else {"sample": sample}
