@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from rows import HERE, write_record
 from skimage.segmentation import felzenszwalb
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.linear_model import LinearRegression, RANSACRegressor
 
 import rsgt
@@ -88,7 +89,9 @@ def ransac(view: View, threshold_m: float) -> Array:
                 LinearRegression(), min_samples=3, residual_threshold=threshold_m, loss=loss, random_state=0
             )
             try:
-                model.fit(at[some], inverse[some])
+                with warnings.catch_warnings():  # that few pixels have no R², which nobody asks for
+                    warnings.simplefilter("ignore", UndefinedMetricWarning)
+                    model.fit(at[some], inverse[some])
             except ValueError:  # no three of these pixels agree
                 break
             planes.append(model.predict(at))
