@@ -5,6 +5,7 @@ all. Ours is asked for as many planes as the peer found in the frame.
 """
 
 import importlib.util
+import json
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -194,7 +195,10 @@ def compared(view: View, peers: Mapping[str, Any]) -> dict[str, tuple[dict[str, 
 
 
 def make(store_path: Path, out: Path, step: int = 1) -> None:
-    """Write ``results/figure2/plane-peers.json`` of every so-many-th frame, unless it is there."""
+    """Write ``results/figure2/plane-peers.json`` of every so-many-th frame, unless it is there.
+
+    A run that was stopped goes on: ``plane-peers.part.json`` has the frames that are done, of any step.
+    """
     path = out / "results" / "figure2" / "plane-peers.json"
     if path.exists():
         return
@@ -204,20 +208,19 @@ def make(store_path: Path, out: Path, step: int = 1) -> None:
     for name, package in missing.items():
         click.echo(f"{name}: left out, {package} is not installed: pip install {package}", err=True)
     peers = {name: peer for name, peer in PEERS.items() if name not in missing}
-    positions, rows = range(0, len(store), step), []
+    positions, part = range(0, len(store), step), path.with_suffix(".part.json")
+    known = json.loads(part.read_text(encoding="utf-8")) if part.exists() else {}
+    same = {"store": store.identity, "peers": [*peers]}
+    done: dict[str, Any] = known["frames"] if known.items() >= same.items() else {}
+    compared(_small(_view(store, 0)), peers)  # what compiles or loads does so before anything is timed
     with progress_bar("frames", quiet=False) as progress:
         for k in positions:
-            frame = store.frame(int(store.frame_id[k]))
-            camera = known_intrinsics(frame.intrinsics)
-            if camera is None:
-                raise rsgt.InputError(f"{store_path}: frame {frame.number} has no camera; the peers need one")
-            segment = rsgt.region_support(frame.depth, frame.semantic, bins=1).segment
-            view = View(frame.depth, frame.semantic, segment, camera)
-            if not rows:  # kernels are compiled, and libraries loaded, before anything is timed
-                compared(view, peers)
-            rows.append(compared(view, peers))
+            if str(k) not in done:
+                done[str(k)] = compared(_view(store, k), peers)
+                write_record(part, same | {"frames": done})
             if progress:
-                progress(len(rows), len(positions))
+                progress(len([p for p in positions if str(p) in done]), len(positions))
+    rows = [done[str(k)] for k in positions]
     write_record(path, {
         "row": "plane-peers", "commit": commit(), "versions": versions() | _versions(peers),
         "store": store.identity, "frames": len(rows), "step": step, "left_out": missing,
@@ -226,6 +229,22 @@ def make(store_path: Path, out: Path, step: int = 1) -> None:
             for name in peers for place, of in enumerate(("peer", "ours"))
         ],
     })  # fmt: skip
+    part.unlink(missing_ok=True)
+
+
+def _view(store: rsgt.Store, position: int) -> View:
+    frame = store.frame(int(store.frame_id[position]))
+    camera = known_intrinsics(frame.intrinsics)
+    if camera is None:
+        raise rsgt.InputError(f"{store.path}: frame {frame.number} has no camera; the peers need one")
+    segment = rsgt.region_support(frame.depth, frame.semantic, bins=1).segment
+    return View(frame.depth, frame.semantic, segment, camera)
+
+
+def _small(view: View) -> View:
+    """Every eighth pixel of a frame."""
+    maps = (np.ascontiguousarray(values[::8, ::8]) for values in (view.depth, view.semantic, view.segment))
+    return View(*maps, view.camera)
 
 
 def _versions(peers: Mapping[str, Any]) -> dict[str, str]:
