@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from rsgt.files import write_figure
 from rsgt.inputs import local_path
+from rsgt.quality import planar_columns
 from rsgt.quality.category_rows import category_rows
 from rsgt.quality.distribution import HELD, Stream, mean_and_quantiles
 from rsgt.quality.metrics import instability
@@ -143,6 +144,7 @@ class Statistics(MapErrors):
             "region_area": partial(self.rows.column, "area"),
             "region_spread": lambda: map(np.sqrt, self.rows.column("depth_variance")),
             **{name: partial(self.rows.column, name) for name in self.rows.fitted},
+            **planar_columns.streams(self.rows),
         }
         found["distributions"] = {name: _quantiles(stream) for name, stream in streams.items()}
         if self.prediction:
@@ -153,12 +155,13 @@ class Statistics(MapErrors):
         return found
 
     def distributions(self) -> dict[str, Array]:
-        """Values under the keys of ``DISTRIBUTIONS``, one a frame or one a region."""
+        """Values under the keys of ``DISTRIBUTIONS``, one a frame or one a region; and of planes, theirs."""
         return {
             "regions_per_frame": self.regions,
             "region_area": self.table["area"],
             "region_spread": np.sqrt(self.table["depth_variance"]),
             **{name: values[~np.isnan(values)] for name, values in self.rows.fitted.items()},
+            **{name: np.concatenate([*s()]) for name, s in planar_columns.streams(self.rows).items()},
         }
 
     def frames(self) -> list[Row]:

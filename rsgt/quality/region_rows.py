@@ -41,7 +41,7 @@ class RegionRows:
     @property
     def names(self) -> tuple[str, ...]:
         """Columns that it has."""
-        return (*STORED, *SUPPORT, *self.fitted)
+        return (*STORED, *SUPPORT, *(("normal_z",) if self.store.planar else ()), *self.fitted)
 
     def blocks(self, names: Sequence[str]) -> Iterator[Block]:
         """Read these columns, some frames at a time."""

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import zarr
 
 from rsgt.inputs import InputError
-from rsgt.store import schema
+from rsgt.store import decoding, schema
 from rsgt.store.encoding import location
 from rsgt.store.manifest import file_problem, file_problems
 from rsgt.store.objects import StorageError
@@ -37,6 +37,7 @@ class Contents:
     def __init__(self, path: str | PathLike[str]) -> None:
         self.path = as_place(path)
         self._arrays: dict[str, zarr.Array[Any]] = {}
+        self._plain: dict[str, decoding.Plain | None] = {}
 
     def __reduce__(self) -> tuple[type["Contents"], tuple[Place]]:
         return (type(self), (self.path,))

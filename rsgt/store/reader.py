@@ -37,10 +37,6 @@ class Store(Contents):
     ``open_store`` opens one and sees that all of it is there.
     """
 
-    def __init__(self, path: str | PathLike[str]) -> None:
-        super().__init__(path)
-        self._plain: dict[str, decoding.Plain | None] = {}
-
     def __repr__(self) -> str:
         height, width = self.shape
         test = int(np.count_nonzero(self.split == schema.TEST))
