@@ -244,13 +244,21 @@ def _show_photo(result: dict[str, Any]) -> None:
 )
 @click.option("--out", type=Output((".onnx",)), required=True, help="The .onnx file to write.")
 def export(checkpoint: Path, out: Path) -> None:
-    """Write a network as ONNX, for images of any height and width, and check it against PyTorch."""
+    """Write a network as ONNX, for images of any height and width, and check it against PyTorch.
+
+    The graph brings an image to the size that the network was trained at, and depth back to the image's, as
+    `rsn predict` does: for colour of 0-255 it gives the same metres. Its axes are named batch, height and
+    width; its metadata say what it was made of.
+    """
     with importing():
         import rsn.experiment
 
     predictor = rsn.load(checkpoint, device="cpu")
     worst = predictor.export_onnx(out)
-    click.echo(f"{out}: input rgb (B, 3, H, W) float32 of 0-255; differs from PyTorch by {worst:.1e} at most")
+    click.echo(
+        f"{out}: input rgb (batch, 3, height, width), float32 of 0-255; differs from PyTorch by {worst:.1e} "
+        "at most"
+    )
 
 
 main.add_command(evaluate)
