@@ -117,7 +117,8 @@ class Predictor:
             "model": self.settings["model"],
             "guidance": self.model.guidance_rule,
             "checkpoint": {"name": self.checkpoint.name}
-            | {key: self.contents.get(key) for key in ("epoch", "rsn", "commit", "versions")},
+            | {key: self.contents.get(key) for key in ("epoch", "rsn", "commit", "versions")}
+            | {key: self.contents[key] for key in ("sha256",) if key in self.contents},
             "trained_on": self.contents.get("stores", self.contents["store"]),
             "seed": self.settings["seed"],
             "config": self.contents["config"],

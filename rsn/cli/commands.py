@@ -18,7 +18,8 @@ from rsgt.cli.terminal import INTERRUPTED, Program, Script, print_json
 from rsgt.inputs import InputError
 from rsn import config as settings
 from rsn.cli.judging import compare, evaluate, report
-from rsn.cli.loading import DEVICE, importing
+from rsn.cli.loading import CHECKPOINT, DEVICE, WEIGHTS, importing
+from rsn.cli.publishing import publish
 
 HEADINGS = {
     "network": "Model",
@@ -148,9 +149,7 @@ def fit(
 
 @main.command()
 @click.argument("photos", type=INPUT, nargs=-1, required=True, metavar="IMAGE...")
-@click.option(
-    "--checkpoint", type=INPUT, required=True, help="best.ckpt or last.ckpt of a run, or its folder."
-)
+@click.option("--checkpoint", type=WEIGHTS, required=True, help=CHECKPOINT)
 @click.option("--out", type=Folder("folder to write to"), required=True, help="Folder to write to.")
 @click.option(
     "--fx",
@@ -239,9 +238,7 @@ def _show_photo(result: dict[str, Any]) -> None:
 
 
 @main.command()
-@click.option(
-    "--checkpoint", type=INPUT, required=True, help="best.ckpt or last.ckpt of a run, or its folder."
-)
+@click.option("--checkpoint", type=WEIGHTS, required=True, help=CHECKPOINT)
 @click.option("--out", type=Output((".onnx",)), required=True, help="The .onnx file to write.")
 def export(checkpoint: Path, out: Path) -> None:
     """Write a network as ONNX, for images of any height and width, and check it against PyTorch.
@@ -264,3 +261,4 @@ def export(checkpoint: Path, out: Path) -> None:
 main.add_command(evaluate)
 main.add_command(compare)
 main.add_command(report)
+main.add_command(publish)
