@@ -94,6 +94,7 @@ def test_rsgt_knows_nothing_of_training():
 
 EXTRA = {
     "rsn.models.inference": {"rsgt.regions.algorithm"},
+    "rsn.training.run_page": {"rsgt.page", "rsgt.page.charts", "rsgt.page.document", "rsgt.page.pictures"},
     "rsn.experiment.evaluation": {"rsgt.store.predictions"},
     "rsn.models.mean_shift": {"rsgt.regions.compilation"},
     "rsn.cli.commands": {"rsgt.cli.options", "rsgt.cli.terminal"},

@@ -56,9 +56,10 @@ def fit(
 
     ``out`` then holds ``last.ckpt`` (to resume), ``best.ckpt`` (the network after the epoch with the lowest
     RMSE on the held-out frames; none where nothing is held out), ``config.toml`` (the settings, itself a
-    recipe) and ``log.csv``. ``.lock`` keeps a second process from training into the same folder. The others
-    follow from ``last.ckpt``: whenever a run ends or is killed, going on brings them in line. Frames without
-    a valid pixel are left out, counted and named.
+    recipe), ``log.csv``, ``curves.png`` and ``run.html``, which show its course, with predictions of some
+    held-out frames by epoch (``samples``). ``.lock`` keeps a second process from training into the same
+    folder. The others follow from ``last.ckpt``: whenever a run ends or is killed, going on brings them in
+    line. Frames without a valid pixel are left out, counted and named.
 
     Parameters
     ----------
@@ -68,9 +69,10 @@ def fit(
         Name of a recipe that comes with the package, such as ``"cpu/generation"``, or a TOML file.
     resume : bool
         Go on from ``last.ckpt``, with its settings, bit for bit on a CPU; start anew where there is none yet.
-        Where it runs may be another, and ``epochs`` more: the learning rate and ``frozen_norm`` follow the
-        share of the new number that is done, so that a run of 20 epochs goes on to 40 as one that is half
-        done.
+        Where it runs may be another, and ``epochs`` more, also of a finished run. At a constant rate it is
+        then, bit for bit on a CPU, the run that was begun with that number. Other schedules and
+        ``frozen_norm`` follow the share of the new number that is done, so that a run of 20 epochs goes on to
+        40 as one that is half done; what changes is said.
     tensorboard : bool
         Write the log's rows for TensorBoard too.
     stream : text file, optional

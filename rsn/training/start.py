@@ -12,7 +12,7 @@ from rsgt.inputs import InputError
 from rsgt.quality.evaluation.protocol import PAPER
 from rsn.data.dataset import Store
 
-FILES = ("last.ckpt", "best.ckpt", "config.toml", "log.csv")
+FILES = ("last.ckpt", "best.ckpt", "config.toml", "log.csv", "curves.png", "run.html")
 """What a run writes into its folder."""
 
 COARSEST = 160
