@@ -82,6 +82,26 @@ def test_a_recipe_of_trained_modules_names_them_in_a_dry_run(store, tmp_path):
     done = CliRunner().invoke(main, [*map(str, arguments)])
     assert done.exit_code == 2
     assert "give --generation CKPT and --refinement CKPT" in done.stderr
+    first, second = (f"rsn fit --store {store} --recipe cpu/{name} --out {tmp_path / 'run'}-{part}"
+                     for name, part in (("support", "generation"), ("iterations", "refinement")))  # fmt: skip
+    assert f"; first run: {first}; {second}\n" in done.stderr
+
+
+def test_what_a_message_tells_to_run_before_trains_the_whole_network(store, tmp_path):
+    """The two commands, as small as it goes, and then the recipe with the folders that they left."""
+    fit = ["fit", "--store", store, "--device", "cpu", "--epochs", 2, "--batch-size", 2, "--precision", "32"]
+    small = ["--imagenet", "", "--size", "24x32", "--no-cache", "--workers", 0]
+    runs = {part: tmp_path / f"run-{part}" for part in ("generation", "refinement")}
+    whole = ["--frozen-stages", 0, *(word for part, run in runs.items() for word in (f"--{part}", run))]
+    for recipe, out, more in (
+        ("support", runs["generation"], small),
+        ("iterations", runs["refinement"], small),
+        ("rsn", tmp_path / "run", [*small, *whole]),
+    ):
+        arguments = [*fit, "--recipe", f"cpu/{recipe}", "--out", out, *more]
+        done = CliRunner().invoke(main, [*map(str, arguments)])
+        assert done.exit_code == 0, done.output
+    assert (tmp_path / "run" / "last.ckpt").exists()
 
 
 def held_out(store, config):
