@@ -15,7 +15,7 @@ from rsn.models.weight_files import REMEDY
 from rsn.training import checkpoint
 from rsn.training.loop import Progress
 from rsn.training.optimizer import lr_factor
-from rsn.training.start import FILES
+from rsn.training.start import FILES, SAMPLES
 
 Settings = Mapping[str, Mapping[str, Any]]
 """Section to key to value, as checkpoints hold them."""
@@ -35,7 +35,7 @@ def read_earlier(out: Path, mixture: Mixture, *, resume: bool) -> checkpoint.Con
     """
     last = out / "last.ckpt"
     if not last.exists():
-        left = [name for name in FILES if (out / name).exists() or (out / name).is_symlink()]
+        left = [name for name in (*FILES, SAMPLES) if (out / name).exists() or (out / name).is_symlink()]
         if left:
             raise InputError(
                 f"{out}: contains {', '.join(left)} but no last.ckpt to resume from; restore it, or give "

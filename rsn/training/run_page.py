@@ -22,11 +22,12 @@ from rsgt.files import replacing, write_figure, write_text
 from rsgt.page import charts, document
 from rsgt.page.pictures import DEPTH_MAP
 from rsn.training.progress import best_epoch, duration
+from rsn.training.start import SAMPLES
 
 Array = npt.NDArray[Any]
 Row = Mapping[str, float]
 
-CURVES, PAGE, SAMPLES = "curves.png", "run.html", "samples"
+CURVES, PAGE = "curves.png", "run.html"
 MOST_EPOCHS = 16
 """Epochs whose predictions the page shows."""
 

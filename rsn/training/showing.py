@@ -7,6 +7,7 @@ from typing import Any
 
 from rsn.data.mixture import Portion
 from rsn.training import run_page
+from rsn.training.start import SAMPLES
 
 BETWEEN_S = 30.0
 """Least seconds between two drawings of a run, each of which takes a third of a second."""
@@ -54,7 +55,7 @@ class Showing:
         if not self._taken:
             return
         parts, frames, depths, truths = zip(*self._taken, strict=True)
-        if not (self.out / run_page.SAMPLES / "truth.png").exists():
+        if not (self.out / SAMPLES / "truth.png").exists():
             pairs = zip(parts, frames, strict=True)
             colours = [part.store.read("rgb", frame, frame + 1)[0] for part, frame in pairs]
             run_page.write_truth(self.out, colours, truths)

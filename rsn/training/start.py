@@ -15,6 +15,9 @@ from rsn.data.dataset import Store
 FILES = ("last.ckpt", "best.ckpt", "config.toml", "log.csv", "curves.png", "run.html")
 """What a run writes into its folder."""
 
+SAMPLES = "samples"
+"""Folder in it with pictures of what was predicted, by epoch."""
+
 COARSEST = 160
 """Pixels of the image's side in one pixel of the coarsest map (``rsn.models.pyramid``)."""
 
@@ -46,6 +49,8 @@ def sole_writer(out: Path) -> Iterator[None]:
         with FileLock(out / ".lock", timeout=0):
             for name in FILES:
                 remove_leftovers(out / name)
+            for left in (out / SAMPLES).glob(".*.png.*.tmp"):
+                left.unlink(missing_ok=True)
             yield
     except Timeout as error:
         raise InputError(

@@ -321,11 +321,11 @@ def test_files_of_two_runs_in_one_folder_are_told(store, tmp_path, swapped):
     for seed, run in enumerate(runs):
         assert fit_config(quick(seed=seed), store, run, stream=None)
     shutil.copy(runs[1] / swapped, runs[0] / swapped)
-    before = {file.name: file.read_bytes() for file in runs[0].iterdir()}
+    before = {file.name: file.read_bytes() for file in runs[0].iterdir() if file.is_file()}
     config = quick(seed=int(swapped == "last.ckpt"), epochs=2)
     with pytest.raises(InputError, match=r"best\.ckpt: is of another run than last\.ckpt"):
         fit_config(config, store, runs[0], resume=True, stream=None)
-    assert before == {file.name: file.read_bytes() for file in runs[0].iterdir()}
+    assert before == {file.name: file.read_bytes() for file in runs[0].iterdir() if file.is_file()}
 
 
 def test_held_out_frames_are_those_of_the_run_s_own_store(trained, tmp_path):
