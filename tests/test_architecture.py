@@ -50,12 +50,16 @@ DOORS = {
         "rsn.cli.commands",
         "rsn.cli.judging",
         "rsn.cli.loading",
+        "rsn.cli.publishing",
     },
+    "safetensors": {"rsn.training.published"},
+    "huggingface_hub": {"rsn.training.hub"},
 }
 ASSEMBLIES = {"rsgt.builder", "rsgt.quality.verification", "rsn.experiment"}
 EXPERIMENT = {
     "rsn.experiment.assembly",
     "rsn.experiment.evaluation",
+    "rsn.experiment.publishing",
     "rsn.experiment.run_setup",
     "rsn.experiment.training",
 }
@@ -95,11 +99,13 @@ def test_rsgt_knows_nothing_of_training():
 
 EXTRA = {
     "rsn.models.inference": {"rsgt.regions.algorithm"},
+    "rsn.training.run_page": {"rsgt.page", "rsgt.page.charts", "rsgt.page.document", "rsgt.page.pictures"},
     "rsn.experiment.evaluation": {"rsgt.store.predictions"},
     "rsn.models.mean_shift": {"rsgt.regions.compilation"},
     "rsn.cli.commands": {"rsgt.cli.options", "rsgt.cli.terminal"},
     "rsn.cli.judging": {"rsgt.cli.options", "rsgt.cli.terminal"},
-    "rsn.cli.loading": {"rsgt.cli.terminal"},
+    "rsn.cli.loading": {"rsgt.cli.options", "rsgt.cli.terminal"},
+    "rsn.cli.publishing": {"rsgt.cli.options", "rsgt.cli.terminal"},
     "rsn.__main__": {"rsgt.__main__"},
 }
 """A predicted map becomes regions by Algorithm 1 itself, and is kept for rsgt; both compile by the same door,
@@ -170,7 +176,14 @@ def test_only_command_lines_know_assemblies():
         own = {name for name in NAMES if name.startswith("rsgt.builder.")}
         assert (
             users
-            <= {"rsgt.cli.commands", "rsgt", "rsn.cli.commands", "rsn.cli.judging", "rsn"}
+            <= {
+                "rsgt.cli.commands",
+                "rsgt",
+                "rsn.cli.commands",
+                "rsn.cli.judging",
+                "rsn.cli.publishing",
+                "rsn",
+            }
             | ASSEMBLIES
             | EXPERIMENT
             | own

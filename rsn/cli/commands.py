@@ -18,7 +18,8 @@ from rsgt.cli.terminal import INTERRUPTED, Program, Script, print_json
 from rsgt.inputs import InputError
 from rsn import config as settings
 from rsn.cli.judging import compare, evaluate, report
-from rsn.cli.loading import DEVICE, importing
+from rsn.cli.loading import CHECKPOINT, DEVICE, WEIGHTS, importing
+from rsn.cli.publishing import publish
 
 HEADINGS = {
     "network": "Model",
@@ -109,9 +110,10 @@ def fit(
                          refined region by region
 
     The folder --out then holds last.ckpt (to resume), best.ckpt (lowest RMSE on the held-out frames),
-    config.toml (the settings, itself a recipe) and log.csv. Ctrl-C saves the state; --resume goes on from it,
-    also to more --epochs than there were: the learning rate then follows the share of the new number that is
-    done.
+    config.toml (the settings, itself a recipe), log.csv, and curves.png and run.html, which show its course,
+    with predictions of some held-out frames by epoch. Ctrl-C saves the state; --resume goes on from it, also
+    to more --epochs than there were: at a constant rate as if there had been so many from the start; else the
+    learning rate follows the share of the new number that is done, and what changes is said.
     """  # noqa: D301 - click's mark of a block that is not wrapped
     with importing():
         from rsn.data.mixture import line_of
@@ -148,9 +150,7 @@ def fit(
 
 @main.command()
 @click.argument("photos", type=INPUT, nargs=-1, required=True, metavar="IMAGE...")
-@click.option(
-    "--checkpoint", type=INPUT, required=True, help="best.ckpt or last.ckpt of a run, or its folder."
-)
+@click.option("--checkpoint", type=WEIGHTS, required=True, help=CHECKPOINT)
 @click.option("--out", type=Folder("folder to write to"), required=True, help="Folder to write to.")
 @click.option(
     "--fx",
@@ -239,20 +239,27 @@ def _show_photo(result: dict[str, Any]) -> None:
 
 
 @main.command()
-@click.option(
-    "--checkpoint", type=INPUT, required=True, help="best.ckpt or last.ckpt of a run, or its folder."
-)
+@click.option("--checkpoint", type=WEIGHTS, required=True, help=CHECKPOINT)
 @click.option("--out", type=Output((".onnx",)), required=True, help="The .onnx file to write.")
 def export(checkpoint: Path, out: Path) -> None:
-    """Write a network as ONNX, for images of any height and width, and check it against PyTorch."""
+    """Write a network as ONNX, for images of any height and width, and check it against PyTorch.
+
+    The graph brings an image to the size that the network was trained at, and depth back to the image's, as
+    `rsn predict` does: for colour of 0-255 it gives the same metres. Its axes are named batch, height and
+    width; its metadata say what it was made of.
+    """
     with importing():
         import rsn.experiment
 
     predictor = rsn.load(checkpoint, device="cpu")
     worst = predictor.export_onnx(out)
-    click.echo(f"{out}: input rgb (B, 3, H, W) float32 of 0-255; differs from PyTorch by {worst:.1e} at most")
+    click.echo(
+        f"{out}: input rgb (batch, 3, height, width), float32 of 0-255; differs from PyTorch by {worst:.1e} "
+        "at most"
+    )
 
 
 main.add_command(evaluate)
 main.add_command(compare)
 main.add_command(report)
+main.add_command(publish)
