@@ -1,6 +1,6 @@
 """A network in use: a batch predicted, with the mirrored one or without, and brought to another size."""
 
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +37,7 @@ def infer(
     shape : (int, int)
         Height and width of the result.
     flip : bool
-        Average metres with the prediction for the mirrored batch.
+        Average metres with the prediction for the mirrored batch, and say how far the two agree.
     along : (Tensor, Tensor), optional
         True region support at the network's size and at ``shape``: depth is enlarged along its borders
         (``joint_bilateral_upsample``) and gets its means (``match_means``).
@@ -45,7 +45,8 @@ def infer(
     Returns
     -------
     BatchPrediction
-        On the CPU: float32 metres and int32 labels, all (B, 1, y, x).
+        On the CPU: float32 metres and int32 labels, all (B, 1, y, x). ``confidence`` is the nearer of the two
+        depths over the farther (``agreement``), without ``flip`` None.
     """
     if network.training:
         raise RuntimeError("a network predicts in evaluation mode only")
@@ -55,7 +56,7 @@ def infer(
         mirrored = {name: value.flip(-1) if value.ndim == 4 else value for name, value in batch.items()}
         other = model.predict(network, mirrored)
 
-    def metres(name: Literal["initial", "support"]) -> Tensor | None:
+    def enlarged(name: Literal["initial", "support"]) -> Tensor | None:
         values = getattr(found, name)
         return (
             None
@@ -73,10 +74,34 @@ def infer(
         match_means(joint_bilateral_upsample(depth, *along), along[1])
         if along
         else resize_bilinear(depth, shape),
-        metres("initial"),
-        metres("support"),
+        enlarged("initial"),
+        enlarged("support"),
         None if found.region is None else resize_nearest(found.region[:, None].int().cpu(), shape),
+        None if other is None else _share(agreement(found.depth, other.depth.flip(-1)), shape),
+        None if found.reliability is None else _share(found.reliability, shape),
     )
+
+
+def _share(share: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Bring numbers from 0 to 1 to another size; rounding leaves none beyond."""
+    return resize_bilinear(share, shape).clamp(0, 1)
+
+
+def agreement(one: Tensor, other: Tensor) -> Tensor:
+    """Say how far two depths of the same pixels agree: the nearer over the farther, 0 where either is none.
+
+    Parameters
+    ----------
+    one, other : Tensor
+        Metres, of one shape, 0 where there is no depth.
+
+    Returns
+    -------
+    Tensor
+        float32 of that shape, no unit: 1 where they are equal, 0.5 where one is twice the other.
+    """
+    near, far = torch.minimum(one, other).float(), torch.maximum(one, other).float()
+    return torch.where(far > 0, near / far, torch.zeros_like(far))
 
 
 def _averaged(metres: Tensor, mirrored: Tensor | None) -> Tensor:
@@ -91,10 +116,18 @@ def support_of(metres: Array) -> RegionSupport:
     return region_support(metres, np.zeros(metres.shape, np.uint16), unit_known=True)
 
 
-def photo_maps(
-    found: BatchPrediction, index: int, shape: tuple[int, int]
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.int32]]:
-    """Bring one photo's part of what ``infer`` gave to the photo's size: depth, support, dense regions.
+class PhotoMaps(NamedTuple):
+    """One photo's maps (y, x), at its own size; what each is, ``rsn.photos.prediction.Prediction`` says."""
+
+    depth: npt.NDArray[np.float32]
+    support: npt.NDArray[np.float32]
+    region: npt.NDArray[np.int32]
+    confidence: npt.NDArray[np.float32] | None
+    reliability: npt.NDArray[np.float32] | None
+
+
+def photo_maps(found: BatchPrediction, index: int, shape: tuple[int, int]) -> PhotoMaps:
+    """Bring one photo's part of what ``infer`` gave to the photo's size.
 
     Regions that a model does not predict are made of its support, or of its depth (``support_of``).
 
@@ -109,10 +142,11 @@ def photo_maps(
 
     Returns
     -------
-    depth, support, region
-        (y, x): float32 metres twice; int32 labels from 1, without those that a smaller photo has no pixel of.
+    PhotoMaps
+        Float32 metres twice; int32 labels from 1, without those that a smaller photo has no pixel of; and
+        float32 from 0 to 1 twice, where ``found`` has them.
     """
-    depth, _, base, region = (None if maps is None else maps[index : index + 1] for maps in found)
+    depth, _, base, region, *sure = (None if maps is None else maps[index : index + 1] for maps in found)
     assert depth is not None
     base = depth if base is None else base
     if region is None:
@@ -123,8 +157,9 @@ def photo_maps(
     there = torch.bincount(region.flatten()) > 0
     there[0] = False
     dense = there.cumsum(0).int() * there
-    return (
+    return PhotoMaps(
         resize_bilinear(depth, shape)[0, 0].numpy(),
         resize_nearest(support, shape)[0, 0].numpy(),
         dense[region].int().numpy(),
+        *(None if share is None else _share(share, shape)[0, 0].numpy() for share in sure),
     )
