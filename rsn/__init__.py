@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rsn.data.dataset import Frames
     from rsn.experiment.assembly import load
     from rsn.experiment.evaluation import evaluate
+    from rsn.experiment.publishing import publish
     from rsn.experiment.training import FitResult, describe, fit
     from rsn.photos.prediction import Prediction
     from rsn.predictor import Predictor
@@ -29,12 +30,13 @@ _HOMES = {
     "evaluate": "rsn.experiment.evaluation",
     "fit": "rsn.experiment.training",
     "load": "rsn.experiment.assembly",
+    "publish": "rsn.experiment.publishing",
 }
 """Public name to the module that defines it."""
 
 __all__ = [
     "FitResult", "Frames", "InputError", "Prediction", "Predictor", "Protocol", "describe", "evaluate", "fit",
-    "load",
+    "load", "publish",
 ]  # fmt: skip
 
 

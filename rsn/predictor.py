@@ -16,9 +16,9 @@ from rsn.data.categories import learnt_categories
 from rsn.data.dataset import Store, opened
 from rsn.data.resize import resize_antialiased
 from rsn.models.contract import Model
-from rsn.models.export import FromColour, check_file, export_onnx
+from rsn.models.export import check_file, export_model
 from rsn.models.frames import FramePrediction, predict_frames
-from rsn.models.inference import infer, photo_maps
+from rsn.models.inference import infer, photo_maps, working_size
 from rsn.photos import files, scene
 from rsn.photos.camera import Camera, Pair, camera_of, check_camera
 from rsn.photos.prediction import Prediction, check_depth
@@ -85,7 +85,8 @@ class Predictor:
             "model": self.settings["model"],
             "guidance": self.model.guidance_rule,
             "checkpoint": {"name": self.checkpoint.name}
-            | {key: self.contents.get(key) for key in ("epoch", "rsn", "commit", "versions")},
+            | {key: self.contents.get(key) for key in ("epoch", "rsn", "commit", "versions")}
+            | {key: self.contents[key] for key in ("sha256",) if key in self.contents},
             "trained_on": self.contents.get("stores", self.contents["store"]),
             "seed": self.settings["seed"],
             "config": self.contents["config"],
@@ -285,6 +286,9 @@ class Predictor:
     def export_onnx(self, path: str | Path) -> float:
         """Write the network as ONNX: colour (B, 3, H, W), float32 of 0-255 in, metres out, at any size.
 
+        Depth is what ``predict`` gives without ``flip``; support, before the means over its regions. Size,
+        unit, model, epoch, version and commit are the file's metadata.
+
         Returns
         -------
         float
@@ -293,19 +297,14 @@ class Predictor:
         Raises
         ------
         InputError
-            Where the file cannot be written, the network needs more than colour, or it finds its regions by a
-            search that is no graph.
+            Where the file cannot be written, or the network needs more than colour or searches for regions.
         """
         path = Path(path)
         check_file(path)
         self._check_colour_only()
-        if not self.model.onnx_outputs:
-            raise InputError(
-                f"export: the {self.model.name} model searches for its regions, which ONNX cannot express"
-            )
-        from_colour = FromColour(self.model, self.network).eval().cpu()
+        told = {key: str(self.contents.get(key)) for key in ("epoch", "rsn", "commit", "store")}
         try:
-            return export_onnx(from_colour, path, outputs=self.model.onnx_outputs)
+            return export_model(self.model, self.network, path, size=self.size, metadata=told)
         finally:
             self.fabric.to_device(self.network)
 
@@ -321,8 +320,7 @@ class Predictor:
     def _predict(self, photos: Sequence[OpenedPhoto], cameras: Sequence[Camera]) -> list[Prediction]:
         """Predict photos of one size together."""
         shape = (photos[0].rgb.shape[0], photos[0].rgb.shape[1])
-        scale = max(self.size) / max(shape)
-        size = (max(8, round(shape[0] * scale)), max(8, round(shape[1] * scale)))
+        size = working_size(shape, self.size)
         rgb = torch.from_numpy(np.stack([photo.rgb for photo in photos])).permute(0, 3, 1, 2)
         image = resize_antialiased(rgb, size).contiguous()
         with self.fabric.autocast():

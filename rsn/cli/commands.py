@@ -17,8 +17,9 @@ from rsgt.cli.options import INPUT, STORED, Folder, Output
 from rsgt.cli.terminal import INTERRUPTED, Program, Script, print_json
 from rsn import config as settings
 from rsn.cli.judging import compare, evaluate, report
-from rsn.cli.loading import importing
+from rsn.cli.loading import CHECKPOINT, WEIGHTS, importing
 from rsn.cli.photos import predict
+from rsn.cli.publishing import publish
 
 HEADINGS = {
     "network": "Model",
@@ -147,21 +148,28 @@ def fit(
 
 
 @main.command()
-@click.option(
-    "--checkpoint", type=INPUT, required=True, help="best.ckpt or last.ckpt of a run, or its folder."
-)
+@click.option("--checkpoint", type=WEIGHTS, required=True, help=CHECKPOINT)
 @click.option("--out", type=Output((".onnx",)), required=True, help="The .onnx file to write.")
 def export(checkpoint: Path, out: Path) -> None:
-    """Write a network as ONNX, for images of any height and width, and check it against PyTorch."""
+    """Write a network as ONNX, for images of any height and width, and check it against PyTorch.
+
+    The graph brings an image to the size that the network was trained at, and depth back to the image's, as
+    `rsn predict` does: for colour of 0-255 it gives the same metres. Its axes are named batch, height and
+    width; its metadata say what it was made of.
+    """
     with importing():
         import rsn.experiment
 
     predictor = rsn.load(checkpoint, device="cpu")
     worst = predictor.export_onnx(out)
-    click.echo(f"{out}: input rgb (B, 3, H, W) float32 of 0-255; differs from PyTorch by {worst:.1e} at most")
+    click.echo(
+        f"{out}: input rgb (batch, 3, height, width), float32 of 0-255; differs from PyTorch by {worst:.1e} "
+        "at most"
+    )
 
 
 main.add_command(predict)
 main.add_command(evaluate)
 main.add_command(compare)
 main.add_command(report)
+main.add_command(publish)

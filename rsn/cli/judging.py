@@ -17,7 +17,7 @@ from rsgt.inputs import InputError
 from rsgt.quality.evaluation.alignment import ALIGNMENTS, KINDS
 from rsgt.quality.measures import DEPTH, SETS, described
 from rsgt.quality.pooling import REDUCERS
-from rsn.cli.loading import DEVICE, importing
+from rsn.cli.loading import CHECKPOINT, DEVICE, WEIGHTS, importing
 
 _SETS = "\b\n" + "\n".join(f"{name:<11} {what}" for name, what in SETS.items())
 _EVALUATE = f"""Judge a checkpoint, or predicted depth maps of any origin, on frames of a store.
@@ -40,7 +40,7 @@ Beside these errors of depth, --measure asks for more:
 
 @click.command(cls=Script, help=_EVALUATE)
 @click.option("--store", type=STORED, required=True, help="Store that `rsgt build` made.")
-@click.option("--checkpoint", type=INPUT, help="best.ckpt or last.ckpt of a run, or its folder.")
+@click.option("--checkpoint", type=WEIGHTS, help=CHECKPOINT)
 @click.option("--prediction", type=INPUT, help="Predicted maps instead: a file, or a folder.")
 @click.option(
     "--prediction-kind", "kind", type=click.Choice([*KINDS]), default="depth", show_default=True,

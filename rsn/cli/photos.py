@@ -10,18 +10,14 @@ import click
 from rsgt.cli.options import INPUT, Folder, Real, Whole
 from rsgt.cli.terminal import Script
 from rsgt.inputs import InputError
-from rsn.cli.loading import DEVICE, importing
+from rsn.cli.loading import CHECKPOINT, DEVICE, WEIGHTS, importing
 
 _SOURCES = {"option": "as given", "exif": "EXIF", "assumed": "assumed, NYU's camera"}
 
 
 @click.command(cls=Script)
 @click.argument("photos", type=INPUT, nargs=-1, required=True, metavar="PATH...")
-@click.option(
-    "--checkpoint", type=INPUT,
-    help="best.ckpt or last.ckpt of a run, its folder, or weights that come with the package: nyu, rooms.  "
-    "[default: these]",
-)  # fmt: skip
+@click.option("--checkpoint", type=WEIGHTS, help=f"{CHECKPOINT}  [default: these]")
 @click.option(
     "--out", type=Folder("folder to write to"), default="predicted", show_default=True,
     help="Folder to write to.",

@@ -16,6 +16,23 @@ from rsn.models.region_means import match_means, region_mean_map
 Array = npt.NDArray[Any]
 
 
+LEAST_SIDE = 8
+"""Pixels of a photo's shorter side as the network sees it, however long the photo is."""
+
+
+def working_size(shape: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """Give the height and width at which a network sees a photo.
+
+    Parameters
+    ----------
+    shape, size : (int, int)
+        Height and width of the photo, and those that the network was trained at. The photo keeps its own
+        shape; its longer side becomes as long as the longer of ``size``.
+    """
+    scale = max(size) / max(shape)
+    return max(LEAST_SIDE, round(shape[0] * scale)), max(LEAST_SIDE, round(shape[1] * scale))
+
+
 @torch.no_grad()
 def infer(
     model: Model,

@@ -14,12 +14,12 @@ from tests.rsn.checkpoints import write_checkpoint
 
 @pytest.fixture
 def shipped(tmp_path, monkeypatch):
-    """An installation with two networks; a folder of a run stands in for a published one."""
+    """An installation with two networks."""
     folder = tmp_path / "installed"
+    folder.mkdir()
     for number, name in enumerate(("rooms", "nyu")):
-        (folder / name).mkdir(parents=True)
-        write_checkpoint(folder / name / "best.ckpt", store=f"store {number}")
-        (folder / name / "config.json").write_text("{}")
+        trained = write_checkpoint(tmp_path / "a.ckpt", store=f"store {number}")
+        rsn.publish(trained, folder / name, terms="research use" if name == "nyu" else "")
     monkeypatch.setattr(weights, "FOLDER", folder)
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
@@ -52,9 +52,27 @@ def test_a_photo_is_predicted_without_a_checkpoint(shipped, tmp_path):
     Image.fromarray(np.full((30, 40, 3), 120, np.uint8)).save("photo.jpg")
     done = CliRunner().invoke(main, ["predict", "photo.jpg", "--device", "cpu"])
     assert done.exit_code == 0, done.stderr
-    assert done.stderr == "weights: best.ckpt: generation, trained at 24x32\n"
+    assert done.stderr == "weights: nyu: generation, trained at 24x32; research use\n"
     assert (tmp_path / "here" / "predicted" / "photo.glb").exists()
     assert (tmp_path / "here" / "predicted" / "predicted.html").exists()
+
+
+def test_every_damaged_file_of_shipped_weights_is_one_line(shipped):
+    whole = (shipped / "nyu" / "model.safetensors").read_bytes()
+    for name, damage in (
+        ("model.safetensors", whole[:-1]),
+        ("model.safetensors", whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:]),
+        ("model.safetensors", None),
+        ("config.json", b"{}"),
+    ):
+        path = shipped / "nyu" / name
+        before = path.read_bytes()
+        path.unlink() if damage is None else path.write_bytes(damage)
+        done = CliRunner().invoke(main, ["predict", "photo.jpg", "--device", "cpu"])
+        assert done.exit_code == 2, done.output
+        assert done.stderr.startswith(f"error: {shipped / 'nyu'}")
+        assert len(done.stderr.splitlines()) == 1
+        path.write_bytes(before)
 
 
 def test_an_installation_without_weights_says_so(shipped, monkeypatch, tmp_path):
