@@ -143,7 +143,7 @@ def write_picture(stem: Path, rgb: Rgb, depth: Metres) -> None:
     axes[0].imshow(rgb[thinned], **frame)
     shown = axes[1].imshow(depth[thinned], cmap="viridis", **frame)
     label = "depth (m)" if shape == height / width else f"depth (m); {width}x{height} pixels, stretched"
-    figure.colorbar(shown, ax=axes, label=label, fraction=0.05)
+    figure.colorbar(shown, ax=axes, label=label, fraction=0.05, pad=0.02)
     content = BytesIO()
     figure.savefig(content)
     end_of(stem, ".picture.png").write_bytes(content.getbuffer())
