@@ -66,8 +66,8 @@ def predict(
     NAME.region.npy      regions' labels; NAME.labels.png the same in 16 bits,
                          NAME.region.png to look at
     NAME.support.npy     region support: each region's mean depth, metres
-    NAME.confidence.png  16 bits, 65535 = 1: of the depths for the photo and for
-                         the mirrored one, the nearer over the farther
+    NAME.confidence.png  16 bits, 65535 = 1: how far the depths for the photo
+                         and for the mirrored one agree
     NAME.reliability.png clustering alone: its own, likewise
     NAME.ply, NAME.glb   points, and a surface with the photo on it: metres,
                          x to the right, y up, the camera at 0 looks along -z

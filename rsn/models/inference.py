@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from rsgt.inputs import InputError
 from rsgt.regions.algorithm import RegionSupport, region_support
@@ -62,8 +63,8 @@ def infer(
     Returns
     -------
     BatchPrediction
-        On the CPU: float32 metres and int32 labels, all (B, 1, y, x). ``confidence`` is the nearer of the two
-        depths over the farther (``agreement``), without ``flip`` None.
+        On the CPU: float32 metres and int32 labels, all (B, 1, y, x). ``confidence`` is the
+        ``agreement`` of the two depths, without ``flip`` None.
     """
     if network.training:
         raise RuntimeError("a network predicts in evaluation mode only")
@@ -104,21 +105,31 @@ def _share(share: Tensor, shape: tuple[int, int]) -> Tensor:
     return resize_bilinear(share, shape).clamp(0, 1)
 
 
+WINDOW = 20
+"""Disagreement is averaged over this part of the longer side; docs/log.md says what that is worth."""
+
+
 def agreement(one: Tensor, other: Tensor) -> Tensor:
-    """Say how far two depths of the same pixels agree: the nearer over the farther, 0 where either is none.
+    """Say how sure two predictions of the same depth are together: 1 / (1 + s / 1 m), s the spread.
+
+    The spread is the geometric mean of the depth and of how far the two are apart, averaged over a window of
+    a twentieth of the longer side: errors grow with the depth, too.
 
     Parameters
     ----------
     one, other : Tensor
-        Metres, of one shape, 0 where there is no depth.
+        Metres (B, 1, h, w), 0 where there is no depth.
 
     Returns
     -------
     Tensor
-        float32 of that shape, no unit: 1 where they are equal, 0.5 where one is twice the other.
+        float32 of that shape, no unit: 1 where the two agree, 0 where either is none.
     """
-    near, far = torch.minimum(one, other).float(), torch.maximum(one, other).float()
-    return torch.where(far > 0, near / far, torch.zeros_like(far))
+    one, other = one.float(), other.float()
+    half = round(max(one.shape[-2:]) / WINDOW / 2)
+    apart = F.avg_pool2d((one - other).abs(), 2 * half + 1, 1, half, count_include_pad=False)
+    spread = (apart * (one + other) / 2).sqrt()
+    return torch.where((one > 0) & (other > 0), 1 / (1 + spread), 0)
 
 
 def _averaged(metres: Tensor, mirrored: Tensor | None) -> Tensor:

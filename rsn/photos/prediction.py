@@ -30,8 +30,9 @@ class Prediction:
     region : int32 array
         (y, x), labels from 1, dense.
     confidence : float32 array or None
-        (y, x), 0 to 1: of the depths predicted for the photo and for the mirrored one the nearer over the
-        farther; None where the mirrored one was not predicted (``rsn.load(flip=True)`` does).
+        (y, x), 0 to 1: how far the depths predicted for the photo and for the mirrored one agree
+        (``rsn.models.inference.agreement``); None where the mirrored one was not predicted
+        (``rsn.load(flip=True)`` does).
     reliability : float32 array or None
         (y, x), 0 to 1: the clustering network's own weight of variance against target refinement; None of
         other networks.

@@ -31,7 +31,7 @@ from rsn.experiment.assembly import read_trained
 from rsn.models.catalogue import make_model
 from rsn.models.frames import predict_frames
 from rsn.models.generation import GenerationOutput
-from rsn.models.inference import infer
+from rsn.models.inference import agreement, infer
 from rsn.models.region_means import match_means, region_mean_map
 from rsn.training.device import make_fabric
 from tests.rooms import room, write_rooms
@@ -415,6 +415,23 @@ def test_a_page_takes_a_checkpoints_record_with_its_saved_maps(store_path, tmp_p
     page = rsgt.result_page(store_path, [(out, save)], tmp_path / "page.html")
     for figure in record["metrics"][next(iter(record["metrics"]))]["pixel_pool"].values():
         assert f"{figure:.4f}" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (24, 32), (50, 41)])
+def test_agreement_is_what_a_plain_loop_finds(shape):
+    rng = np.random.default_rng(0)
+    one, other = rng.uniform(0.5, 6, (2, *shape))
+    one[0, 0] = 0
+    half = round(max(shape) / 20 / 2)
+    found = agreement(*(torch.from_numpy(values)[None, None] for values in (one, other)))[0, 0].numpy()
+    assert found.dtype == np.float32
+    for y, x in np.ndindex(shape):
+        rows, columns = (slice(max(0, at - half), at + half + 1) for at in (y, x))
+        apart = np.abs(one - other)[rows, columns].mean()
+        spread = math.sqrt(apart * (one[y, x] + other[y, x]) / 2)
+        assert found[y, x] == pytest.approx(0 if one[y, x] == 0 else 1 / (1 + spread), rel=1e-5)
+    same = torch.from_numpy(other)[None, None]
+    assert (agreement(same, same) == 1).all()
 
 
 @pytest.mark.parametrize(("name", "sources"), [("generation", 1), ("clustering", 2)])
