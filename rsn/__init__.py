@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from rsn.experiment.evaluation import evaluate
     from rsn.experiment.publishing import publish
     from rsn.experiment.training import FitResult, describe, fit
-    from rsn.predictor import Prediction, Predictor
+    from rsn.photos.prediction import Prediction
+    from rsn.predictor import Predictor
 
 _HOMES = {
     "FitResult": "rsn.experiment.training",
     "Frames": "rsn.data.dataset",
     "InputError": "rsgt.inputs",
-    "Prediction": "rsn.predictor",
+    "Prediction": "rsn.photos.prediction",
     "Predictor": "rsn.predictor",
     "Protocol": "rsgt.quality.evaluation.protocol",
     "describe": "rsn.experiment.training",

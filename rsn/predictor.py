@@ -2,12 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from lightning_fabric import Fabric
 from PIL import Image
@@ -21,42 +19,12 @@ from rsn.models.contract import Model
 from rsn.models.export import check_file, export_model
 from rsn.models.frames import FramePrediction, predict_frames
 from rsn.models.inference import infer, photo_maps, working_size
-from rsn.photos import naming, writing
+from rsn.photos import files, scene
 from rsn.photos.camera import Camera, Pair, camera_of, check_camera
+from rsn.photos.prediction import Prediction, check_depth
 from rsn.photos.reading import OpenedPhoto, Photo, open_photo
 from rsn.training.interrupt import explain_shortages
 from rsn.training.provenance import commit, versions
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Prediction:
-    """What a photo shows, at the photo's own size.
-
-    Attributes
-    ----------
-    depth : float32 array
-        (y, x), metres, 0 where the network gives none.
-    support : float32 array
-        (y, x), metres: each region has one, the mean over the region of what the network says.
-    region : int32 array
-        (y, x), labels from 1, dense.
-    camera : Camera
-        Focal lengths and centre in pixels of the photo, and where they come from.
-    notes : tuple of str
-        What was done to the photo, or ignored in it, that its owner should know.
-    """
-
-    depth: npt.NDArray[np.float32]
-    support: npt.NDArray[np.float32]
-    region: npt.NDArray[np.int32]
-    camera: Camera
-    notes: tuple[str, ...] = ()
-
-    def __repr__(self) -> str:
-        height, width = self.depth.shape
-        seen = self.depth[self.depth > 0]
-        span = f"{seen.min():.2f} to {seen.max():.2f} m" if seen.size else "no depth"
-        return f"<rsn.Prediction {height}x{width}: {span}, {int(self.region.max())} regions>"
 
 
 class Predictor:
@@ -72,7 +40,7 @@ class Predictor:
     batch_size, workers, superpixels : int
         How frames of a store are read: as in ``rsn.config.DataConfig``.
     flip : bool
-        Average with the prediction for the mirrored photo or frame.
+        Average with the prediction for the mirrored photo or frame, and say how far the two agree.
     checkpoint : Path
         File that the network comes from.
     settings : mapping
@@ -215,8 +183,10 @@ class Predictor:
         centre: Pair | None = None,
         fov: float | None = None,
         points: int = 1_000_000,
+        slant: float = scene.SLANT,
+        page: bool = True,
     ) -> Iterator[dict[str, Any]]:
-        """Predict photos, and write for each what ``rsn.photos.writing`` can, under the photo's name.
+        """Predict photos, write for each what ``rsn.photos.writing`` can, and a page about all of them.
 
         A photo that cannot be predicted does not keep the others from it. What an earlier call wrote is no
         photo and is passed over; a photo given twice is predicted once.
@@ -224,20 +194,24 @@ class Predictor:
         Parameters
         ----------
         photos, out : Path
-            The photos, and the folder to write to (``rsn.photos.naming.output_names`` says under which
-            names).
+            Photos, folders of them or patterns (``rsn.photos.finding.find_photos``), and the folder to write
+            to (``rsn.photos.naming.output_names`` says under which names).
         focal, centre, fov
             As for ``predict``.
         points : int
-            Most points of a cloud; 0 = no cloud.
+            Most points of a cloud, and vertices of a surface; 0 = neither.
+        slant : float
+            Degrees at which surfaces end (``rsn.photos.scene.grid_of``); 90 keeps points that fly.
+        page : bool
+            Write ``predicted.html``, once all is done.
 
         Yields
         ------
         dict
             Per photo: ``photo``, ``out`` (the stem of its files), ``nearest_m``, ``median_m``,
-            ``farthest_m`` (of pixels with depth), ``regions``, ``focal``, ``focal_source`` (``option``,
-            ``exif`` or ``assumed``: NYU's camera), ``notes``; of one that failed ``photo`` and ``error``; of
-            one passed over ``photo`` and ``skipped``.
+            ``farthest_m`` (of pixels with depth), ``regions``, ``confidence`` (mean, or None), ``focal``,
+            ``focal_source`` (``option``, ``exif`` or ``assumed``: NYU's camera), ``notes``; of one that
+            failed ``photo`` and ``error``; of one passed over ``photo`` and ``skipped``.
 
         Raises
         ------
@@ -246,28 +220,23 @@ class Predictor:
         OSError
             Where the folder cannot be written to, or the disk is full.
         """
-        check_camera(focal, centre, fov)
-        naming.check_output(out, points)
-        chosen, skipped = naming.choose(photos)
         self._check_colour_only()
-        out.mkdir(parents=True, exist_ok=True)
-        for path in skipped:
-            yield {"photo": str(path), "skipped": "it is what a prediction wrote"}
-        for path, name in chosen.items():
-            try:
-                naming.check_overwrites(out / name, chosen)
-                opened = open_photo(path)
-                camera = camera_of(opened.rgb.shape, opened.focal, focal=focal, centre=centre, fov=fov)
-                with explain_shortages("make the photo smaller"):
-                    (found,) = self._predict([opened], [camera])
-                written = writing.write_all(
-                    out / name, opened.rgb, found.depth, found.support, found.region, camera, points=points
-                )
-                yield {"photo": str(path), **written, "notes": list(found.notes)}
-            except InputError as error:
-                yield {"photo": str(path), "error": str(error).removeprefix(f"{path}: ")}
-            except MemoryError:
-                yield {"photo": str(path), "error": "not enough memory to predict it; downscale it"}
+
+        def one(photo: OpenedPhoto, camera: Camera) -> Prediction:
+            with explain_shortages("make the photo smaller"):
+                return self._predict([photo], [camera])[0]
+
+        yield from files.predict_files(
+            one, photos, out, focal=focal, centre=centre, fov=fov, points=points, slant=slant,
+            page=self.described() if page else None,
+        )  # fmt: skip
+
+    def described(self) -> str:
+        """Say in one line what predicts: weights, model, size, and the terms that the weights come with."""
+        name = self.contents.get("name") or self.checkpoint.name
+        terms = self.contents.get("terms")
+        height, width = self.size
+        return f"{name}: {self.model.name}, trained at {height}x{width}" + (f"; {terms}" if terms else "")
 
     def predict_frames(
         self, store: str | Path | Store, frames: Sequence[int], *, full_size: Sequence[str] = ()
@@ -359,9 +328,7 @@ class Predictor:
             found = infer(self.model, self.network, batch, size, flip=self.flip)
         predictions = []
         for index, (photo, camera) in enumerate(zip(photos, cameras, strict=True)):
-            depth, support, region = photo_maps(found, index, shape)
-            notes = (*photo.notes, *writing.check_depth(depth))
-            predictions.append(
-                Prediction(depth=depth, support=support, region=region, camera=camera, notes=notes)
-            )
+            maps = photo_maps(found, index, shape)
+            notes = (*photo.notes, *check_depth(maps.depth))
+            predictions.append(Prediction(**maps._asdict(), camera=camera, notes=notes))
         return predictions

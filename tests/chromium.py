@@ -22,6 +22,7 @@ def in_chromium(html, folder, ready="#r-pixel"):
     complaints = []
     with api.sync_playwright() as playwright:
         flags = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
+        flags += ["--use-angle=swiftshader", "--enable-unsafe-swiftshader"]  # WebGL without a graphics card
         chromium = playwright.chromium.launch(executable_path=executable, args=flags)
         page = chromium.new_page(viewport={"width": 1280, "height": 900})
         page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))

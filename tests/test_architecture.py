@@ -50,8 +50,10 @@ DOORS = {
         "rsn.cli.commands",
         "rsn.cli.judging",
         "rsn.cli.loading",
+        "rsn.cli.photos",
         "rsn.cli.publishing",
     },
+    "trimesh": {"rsn.photos.scene"},
     "safetensors": {"rsn.training.published"},
     "huggingface_hub": {"rsn.training.hub"},
 }
@@ -105,11 +107,19 @@ EXTRA = {
     "rsn.cli.commands": {"rsgt.cli.options", "rsgt.cli.terminal"},
     "rsn.cli.judging": {"rsgt.cli.options", "rsgt.cli.terminal"},
     "rsn.cli.loading": {"rsgt.cli.options", "rsgt.cli.terminal"},
+    "rsn.cli.photos": {"rsgt.cli.options", "rsgt.cli.terminal"},
     "rsn.cli.publishing": {"rsgt.cli.options", "rsgt.cli.terminal"},
+    "rsn.photos.page": {
+        "rsgt.page",
+        "rsgt.page.browser",
+        "rsgt.page.colours",
+        "rsgt.page.document",
+        "rsgt.page.pictures",
+    },
     "rsn.__main__": {"rsgt.__main__"},
 }
 """A predicted map becomes regions by Algorithm 1 itself, and is kept for rsgt; both compile by the same door,
-and both programs report mistakes alike."""
+their pages are made of the same pieces, and both programs report mistakes alike."""
 
 
 def test_one_bridge_from_training_to_the_store():
@@ -119,6 +129,7 @@ def test_one_bridge_from_training_to_the_store():
         "rsgt.files",
         "rsgt.store.manifest",
         "rsgt.inputs",
+        "rsgt.quality.confidence",
         "rsgt.quality.evaluation.alignment",
         "rsgt.quality.evaluation.checks",
         "rsgt.quality.evaluation.protocol",
@@ -181,6 +192,7 @@ def test_only_command_lines_know_assemblies():
                 "rsgt",
                 "rsn.cli.commands",
                 "rsn.cli.judging",
+                "rsn.cli.photos",
                 "rsn.cli.publishing",
                 "rsn",
             }
@@ -200,8 +212,9 @@ BELOW: dict[str, set[str]] = {
     "models": {"data"},
     "photos": set(),
     "training": {"data", "models"},
+    "weights": set(),
     "predictor": {"data", "models", "photos", "training"},
-    "experiment": {"config", "data", "models", "training", "predictor"},
+    "experiment": {"config", "data", "models", "training", "predictor", "weights"},
 }
 """The rooms of rsn, each with those that it may import."""
 
@@ -227,7 +240,7 @@ def test_sizes_and_names(path):
 LONG = {
     "rsgt/regions/kernels.py": 680,
     "rsgt/store/objects.py": 345, "rsgt/sources/nyu.py": 350,
-    "rsn/config.py": 380, "rsn/predictor.py": 370,
+    "rsn/config.py": 380, "rsn/predictor.py": 345,
 }  # fmt: skip
 """One library, one door, makes these longer than the rest."""
 

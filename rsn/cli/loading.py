@@ -23,7 +23,10 @@ class Weights(LocalPath):
 
 DEVICE = click.Choice(["auto", "cpu", "cuda", "mps"])
 WEIGHTS = Weights()
-CHECKPOINT = "best.ckpt or last.ckpt of a run, its folder, a folder of published weights, or hf://OWNER/NAME."
+CHECKPOINT = (
+    "best.ckpt or last.ckpt of a run, its folder, a folder of published weights, hf://OWNER/NAME, or a name "
+    "of weights that come with the package: nyu, rooms."
+)
 """What ``--checkpoint`` takes."""
 
 

@@ -17,6 +17,7 @@ from rsn.models.weights import Part, rebuild, start_weights
 from rsn.predictor import Predictor
 from rsn.training import checkpoint, hub, published
 from rsn.training.device import make_fabric
+from rsn.weights import shipped
 
 Place = str | os.PathLike[str]
 
@@ -24,19 +25,20 @@ STATE = ("weights", "average", "training")
 """Entries of a checkpoint that hold tensors."""
 
 
-def load(checkpoint_path: Place, *, device: str = "auto", flip: bool = False) -> Predictor:
+def load(checkpoint_path: Place | None = None, *, device: str = "auto", flip: bool = False) -> Predictor:
     """Load a trained network, ready to predict.
 
     Parameters
     ----------
-    checkpoint_path : path
+    checkpoint_path : path, optional
         A ``.ckpt`` file, or the folder of a run: its ``best.ckpt``, or, with a warning, its ``last.ckpt``
         where it has no other; a folder of published weights (``rsn.publish``), or ``hf://OWNER/NAME``, and
-        ``hf://OWNER/NAME@REVISION``, for one on the Hugging Face Hub.
+        ``hf://OWNER/NAME@REVISION``, for one on the Hugging Face Hub. Or the name of weights that come with
+        the package (``rsn.weights``): ``nyu``, ``rooms``; without any, these.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
     flip : bool
-        Average each prediction with the one for the mirrored photo.
+        Average each prediction with the one for the mirrored photo, and say how far they agree.
 
     Returns
     -------
@@ -48,7 +50,7 @@ def load(checkpoint_path: Place, *, device: str = "auto", flip: bool = False) ->
     InputError
         Where there is no checkpoint, it is damaged, or the device is not there.
     """
-    path = find_checkpoint(checkpoint_path)
+    path = find_checkpoint(shipped(checkpoint_path))
     fabric = make_fabric(device)
     contents, _, values, model, network = read_trained(path)
     return Predictor(

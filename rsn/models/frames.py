@@ -14,7 +14,11 @@ from rsn.models.inference import Array, Guide, infer
 
 
 class FramePrediction(NamedTuple):
-    """One frame: what was predicted, (y, x), float32 metres or int32 labels, and the truth asked for."""
+    """One frame: what was predicted, (y, x), and the truth asked for.
+
+    Float32 metres, int32 labels, and float32 from 0 to 1 of ``confidence`` (with ``flip``) and
+    ``reliability`` (of a model that has one); None is what there is none of.
+    """
 
     frame: int
     depth: Array
@@ -22,6 +26,8 @@ class FramePrediction(NamedTuple):
     support: Array | None
     region: Array | None
     truth: dict[str, Array]
+    confidence: Array | None = None
+    reliability: Array | None = None
 
 
 def predict_frames(
@@ -80,7 +86,8 @@ def predict_frames(
             )
         for i, frame in enumerate(batch["frame"].tolist()):
             truth = {name: batch["full_" + name][i, 0].numpy() for name in full_size}
-            initial, support, region = (
+            initial, support, region, *sure = (
                 None if value is None else value[i, 0].numpy() for value in prediction[1:]
             )
-            yield FramePrediction(frame, prediction.depth[i, 0].numpy(), initial, support, region, truth)
+            depth = prediction.depth[i, 0].numpy()
+            yield FramePrediction(frame, depth, initial, support, region, truth, *sure)
