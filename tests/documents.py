@@ -109,15 +109,8 @@ def given(page):
 
 def rendered_small(monkeypatch):
     """Let ``rsgt synth`` and ``rsgt.write_rooms`` render small rooms, each once."""
-    monkeypatch.setattr(synthetic, "render_room", _room)
-
-
-@cache
-def _room(seed, index, shape=SHAPE):
-    return _render(seed, index, SHAPE)
-
-
-_render = synthetic.render_room
+    monkeypatch.setattr(synthetic, "render_room", cache(synthetic.render_room))
+    monkeypatch.setitem(rsgt.write_rooms.__kwdefaults__, "shape", SHAPE)
 
 
 def run_page(page, namespace):

@@ -18,12 +18,11 @@ LONGEST = 5
 NOT_RUN = Counter({
     "installs": 2,
     "needs a GPU": 1,
-    "needs SLURM": 1,
-    "needs several machines": 1,
+    "needs SLURM": 2,
     "needs a bucket": 1,
     "needs scannet_frames_25k": 2,
     "needs other people's mirrors": 1,
-    "needs the data set and hours": 1,
+    "needs the data set and hours": 2,
     "a release": 1,
 })  # fmt: skip
 """How many blocks can't run here, and why: a further one is a decision, and is counted here."""
