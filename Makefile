@@ -41,7 +41,7 @@ demo: $(VENV)/.demo
 	@echo 'Look at   $(DEMO)/rooms.png      rooms and their region support'
 	@echo '          $(DEMO)/report.html    the store: figures, and frames to look into'
 	@echo '          $(DEMO)/result.html    the network: truth, prediction and error of frames that it never saw'
-	@echo '          $(DEMO)/predicted      a photo: depth, regions, points'
+	@echo '          $(DEMO)/predicted/predicted.html  a photo, its depth and regions, and its scene to turn'
 	@echo 'A dozen rooms and a minute teach little: docs/tutorial.md goes on.'
 
 # One pytest process a core; more threads in each would only wait for each other, spinning.

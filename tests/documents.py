@@ -197,7 +197,9 @@ class Given:
         if here.suffix == ".mat":
             rsgt.write_rooms(here, frames=9, seed=0)
         elif here.suffix == ".zarr":
-            write_rooms(here)
+            rooms = self.folder / f"{here.stem}.mat"
+            rsgt.write_rooms(rooms, frames=9, seed=int(name == "mine.zarr"))
+            rsgt.build(rooms, here, labels="40")
         elif here.suffix == ".jpg":
             Image.fromarray(np.full((40, 52, 3), 120, np.uint8)).save(here)
         elif name in LAYOUTS:
