@@ -120,7 +120,7 @@ def test_an_example_is_short():
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_to_files(page):
     """Of documents as they stand in the tree; ``make docs`` looks at the site's, anchors too."""
-    made = {"commands.md", "measures.md", "recipes.md", "results.md", "contributing.md"}
+    made = {"tour.md", "commands.md", "measures.md", "recipes.md", "results.md", "contributing.md"}
     for link in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
         if not re.match(r"[a-z]+:", link) and Path(link).name not in made:
             assert (page.parent / link).exists(), link
@@ -131,6 +131,21 @@ def made(monkeypatch):
     """The modules that make pages."""
     monkeypatch.syspath_prepend(str(ROOT / "docs" / "pages"))
     return importlib.import_module
+
+
+@pytest.mark.slow
+def test_the_notebook_gives_what_it_shows(made, tmp_path, monkeypatch):
+    pytest.importorskip("embreex", reason="rooms need it: pip install 'region-support[synth]'")
+    monkeypatch.chdir(tmp_path)
+    notebook = made("notebook")
+    before = notebook.read()
+    for cell, shown in zip(notebook.run(before)["cells"], before["cells"], strict=True):
+        texts = [
+            [o.get("text") or o["data"].get("text/plain") for o in c.get("outputs", ())]
+            for c in (cell, shown)
+        ]
+        assert texts[0] == texts[1], "run python docs/pages/notebook.py"
+    assert len(notebook.TOUR.read_bytes()) < 200_000
 
 
 def test_figures_of_the_readme_are_those_of_records(made):

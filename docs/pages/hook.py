@@ -8,12 +8,14 @@ import commands
 import figures
 import measures
 import names
+import notebook
 import recipes
 from mkdocs.structure.files import File
 
 log = logging.getLogger("mkdocs.plugins.pages")
 ROOT = Path(__file__).parents[2]
 MADE = {
+    "tour.md": notebook.page,
     "reference/commands.md": commands.page,
     "reference/measures.md": measures.page,
     "reference/recipes.md": recipes.page,
@@ -42,6 +44,8 @@ def on_files(files: Any, config: Any) -> Any:
     """Add the pages and pictures that are made."""
     for path, make in MADE.items():
         files.append(File.generated(config, path, content=make()))
+    for k, png in enumerate(notebook.pictures()):
+        files.append(File.generated(config, f"tour/{k}.png", content=png))
     for path, picture in PICTURES.items():
         files.append(File.generated(config, path, abs_src_path=str(picture)))
     return files
