@@ -8,6 +8,7 @@ it). Commands of ours run in this process, other lines in a shell. Rooms are sma
 import doctest
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from functools import cache
@@ -22,7 +23,6 @@ import rsgt.cli.commands
 import rsn.cli
 from rsgt.sources import synthetic
 from tests.rendered import SHAPE
-from tests.rooms import write_rooms
 
 ROOT = Path(__file__).parents[1]
 PROGRAMS = {"rsgt": rsgt.cli.commands.main, "rsn": rsn.cli.main}
@@ -36,8 +36,11 @@ SMALL = {
         "--epochs 1 --size 32x48 --width 8 --batch-size 2 --workers 0 --device cpu --precision 32"
     ),
     ("rsgt", "compare"): ["--sample", "2"],
+    ("rsgt", "synth"): ["--size", "x".join(map(str, SHAPE))],
 }
 """What makes a command's run small: the last one given of an option counts."""
+AT_FULL_SIZE = {"nyu-eigen": "paper"}
+"""What is for frames of 480x640 alone, and what stands in for it."""
 TINY = {
     "size": (24, 32), "width": 8, "epochs": 1, "workers": 0, "batch_size": 2, "validation": 0.3,
     "device": "cpu", "precision": "32", "stream": None,
@@ -163,6 +166,7 @@ def _run_line(line, place):
     small = (
         SMALL.get((words[0], words[1]), []) if "--resume" not in words and "--dry-run" not in words else []
     )
+    arguments = [AT_FULL_SIZE.get(word, word) for word in arguments]
     done = CliRunner().invoke(PROGRAMS[words[0]], [*arguments, *small])
     assert done.exit_code == 0, f"{place}: {line}\n{done.output}{done.exception!r}"
     if into:
@@ -189,17 +193,15 @@ class Given:
     """Makes what pages take for granted: small, under the name that the page says."""
 
     def __init__(self, folder):
-        self.folder, self.made = folder, {}
+        self.folder = folder
 
     def bring(self, name):
-        """Make something, or copy what was made, into the folder that one is in."""
+        """Make something, or bring what was made before, into the folder that one is in."""
         here = Path(name)
         if here.suffix == ".mat":
             rsgt.write_rooms(here, frames=9, seed=0)
         elif here.suffix == ".zarr":
-            rooms = self.folder / f"{here.stem}.mat"
-            rsgt.write_rooms(rooms, frames=9, seed=int(name == "mine.zarr"))
-            rsgt.build(rooms, here, labels="40")
+            here.symlink_to(self._store(name))
         elif here.suffix == ".jpg":
             Image.fromarray(np.full((40, 52, 3), 120, np.uint8)).save(here)
         elif name in LAYOUTS:
@@ -209,23 +211,28 @@ class Given:
             for frame in rsgt.open("nyu.zarr"):
                 np.save(here / f"{frame.number}.npy", frame.depth + np.float32(0.1))
         elif name == "views":
-            self._archives(here)
+            here.mkdir()
+            for k in range(3):
+                depth, labels = np.full(SHAPE, 1000 + 500 * k, np.uint16), np.ones(SHAPE, np.uint16)
+                np.savez(
+                    here / f"{k}.npz", rgb=np.zeros((*SHAPE, 3), np.uint8), depth_mm=depth, labels=labels
+                )
         elif name == "run":
-            self._run(here)
+            shutil.copytree(self._run(), here)
         else:
             raise AssertionError(f"nobody makes {name!r}")
 
-    @staticmethod
-    def _archives(folder):
-        folder.mkdir()
-        for k in range(3):
-            depth = np.full(SHAPE, 1000 + 500 * k, np.uint16)
-            np.savez(folder / f"{k}.npz", rgb=np.zeros((*SHAPE, 3), np.uint8), depth_mm=depth,
-                     labels=np.ones(SHAPE, np.uint16))  # fmt: skip
+    def _store(self, name):
+        """Nine rooms with NYU's 40 classes; ``mine.zarr`` has others than the rest."""
+        store, rooms = self.folder / name, self.folder / f"{name}.mat"
+        if not store.exists():
+            rsgt.write_rooms(rooms, frames=9, seed=int(name == "mine.zarr"))
+            rsgt.build(rooms, store, labels="40")
+        return store
 
-    def _run(self, folder):
-        store = write_rooms(self.folder / "of-run.zarr") if not self.made else self.made["store"]
-        if not self.made:
-            rsn.fit(store, self.folder / "run", **TINY, model="generation")
-            self.made["store"] = store
-        folder.symlink_to(self.folder / "run")
+    def _run(self):
+        """Folder of a run that has learnt from ``nyu.zarr``, for a second."""
+        run = self.folder / "run"
+        if not run.exists():
+            rsn.fit(self._store("nyu.zarr"), run, **TINY, model="generation")
+        return run

@@ -28,7 +28,7 @@ PICTURES = {"explanation/results/figure4.png": ROOT / "pipelines" / "results" / 
 
 def moved(path: Path) -> str:
     """Text of a document that stands elsewhere in the tree."""
-    return path.read_text(encoding="utf-8")
+    return path.read_text(encoding="utf-8").replace("](../docs/", "](../")
 
 
 def on_config(config: Any) -> Any:
