@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests import documents
-from tests.documents import PAGES, ROOT, RUN, TINY, blocks, run_page
+from tests.documents import PAGES, ROOT, RUN, TINY, Block, blocks, run_page
 from tests.rooms import write_rooms
 
 LONGEST = 5
@@ -68,6 +68,20 @@ def test_every_block_of_a_page_runs(page, here, given, record_property):
     assert done
     record_property("blocks", done)
     print("\n".join(done))
+
+
+@pytest.mark.slow
+def test_the_demo_runs_and_makes_what_it_tells_to_look_at(here):
+    """Its commands, as the Makefile has them, in small."""
+    rule = re.search(r"(?m)^demo:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(encoding="utf-8"))[1]
+    rule = rule.replace("\t", "").replace("$(BIN)/", "").replace("$(DEMO)", "demo")
+    lines = [re.sub(r"^test -\w \S+ \|\| ", "", line) for line in rule.splitlines()]
+    told = [line for line in lines if line.startswith("@echo")]
+    text = "\n".join(line for line in lines if line not in told)
+    documents.run_block(Block(ROOT / "Makefile", 1, "bash", text, ""), {})
+    named = re.findall(r"demo/[\w./]+", " ".join(told))
+    assert len(named) == 4
+    assert [name for name in named if not Path(name).exists()] == []
 
 
 def test_blocks_that_are_not_run_are_counted():
