@@ -32,7 +32,7 @@ demo: $(VENV)/.demo
 	$(BIN)/rsgt stats $(DEMO)/rooms.zarr
 	$(BIN)/rsgt show $(DEMO)/rooms.zarr 1 4 7 --out $(DEMO)/rooms.png
 	$(BIN)/rsgt report $(DEMO)/rooms.zarr --out $(DEMO)/report.html
-	$(BIN)/rsn fit --store $(DEMO)/rooms.zarr --recipe cpu/generation --size 96x128 --batch-size 4 --epochs 12 --out $(DEMO)/run
+	$(BIN)/rsn fit --store $(DEMO)/rooms.zarr --recipe cpu/generation --size 96x128 --batch-size 4 --epochs 10 --out $(DEMO)/run
 	$(BIN)/rsn evaluate --store $(DEMO)/rooms.zarr --checkpoint $(DEMO)/run --out $(DEMO)/record.json --save $(DEMO)/maps.zarr
 	$(BIN)/rsn report --store $(DEMO)/rooms.zarr --result $(DEMO)/record.json $(DEMO)/maps.zarr --out $(DEMO)/result.html
 	test -d $(DEMO)/new || $(BIN)/rsgt synth $(DEMO)/new --layout folder --frames 1 --seed 7
