@@ -1,8 +1,11 @@
 """An object store on loopback, moto's, and what stands between it and a client: answers that fail."""
 
+import base64
+import hmac
 import http.client
 import os
 import random
+import shutil
 import socket
 import subprocess
 import sys
@@ -10,6 +13,7 @@ import threading
 import time
 import urllib.request
 from contextlib import contextmanager
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -22,26 +26,72 @@ def object_server():
     """Run moto's server in a process of its own; yields its endpoint, with an empty bucket ``bucket``."""
     pytest.importorskip("obstore", reason="stores by URL need obstore")
     pytest.importorskip("moto", reason="the object store of these tests is moto's")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     endpoint = f"http://127.0.0.1:{port}"
     code = "import sys; from moto.server import main; main(sys.argv[1:])"
     command = [sys.executable, "-W", "ignore", "-c", code, "-H", "127.0.0.1", "-p", str(port)]
+    with served(command, lambda: urllib.request.Request(f"{endpoint}/bucket", method="PUT")):
+        yield endpoint
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@contextmanager
+def served(command, bucket):
+    """Run a server, and make a bucket by a request as soon as it answers."""
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             deadline = time.monotonic() + WAIT_S
             while True:
                 try:
-                    urllib.request.urlopen(urllib.request.Request(f"{endpoint}/bucket", method="PUT")).close()
+                    urllib.request.urlopen(bucket()).close()
                     break
                 except OSError:
                     assert process.poll() is None
-                    assert time.monotonic() < deadline, "moto's server did not start"
+                    assert time.monotonic() < deadline, f"{command[0]} did not start"
                     time.sleep(0.1)
-            yield endpoint
+            yield
         finally:
             process.kill()
+
+
+AZURE = {
+    "AZURE_STORAGE_ACCOUNT_NAME": "devstoreaccount1",  # the emulator's, as its documentation has them
+    "AZURE_STORAGE_ACCOUNT_KEY": "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/"
+    "KBHBeksoGMGw==",
+    "AZURE_STORAGE_USE_EMULATOR": "true",
+}
+
+
+@contextmanager
+def azure_server():
+    """Run Azurite, Microsoft's emulator, where it is installed; yields what its clients' environment says."""
+    pytest.importorskip("obstore", reason="stores by URL need obstore")
+    program = shutil.which("azurite-blob")
+    if program is None:
+        pytest.skip("Azure's emulator is not installed: npm install -g azurite")
+    port, account = free_port(), AZURE["AZURE_STORAGE_ACCOUNT_NAME"]
+    address = f"http://127.0.0.1:{port}"
+    command = [program, "--inMemoryPersistence", "--skipApiVersionCheck", "--silent", "--disableTelemetry",
+               "--blobHost", "127.0.0.1", "--blobPort", str(port)]  # fmt: skip
+
+    def container():
+        own = {"x-ms-date": formatdate(usegmt=True), "x-ms-version": "2021-08-06"}
+        signed = "".join(f"{name}:{value}\n" for name, value in own.items())
+        signed = "PUT" + 12 * "\n" + signed + f"/{account}/{account}/bucket\nrestype:container"
+        key = base64.b64decode(AZURE["AZURE_STORAGE_ACCOUNT_KEY"])
+        signature = base64.b64encode(hmac.digest(key, signed.encode(), "sha256")).decode()
+        headers = own | {"Authorization": f"SharedKey {account}:{signature}", "Content-Length": "0"}
+        return urllib.request.Request(
+            f"{address}/{account}/bucket?restype=container", headers=headers, method="PUT"
+        )
+
+    with served(command, container):
+        yield AZURE | {"AZURITE_BLOB_STORAGE_URL": address}
 
 
 def settings(endpoint):

@@ -55,6 +55,16 @@ def template(
     return filled(html, own | {"policy": policy})
 
 
+def plain_template(html: str) -> str:
+    """Put the pages' style into a template without a script, and a policy that lets nothing act."""
+    style = f"\n{(files('rsgt.page') / 'page.css').read_text(encoding='utf-8')}"
+    sealed = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = (
+        f"default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; style-src 'sha256-{sealed}'"
+    )
+    return filled(html, {"style": style, "policy": policy})
+
+
 def filled(text: str, parts: Mapping[str, str]) -> str:
     """Put parts, HTML already, into the places of a template that are called like them."""
     # In one pass, so that nothing in a part is taken for a placeholder.
@@ -86,9 +96,14 @@ def tiles(shown: Sequence[tuple[str, str, str]]) -> str:
 def card(pictures: Image.Image, alt: str, caption: str) -> str:
     """Write a small picture of a frame with its caption, which is HTML already."""
     pictures.thumbnail((480, 480), Image.Resampling.BOX)
+    return f"<li>{picture(pictures, alt)}{caption}</li>"
+
+
+def picture(image: Image.Image, alt: str) -> str:
+    """Write a picture as it is."""
     return (
-        f'<li><img src="data:image/jpeg;base64,{browser.jpeg(pictures)}" alt="{escape(alt)}" '
-        f'width="{pictures.width}" height="{pictures.height}">{caption}</li>'
+        f'<img src="data:image/jpeg;base64,{browser.jpeg(image)}" alt="{escape(alt)}" '
+        f'width="{image.width}" height="{image.height}">'
     )
 
 

@@ -4,7 +4,6 @@ MATLAB writes HDF5 with its axes reversed, so that h5py sees (frame, x, y); here
 """
 
 import hashlib
-import socket
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -76,8 +75,8 @@ class NyuFile(Source):
     def _file(self) -> MatFile:
         if self._elsewhere and not self.path.exists():
             raise InputError(
-                f"{self.path}: not found on this machine (worker {socket.gethostname()}); put the file "
-                "at the same path on every worker's machine, or on a shared disk"
+                f"{self.path}: not found on this machine; put the file at the same path on every worker's "
+                "machine, or on a shared disk"
             )
         file = MatFile(self.path, _FACTS)
         try:

@@ -140,7 +140,7 @@ class ObjectPath(os.PathLike[str]):
         try:
             yield
         except FileNotFoundError as error:
-            if "NoSuchBucket" in str(error):
+            if re.search("NoSuchBucket|ContainerNotFound", str(error)):
                 raise self._refused(error) from error
             raise FileNotFoundError(errno.ENOENT, "No such object", str(self)) from error
         except (kinds.AlreadyExistsError, kinds.PreconditionError) as error:
@@ -176,7 +176,7 @@ class ObjectPath(os.PathLike[str]):
         status = re.search(r"status code: (\d+ [\w ]*\w)", text)
         said = code[1] if code else status[1] if status else text[:200]
         settings = SETTINGS[self.root.partition(":")[0]]
-        if said in ("NoSuchBucket", "InvalidBucketName", "PermanentRedirect"):
+        if said in ("NoSuchBucket", "ContainerNotFound", "InvalidBucketName", "PermanentRedirect"):
             remedy = f"there is no bucket {self.root} ({said}); mind the URL, the region and the endpoint"
         elif "Expired" in said or said in ("RequestTimeTooSkewed", "TokenRefreshRequired"):
             remedy = f"the credentials have expired ({said}); renew them, and run the same command again"

@@ -1,8 +1,9 @@
 """How Zarr reads and writes objects: what is missing or of another size is an error, and never zeros."""
 
 import asyncio
+import re
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from zarr.abc.store import OffsetByteRequest, RangeByteRequest, SuffixByteRequest
@@ -27,22 +28,24 @@ class Requests(ObjectStore[Any]):
     ----------
     place
         The name.
-    sizes
-        Bytes of the objects that have to be there, by their names from it; with them, it only reads.
+    size_of
+        Bytes of an object that has to be there, by its name from it, None for others; with it, it only reads.
     identity
         Hash of the content, where parts of it may be kept on this machine (``rsgt.store.kept``).
     """
 
-    def __init__(self, place: ObjectPath, sizes: Mapping[str, int] | None = None, identity: str = "") -> None:
-        super().__init__(place.client, read_only=sizes is not None)
+    def __init__(
+        self, place: ObjectPath, size_of: Callable[[str], int | None] | None = None, identity: str = ""
+    ) -> None:
+        super().__init__(place.client, read_only=size_of is not None)
         self.identity = identity
         self._kept = Kept.of_environment() if identity else None
-        self.place, self.sizes = place, sizes or {}
+        self.place, self.size_of = place, size_of
         self._indexes: OrderedDict[tuple[str, int], bytes] = OrderedDict()
 
     def with_read_only(self, read_only: bool = False) -> "Requests":
         """Return one that only reads, or one that writes as well."""
-        return Requests(self.place, self.sizes if read_only else None, self.identity if read_only else "")
+        return Requests(self.place, self.size_of if read_only else None, self.identity if read_only else "")
 
     async def get(self, key: str, prototype: BufferPrototype, byte_range: Any = None) -> Buffer | None:
         """Read an object, or a part of it.
@@ -58,14 +61,14 @@ class Requests(ObjectStore[Any]):
             content = await self._got(key, byte_range)
             if content is None:
                 return None
-            if kept and self.sizes:
+            if kept and self.size_of:
                 self._indexes[kept] = content
                 if len(self._indexes) > _INDEXES:
                     self._indexes.popitem(last=False)
         return prototype.buffer.from_bytes(content)
 
     async def _got(self, key: str, byte_range: Any) -> bytes | None:
-        expected = self.sizes.get(key)
+        expected = self.size_of(key) if self.size_of else None
         # Under the store's content, and not its URL: another store may stand there tomorrow.
         name = f"{self.identity} {key} {byte_range}" if self._kept and expected is not None else ""
         if self._kept and name and (kept := await asyncio.to_thread(self._kept.get, name)) is not None:
@@ -95,6 +98,9 @@ class Requests(ObjectStore[Any]):
                     response = await obstore.get_async(self.store, named.key, options=options)
                     return response.meta["size"], bytes(await response.bytes_async())
             except StorageError as error:
+                # A part that begins after the end is refused, where one that ends there is cut.
+                if re.search(r"\b416\b", str(error.__cause__).partition("Debug source")[0]):
+                    raise ObjectError(f"{named}: is too short, expected {size} bytes") from error
                 if wait_s is None or not is_cut(error):
                     raise
                 await asyncio.sleep(wait_s)

@@ -110,9 +110,10 @@ def fit(
                          refined region by region
 
     The folder --out then holds last.ckpt (to resume), best.ckpt (lowest RMSE on the held-out frames),
-    config.toml (the settings, itself a recipe) and log.csv. Ctrl-C saves the state; --resume goes on from it,
-    also to more --epochs than there were: the learning rate then follows the share of the new number that is
-    done.
+    config.toml (the settings, itself a recipe), log.csv, and curves.png and run.html, which show its course,
+    with predictions of some held-out frames by epoch. Ctrl-C saves the state; --resume goes on from it, also
+    to more --epochs than there were: at a constant rate as if there had been so many from the start; else the
+    learning rate follows the share of the new number that is done, and what changes is said.
     """  # noqa: D301 - click's mark of a block that is not wrapped
     with importing():
         from rsn.data.mixture import line_of

@@ -163,7 +163,7 @@ def _judged(
         yield {"prediction": found.depth} | {key: value for key, value in maps.items() if value is not None}
 
 
-def _frames_of(store: Store, split: str, predictor: Predictor) -> list[int]:
+def _frames_of(store: Store, split: str, predictor: Predictor) -> Sequence[int]:
     """Positions of a split's frames; ``validation`` are those that the network's run held out."""
     if split not in (*SPLITS, "validation"):
         raise InputError(f"split: got {split!r}, expected one of {', '.join((*SPLITS, 'validation'))}")

@@ -10,7 +10,7 @@ from torch import nn
 
 from rsn.data.dataset import Frames, Store, loader
 from rsn.models.contract import Model
-from rsn.models.inference import Array, infer
+from rsn.models.inference import Array, Guide, infer
 
 
 class FramePrediction(NamedTuple):
@@ -63,11 +63,12 @@ def predict_frames(
         Table from the store's categories to those that guide the model (``rsn.data.dataset.Frames``).
     """
     along = model.upsampling_guide
+    beside = [] if along is None else [along, "region"] if store.planar else [along]
     reader = Frames(
         store,
         model.arrays(training=False),
         size,
-        full_size=[*full_size, along] if along else full_size,
+        full_size=[*full_size, *beside],
         superpixels=superpixels,
         classes=classes,
     )
@@ -81,7 +82,7 @@ def predict_frames(
                 fabric.to_device(inputs),
                 store.shape,
                 flip=flip,
-                along=(batch[along], batch["full_" + along]) if along else None,
+                along=Guide(batch[along], *(batch["full_" + name] for name in beside)) if along else None,
             )
         for i, frame in enumerate(batch["frame"].tolist()):
             truth = {name: batch["full_" + name][i, 0].numpy() for name in full_size}

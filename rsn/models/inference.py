@@ -13,8 +13,28 @@ from rsgt.regions.algorithm import RegionSupport, region_support
 from rsn.data.resize import joint_bilateral_upsample, resize_bilinear, resize_nearest
 from rsn.models.contract import Batch, BatchPrediction, Model
 from rsn.models.region_means import match_means, region_mean_map
+from rsn.models.region_planes import enlarge_along_planes, match_planes
 
 Array = npt.NDArray[Any]
+
+
+class Guide(NamedTuple):
+    """True region support (B, 1, h, w) at a network's size and (B, 1, y, x) at the result's; 0 = no region.
+
+    ``region``, labels (B, 1, y, x), is there where regions are planes: their support says by itself which
+    pixels are one region only where it is constant.
+    """
+
+    small: Tensor
+    large: Tensor
+    region: Tensor | None = None
+
+    def enlarged(self, depth: Tensor) -> Tensor:
+        """Bring depth to the result's size along the support's borders, and restore what the support says."""
+        if self.region is None:
+            return match_means(joint_bilateral_upsample(depth, self.small, self.large), self.large)
+        enlarged = enlarge_along_planes(depth, self.small, self.large)
+        return match_planes(enlarged, self.large, self.region[:, 0])
 
 
 LEAST_SIDE = 8
@@ -42,7 +62,7 @@ def infer(
     shape: tuple[int, int],
     *,
     flip: bool = False,
-    along: tuple[Tensor, Tensor] | None = None,
+    along: Guide | None = None,
 ) -> BatchPrediction:
     """Predict a batch and bring the result to another size: metres bilinearly, labels by nearest neighbour.
 
@@ -56,9 +76,9 @@ def infer(
         Height and width of the result.
     flip : bool
         Average metres with the prediction for the mirrored batch, and say how far the two agree.
-    along : (Tensor, Tensor), optional
-        True region support at the network's size and at ``shape``: depth is enlarged along its borders
-        (``joint_bilateral_upsample``) and gets its means (``match_means``).
+    along : Guide, optional
+        True region support: depth is enlarged along its borders and gets its means (``match_means``), or its
+        planes (``match_planes``).
 
     Returns
     -------
@@ -89,9 +109,7 @@ def infer(
             "give another checkpoint"
         )
     return BatchPrediction(
-        match_means(joint_bilateral_upsample(depth, *along), along[1])
-        if along
-        else resize_bilinear(depth, shape),
+        along.enlarged(depth) if along else resize_bilinear(depth, shape),
         enlarged("initial"),
         enlarged("support"),
         None if found.region is None else resize_nearest(found.region[:, None].int().cpu(), shape),

@@ -1,0 +1,94 @@
+"""One frame of an array straight out of its shard: what Zarr reads, without its bookkeeping.
+
+The libraries are those that zarr-python itself decodes with. Whatever is encoded otherwise than
+``rsgt.store.encoding`` does it, Zarr reads.
+"""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import google_crc32c
+import numpy as np
+import numpy.typing as npt
+import zarr
+from numcodecs import blosc
+from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ShardingCodec
+
+_CODECS = [BytesCodec, Crc32cCodec, BytesCodec, BloscCodec, Crc32cCodec]
+"""Of a shard's index, then of its chunks."""
+
+_ENTRY, _CHECKSUM = 16, 4
+"""Bytes of a chunk's place and length in the index, and of the CRC-32C that ends an index and each chunk."""
+
+
+@dataclass(frozen=True)
+class Plain:
+    """How the frames of an array lie in shards, each packed by Blosc with a checksum.
+
+    Attributes
+    ----------
+    shard
+        Frames in a shard.
+    shape, dtype
+        Of one frame.
+    """
+
+    shard: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def read(self, file: Path, k: int) -> npt.NDArray[Any]:
+        """Read the frame that is the ``k``-th of the shard in a file.
+
+        Raises
+        ------
+        ValueError, RuntimeError
+            Where its chunk is missing or damaged.
+        OSError
+            Where the file can't be read.
+        """
+        opened = os.open(file, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        try:
+            whole, size = os.fstat(opened).st_size, _ENTRY * self.shard + _CHECKSUM
+            index = _part(opened, whole - size, size, whole)
+            first, length = np.frombuffer(index, "<u8", 2, _ENTRY * k).tolist()
+            packed = _part(opened, first, length, whole)
+        finally:
+            os.close(opened)
+        values = np.empty(self.shape, self.dtype)
+        _, unpacked, _, here = np.frombuffer(packed, "<u4", 4).tolist()
+        if (unpacked, here) != (values.nbytes, len(packed)):
+            raise ValueError(f"got {unpacked} bytes in {here}, expected {values.nbytes} in {len(packed)}")
+        blosc.decompress(packed, values)
+        return values
+
+
+def plain(array: zarr.Array[Any]) -> Plain | None:
+    """Say how the frames of an array lie; None where Zarr has to read them."""
+    codecs: Any = getattr(array.metadata, "codecs", ())
+    if len(codecs) != 1 or not isinstance(codecs[0], ShardingCodec) or array.shards is None:
+        return None
+    (sharding,) = codecs
+    within = (*sharding.index_codecs, *sharding.codecs)
+    orders = {codec.endian.value for codec in within if isinstance(codec, BytesCodec) and codec.endian}
+    ours = (
+        sharding.index_location.value == "end"
+        and [type(codec) for codec in within] == _CODECS
+        and orders == {"little"} == {sys.byteorder}
+        and (array.chunks, array.shards[1:]) == ((1, *array.shape[1:]), array.shape[1:])
+    )
+    return Plain(array.shards[0], array.shape[1:], array.dtype) if ours else None
+
+
+def _part(opened: int, first: int, length: int, whole: int) -> bytes:
+    """A part of an open file of so many bytes without the checksum at its end, which has to hold."""
+    if not (0 <= first <= first + length <= whole):  # as of a chunk that was never written
+        raise ValueError(f"bytes {first} to {first + length} are beyond the end")
+    content = os.pread(opened, length, first)
+    inner, told = content[:-_CHECKSUM], content[-_CHECKSUM:]
+    if google_crc32c.value(inner) != int.from_bytes(told, "little"):
+        raise ValueError("a checksum does not hold")
+    return inner

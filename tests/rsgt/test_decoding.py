@@ -1,0 +1,152 @@
+"""A frame straight out of its shard: what Zarr reads there, or a refusal, and never anything else."""
+
+import random
+
+import numpy as np
+import pytest
+import zarr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ShardingCodec, ZstdCodec
+
+import rsgt
+from rsgt.store import decoding, encoding, schema
+from rsgt.store.reader import DamageError, open_store
+from tests.conftest import smooth_frames, write_nyu
+
+REFUSED = (ValueError, RuntimeError, OSError)
+
+
+def stored(folder, spec, values, shard):
+    """An array of the schema in a folder, as a build writes it."""
+    array = encoding.create_array(folder / spec.name, spec, values.shape, shard=shard)
+    for k, first in enumerate(range(0, len(values), shard)):
+        encoding.write_shard_file(folder, spec, k, values[first : first + shard], shard)
+    return array
+
+
+@given(
+    spec=st.sampled_from([*schema.FRAME_ARRAYS, *schema.PREDICTIONS.values()]),
+    frames=st.integers(1, 5),
+    shard=st.integers(1, 4),
+    shape=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    most=st.sampled_from([1, 3, 2**31]),
+    seed=st.integers(0, 2**32 - 1),
+)
+@settings(max_examples=60, deadline=None)
+def test_what_zarr_reads(tmp_path_factory, spec, frames, shard, shape, most, seed):
+    shape = (frames, *shape, 3)[: len(spec.axes)]
+    values = np.random.default_rng(seed).integers(0, most, shape).astype(spec.dtype)
+    folder = tmp_path_factory.mktemp("array")
+    array = stored(folder, spec, values, shard)
+    plain = decoding.plain(array)
+    for i in range(frames):
+        found = plain.read(folder / encoding.shard_file(spec, i // shard), i % shard)
+        assert found.dtype == array.dtype
+        assert np.array_equal(found, array[i])
+        assert np.array_equal(found, values[i])
+
+
+def sharding(*codecs, **options):
+    return ShardingCodec(chunk_shape=(1, 6, 8), codecs=codecs, **options)
+
+
+LITTLE, PACKED = BytesCodec(endian="little"), BloscCodec(cname="lz4")
+
+
+@pytest.mark.parametrize(
+    "codecs",
+    [
+        sharding(LITTLE, PACKED, Crc32cCodec(), index_location="start"),
+        sharding(LITTLE, PACKED),
+        sharding(BytesCodec(endian="big"), PACKED, Crc32cCodec()),
+        sharding(LITTLE, ZstdCodec(), Crc32cCodec()),
+        sharding(LITTLE, PACKED, Crc32cCodec(), index_codecs=[LITTLE]),
+        ShardingCodec(chunk_shape=(2, 6, 8), codecs=(LITTLE, PACKED, Crc32cCodec())),
+        ShardingCodec(chunk_shape=(1, 3, 8), codecs=(LITTLE, PACKED, Crc32cCodec())),
+    ],
+)
+def test_what_is_encoded_otherwise_is_left_to_zarr(codecs):
+    array = zarr.create(
+        store=zarr.storage.MemoryStore(), shape=(4, 6, 8), chunks=(4, 6, 8), dtype="f4", codecs=[codecs],
+        zarr_format=3,
+    )  # fmt: skip
+    assert decoding.plain(array) is None
+
+
+def test_what_is_not_sharded_is_left_to_zarr():
+    assert decoding.plain(zarr.create_array(zarr.storage.MemoryStore(), shape=(4, 6), dtype="f4")) is None
+    assert decoding.plain(
+        zarr.create_array(zarr.storage.MemoryStore(), shape=(4, 6), dtype="f4", zarr_format=2)
+    ) is None  # fmt: skip
+
+
+def test_a_store_reads_single_frames_so(tmp_path, monkeypatch):
+    arrays = smooth_frames(7)
+    store = rsgt.build(write_nyu(tmp_path / "a.mat", arrays), tmp_path / "s.zarr", shard_frames=3, min_size=4)
+    calls = []
+    read = decoding.Plain.read
+    monkeypatch.setattr(decoding.Plain, "read", lambda *some: calls.append(some) or read(*some))
+    for name in schema.FRAME_SPECS:
+        whole = store.array(name)[:]
+        assert np.array_equal(store.read(name, 0, 7), whole)
+        assert all(np.array_equal(store.read(name, i, i + 1), whole[i : i + 1]) for i in range(7))
+    assert len(calls) == 7 * len(schema.FRAME_SPECS)
+
+
+def test_nothing_damaged_is_read(tmp_path):
+    """Every flipped bit and every end: the frame as it was, or a refusal."""
+    spec, rng = schema.FRAME_SPECS["depth"], random.Random(0)
+    values = np.random.default_rng(0).random((3, 8, 10), np.float32)
+    plain = decoding.plain(stored(tmp_path, spec, values, 4))
+    file = tmp_path / encoding.shard_file(spec, 0)
+    whole, refused = file.read_bytes(), 0
+    kinds = [whole[:size] for size in range(0, len(whole), 7)]
+    for _ in range(500):
+        changed = bytearray(whole)
+        changed[rng.randrange(len(whole))] ^= 1 << rng.randrange(8)
+        kinds.append(bytes(changed))
+    for content in kinds:
+        file.write_bytes(content)
+        for k in range(3):
+            try:
+                assert np.array_equal(plain.read(file, k), values[k])
+            except REFUSED:
+                refused += 1
+    assert refused > len(kinds) / 3
+
+
+def test_a_header_that_lies_is_refused(tmp_path):
+    """With a checksum that holds: its sizes say what Blosc would write, and read, without a look."""
+    spec = schema.FRAME_SPECS["depth"]
+    values = np.random.default_rng(0).random((1, 8, 10), np.float32)
+    plain = decoding.plain(stored(tmp_path, spec, values, 1))
+    file = tmp_path / encoding.shard_file(spec, 0)
+    whole = file.read_bytes()
+    first, length = np.frombuffer(whole[-20:], "<u8", 2).tolist()
+    for at in (4, 12):
+        for size in (0, 319, 321, 2**31, 2**32 - 1):
+            packed = bytearray(whole[first : first + length - 4])
+            packed[at : at + 4] = size.to_bytes(4, "little")
+            packed += decoding.google_crc32c.value(bytes(packed)).to_bytes(4, "little")
+            file.write_bytes(whole[:first] + packed + whole[first + length :])
+            with pytest.raises(ValueError, match="expected 320 in"):
+                plain.read(file, 0)
+
+
+def test_a_chunk_that_was_never_written_is_refused(tmp_path):
+    """Zarr would read zeros."""
+    spec = schema.FRAME_SPECS["depth"]
+    array = stored(tmp_path, spec, np.ones((2, 8, 10), np.float32), 4)
+    with pytest.raises(ValueError, match="beyond the end"):
+        decoding.plain(array).read(tmp_path / encoding.shard_file(spec, 0), 2)
+
+
+def test_a_shard_that_goes_while_it_is_read_is_told(tmp_path, monkeypatch):
+    store = rsgt.build(write_nyu(tmp_path / "a.mat", smooth_frames(3)), tmp_path / "s.zarr", min_size=4)
+    opened = open_store(store.path)
+    opened.read("depth", 0, 1)
+    monkeypatch.setattr(type(opened), "_refuse", lambda *_: None)
+    (store.path / "depth/c/0/0/0").unlink()
+    with pytest.raises(DamageError, match="depth of frames 0..0 can't be read"):
+        opened.read("depth", 0, 1)
