@@ -16,15 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from rsgt.quality.normals import Intrinsics, normal_map
+from rsgt.regions import kernels, planes
 from rsgt.regions.compilation import jit
 
 Array = npt.NDArray[Any]
 
 _jit = jit(error_model="numpy")
-
-_MOMENTS = 10
-_SINGULAR = 1e-10
-"""Share of a pivot below which a direction is taken for one that the region does not extend in."""
 
 
 class RegionPlanes(NamedTuple):
@@ -35,25 +32,8 @@ class RegionPlanes(NamedTuple):
 
 
 @_jit
-def _residual(m: Array) -> float:
-    """What least squares leave of the sum of squares ``m[9]``: one unknown after another is eliminated."""
-    a = np.array([[m[0], m[1], m[2], m[6]], [m[1], m[3], m[4], m[7]], [m[2], m[4], m[5], m[8]]])
-    left = float(m[9])
-    for k in range(3):
-        pivot = a[k, k]
-        whole = m[0] if k == 0 else m[3] if k == 1 else m[5]
-        if pivot > _SINGULAR * whole:  # else the region is a line or a point: nothing more to fit
-            left -= a[k, 3] * a[k, 3] / pivot
-            for i in range(k + 1, 3):
-                factor = a[i, k] / pivot
-                for j in range(k, 4):
-                    a[i, j] -= factor * a[k, j]
-    return max(left, 0.0)
-
-
-@_jit
 def plane_errors(depth: Array, region: Array, regions: int) -> Array:
-    """RMSE of each region's depth about its least-squares plane, in one pass over the pixels.
+    """RMSE of each region's depth about its least-squares plane, by the moments that planar regions have.
 
     The squares are of z² (w - 1/z), with w the plane's inverse depth: to first order the residual of depth.
 
@@ -70,33 +50,15 @@ def plane_errors(depth: Array, region: Array, regions: int) -> Array:
     -------
     (region,) float64, metres; NaN for a region without depth.
     """
-    n, moments = np.zeros(regions), np.zeros((regions, _MOMENTS))
-    first = np.zeros((regions, 3))
-    for y in range(depth.shape[0]):
-        for x in range(depth.shape[1]):
-            r, z = region[y, x] - 1, np.float64(depth[y, x])
-            if r < 0 or not z > 0:
-                continue
-            if n[r] == 0:  # about the region's first pixel, so that a far and narrow one keeps its digits
-                first[r, 0], first[r, 1], first[r, 2] = x, y, 1 / z
-            n[r] += 1
-            u, v, weight = x - first[r, 0], y - first[r, 1], z * z
-            t = z - weight * first[r, 2]
-            m = moments[r]
-            square, product = weight * weight, weight * t
-            m[0] += square
-            m[1] += square * u
-            m[2] += square * v
-            m[3] += square * u * u
-            m[4] += square * u * v
-            m[5] += square * v * v
-            m[6] += product
-            m[7] += product * u
-            m[8] += product * v
-            m[9] += t * t
-    found = np.empty(regions)
+    found = np.full(regions, np.nan)
+    runs = kernels.segment_runs(depth, region, True)
+    if runs.starts.size == 0:
+        return found
+    scale = planes.depth_scale(runs.frame_high)
+    moments = planes.region_moments(depth, runs, runs.key - 1, regions, scale)
     for r in range(regions):
-        found[r] = math.sqrt(_residual(moments[r]) / n[r]) if n[r] > 0 else np.nan
+        if moments[r, 0] > 0:
+            found[r] = math.sqrt(planes.squared_error(moments[r]) / moments[r, 0]) / scale
     return found
 
 
