@@ -267,12 +267,8 @@ def fit_planes(depth: Array, runs: Runs, region: Array, moments: Array, scale: f
     residual = np.empty((n, 2))
     for r in range(n):
         area = moments[r, 0]
-        mean, square, off, off_square = (
-            error[r, 0] / area,
-            error[r, 1] / area,
-            error[r, 2] / area,
-            error[r, 3] / area,
-        )
+        mean, square = error[r, 0] / area, error[r, 1] / area
+        off, off_square = error[r, 2] / area, error[r, 3] / area
         variance = max(square - mean * mean, 0.0)
         if off_square < variance:
             residual[r, 0], residual[r, 1] = math.sqrt(off_square), max(off_square - off * off, 0.0)
