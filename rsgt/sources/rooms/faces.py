@@ -36,11 +36,11 @@ def planes_in_view(mesh: Mesh, view: View) -> tuple[npt.NDArray[np.uint16], Doub
             same &= np.abs(normal - normal[t]).max(axis=1) < SAME_ANGLE
             same &= np.abs(distance - distance[t]) < SAME_OFFSET
             face[same] = t + 1  # until faces are numbered, the first of their triangles
-    of_pixel = face[of_pixel]
-    seen, first = np.unique(of_pixel, return_index=True)
+    shown = face[of_pixel]
+    seen, first = np.unique(shown, return_index=True)
     order = seen[np.argsort(first)]
     order = order[order > 0]
     number = np.zeros(len(triangles) + 1, np.uint16)
     number[order] = np.arange(1, order.size + 1)
     planes = np.column_stack([normal[order - 1] @ view.camera.axes().T, distance[order - 1]])
-    return number[of_pixel].reshape(view.shape), planes
+    return number[shown].reshape(view.shape), planes
