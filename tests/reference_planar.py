@@ -40,7 +40,7 @@ def merge_planes(depth, seed, owner, regions, tolerance=np.inf):
         key = inside.tobytes()
         if key not in errors:
             errors[key] = squared_error(depth, inside)
-        return errors[key], inside.sum()
+        return errors[key]
 
     while True:
         present = np.unique(label[label > 0]).tolist()
@@ -50,15 +50,31 @@ def merge_planes(depth, seed, owner, regions, tolerance=np.inf):
             for b in np.unique(label[around]).tolist():
                 if owner[label == a][0] != owner[label == b][0]:
                     continue
-                both, n = error(a, b)
-                if both > tolerance**2 * n:
-                    continue
-                added = both - (error(a)[0] + error(b)[0])
+                added = error(a, b) - (error(a) + error(b))
                 rank = above_rounding(depth, np.isin(label, (a, b)), added), a, b
                 best = rank if best is None else min(best, rank)
-        if best is None or len(present) <= regions:
+        costly = best is not None and best[0] > tolerance**2 * 0.01 * (seed > 0).sum()
+        if best is None or costly or len(present) <= regions:
             return reference.raster_order(label)
         label[label == best[2]] = best[1]
+
+
+def metre_step(depth, inside, inverse, largest):
+    """Inverse depth over a mask after a Gauss-Newton step towards the least squared error in metres.
+
+    Depth 1/w changes by -dw/w²: least squares of 1/w - z - dw/w² over the pixels where 1/w is at most four
+    times the frame's largest depth, rounded up to a power of two.
+    """
+    y, x = np.nonzero(inside)
+    there = inverse >= 0.25 / 2 ** np.ceil(np.log2(np.nextafter(largest, np.inf)))
+    if not there.any():
+        return inverse
+    far = 1 / inverse[there]
+    weight = far**4
+    centre = np.average(x[there], weights=weight), np.average(y[there], weights=weight)
+    columns = np.stack([x - centre[0], y - centre[1], np.ones(x.size)], axis=1)
+    change = np.linalg.lstsq(columns[there] * far[:, None] ** 2, far - depth[inside][there], rcond=1e-9)[0]
+    return inverse + columns @ change
 
 
 def support(depth, region):
@@ -68,8 +84,10 @@ def support(depth, region):
     for r in np.unique(region[region > 0]):
         inside = region == r
         z = depth[inside].astype(float)
-        a, b, c = plane(depth, inside)[0]
+        (a, b, c), left = plane(depth, inside)
         inverse = (a * x + b * y + c)[inside]
+        if (left**2).mean() > (0.005 * np.average(z, weights=z**3)) ** 2:
+            inverse = metre_step(depth, inside, inverse, depth.max())
         fitted = np.where(inverse > 0, 1 / inverse, np.inf)
         mean = np.full(z.size, z.mean())
         found[inside] = fitted if ((fitted - z) ** 2).sum() < ((mean - z) ** 2).sum() else mean

@@ -72,7 +72,7 @@ def main() -> None:
     "--plane-tolerance",
     "plane_tolerance",
     type=Real(positive=True),
-    help="Instead of a number: merge planes that are off by this RMSE at most, in metres.",
+    help="Instead of a number: merge while it costs no more than so many metres on 1 % of the pixels.",
 )
 @click.option("--across-labels", is_flag=True, help="Merge planes of different segments, too.")
 @click.option("--min-size", type=NUMBER, help="Smaller regions join a neighbour, pixels.  [default: 32]")

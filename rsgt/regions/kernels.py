@@ -191,7 +191,7 @@ def touching_pairs(starts: Array, ends: Array, row: Array, region: Array, small:
     """Pairs (a, b) of regions that touch, diagonally too, and of which one is small; they may repeat."""
     # Two rows of m and n runs touch at most 2(m + n) times; each row also has n - 1 pairs side by side.
     pairs = np.empty((5 * starts.size + 1, 2), np.int32)
-    met = np.full(1024, -1)  # pairs of late, so that most repetitions are left out
+    met = np.full(4096, -1)  # pairs of late, so that most repetitions are left out
     n = 0
     for y in range(row.size - 1):
         i, stop = row[y], row[y + 1]

@@ -3,8 +3,7 @@
 Segments are cut finely by natural breaks, their pieces by cells of the frame, since surfaces that meet may be
 at one depth, and small regions merged; all else is as for constants. Of the pairs of these that touch, the
 one is merged whose common plane adds the least squared error of depth, and so on, until as few are left as
-were asked for, or none can be merged within a tolerance. A slow, obvious twin is in
-``tests/reference_planar.py``.
+were asked for, or the next one adds too much. A slow, obvious twin is in ``tests/reference_planar.py``.
 """
 
 import heapq
@@ -20,26 +19,25 @@ Array = npt.NDArray[Any]
 
 _jit = jit(error_model="numpy")
 
-BREAKS_A_GROUP, LEAST_BREAKS = 1.75, 56
+BREAKS_A_GROUP, LEAST_BREAKS = 2.0, 64
 """Natural breaks before merging: for each group that equal steps make of the frame; and at least."""
-CELLS, LEAST_CELL = 9, 32
+CELLS, LEAST_CELL = 13, 32
 """Cells along a side of the frame, an odd number, for flipped ones are the same; and their least pixels."""
+SHARE = 0.01
+"""Share of a frame's pixels over which a merge may cost the tolerance."""
 
 
 @_jit
-def _growth(a: Array, b: Array, error_a: float, error_b: float, tolerance: float, both: Array) -> float:
-    """Squared error that a common plane adds to those of two regions; infinite above the tolerance."""
+def _growth(a: Array, b: Array, error_a: float, error_b: float, both: Array) -> float:
+    """Squared error that a common plane adds to those of two regions."""
     planes.join_moments(a, b, both)
-    error: float = planes.squared_error(both)
-    if error > tolerance * tolerance * both[0]:
-        return np.inf
-    added = error - (error_a + error_b)
+    added: float = planes.squared_error(both) - (error_a + error_b)
     # A pixel beside a line adds none: what rounding makes of that must not decide.
     return added if added > planes.ROUNDING * both[10] else 0.0
 
 
 @_jit
-def merge_planes(moments: Array, pairs: Array, regions: int, tolerance: float) -> Array:
+def merge_planes(moments: Array, pairs: Array, regions: int, most: float) -> Array:
     """Merge regions that touch, those first whose common plane adds the least squared error.
 
     Of equal ones the pair goes first whose first region, then whose second, comes first.
@@ -52,8 +50,8 @@ def merge_planes(moments: Array, pairs: Array, regions: int, tolerance: float) -
         (pair, 2) integer, regions that may be merged, each pair once, the smaller first.
     regions
         How few regions to stop at.
-    tolerance
-        RMSE about its plane that no merged region may exceed, in the moments' unit; may be infinite.
+    most
+        Squared error that a merge may add at most, in the moments' unit; may be infinite.
 
     Returns
     -------
@@ -70,8 +68,8 @@ def merge_planes(moments: Array, pairs: Array, regions: int, tolerance: float) -
     heap.clear()
     for k in range(len(pairs)):
         a, b = np.int64(pairs[k, 0]), np.int64(pairs[k, 1])
-        added = _growth(moments[a], moments[b], error[a], error[b], tolerance, both)
-        if added < np.inf:
+        added = _growth(moments[a], moments[b], error[a], error[b], both)
+        if added <= most:
             heap.append((added, a, b, np.int64(0)))
     heapq.heapify(heap)
     left = n
@@ -99,8 +97,8 @@ def merge_planes(moments: Array, pairs: Array, regions: int, tolerance: float) -
                 seen[t] = left
                 last = link
                 first, second = min(a, t), max(a, t)
-                added = _growth(moments[first], moments[second], error[first], error[second], tolerance, both)
-                if added < np.inf:
+                added = _growth(moments[first], moments[second], error[first], error[second], both)
+                if added <= most:
                     heapq.heappush(heap, (added, first, second, version[a] + version[t]))
             link = follow[link]
         tail[a] = last
@@ -156,29 +154,37 @@ def cell_of(size: int) -> Array:
 
 
 @_jit
-def _by_cells(depth: Array, cut: kernels.Cut) -> kernels.Cut:
-    """Cut runs where a cell ends, and tell groups of two cells apart."""
+def _fine_runs(depth: Array, runs: grouping.Runs, segment: Array, groups: grouping.Groups) -> kernels.Cut:
+    """Cut each segment's runs where the depth group changes or a cell ends; key: group and cell."""
+    offset, step, group = groups
     height, width = depth.shape
     row_cell, column_cell = cell_of(height), cell_of(width)
-    columns = column_cell[-1] + 1
+    columns = np.int64(column_cell[-1] + 1)
     cells = columns * (row_cell[-1] + 1)
-    most = cut.starts.size + height * (columns - 1)
-    starts, ends, row = np.empty(most, np.int32), np.empty(most, np.int32), np.zeros(height + 1, np.int64)
-    key, owner, total = np.empty(most, np.int64), np.empty(most, np.int32), np.empty(most)
+    cell_end = np.full(width, width, np.int32)
+    for x in range(width - 2, -1, -1):
+        cell_end[x] = cell_end[x + 1] if column_cell[x] == column_cell[x + 1] else x + 1
+    starts, ends = np.empty(depth.size, np.int32), np.empty(depth.size, np.int32)
+    row, key = np.zeros(height + 1, np.int64), np.empty(depth.size, np.int64)
+    owner, total = np.empty(depth.size, np.int32), np.empty(depth.size)
     n = 0
     for y in range(height):
-        for i in range(cut.row[y], cut.row[y + 1]):
-            x, end = cut.starts[i], cut.ends[i]
-            whole = column_cell[x] == column_cell[end - 1]
+        for i in range(runs.row[y], runs.row[y + 1]):
+            s, x, end = segment[i], runs.starts[i], runs.ends[i]
+            base, whole = offset[s], offset[s + 1] - offset[s] == 1
             while x < end:
-                here, begin, run_total = column_cell[x], x, 0.0
+                begin, stop, run_total = x, min(end, cell_end[x]), 0.0
+                here = group[base if whole else base + step[y, x]]
                 if whole:
-                    x, run_total = end, cut.total[i]
-                while x < end and column_cell[x] == here:
-                    run_total += np.float64(depth[y, x])
-                    x += 1
-                starts[n], ends[n], owner[n], total[n] = begin, x, cut.owner[i], run_total
-                key[n] = np.int64(cut.key[i]) * cells + row_cell[y] * columns + here
+                    while x < stop:
+                        run_total += np.float64(depth[y, x])
+                        x += 1
+                else:
+                    while x < stop and group[base + step[y, x]] == here:
+                        run_total += np.float64(depth[y, x])
+                        x += 1
+                starts[n], ends[n], owner[n], total[n] = begin, x, s, run_total
+                key[n] = here * cells + row_cell[y] * columns + column_cell[begin]
                 n += 1
         row[y + 1] = n
     return kernels.Cut(starts[:n], ends[:n], row, key[:n], owner[:n], total[:n])
@@ -228,7 +234,7 @@ def planar_region_support(
         How many regions to merge down to, 0 = as many as equal steps of depth leave. There are more where
         nothing is left to merge, and fewer where the frame has no more to begin with.
     tolerance
-        RMSE in metres that no merged region may exceed; may be infinite.
+        Metres: a merge adds at most the squared error of so many on ``SHARE`` of the pixels; may be infinite.
     across
         Merge regions of different segments, too.
 
@@ -250,12 +256,13 @@ def planar_region_support(
         piece = kernels.connect(cut.starts, cut.ends, cut.row, cut.key, cut.starts.size)
         regions = _number(kernels.merge_small(cut, piece, min_size)[0])[1]
     fine = grouping.by_breaks(depth, runs, component, breaks, region)
-    cut = _by_cells(depth, kernels.region_runs(depth, runs, component, fine))
+    cut = _fine_runs(depth, runs, component, fine)
     seed, owner, touching = _seeds(cut, min_size)
     _paint(segment, runs.starts, runs.ends, runs.row, component)
     scale = planes.depth_scale(runs.frame_high)
     moments = planes.region_moments(depth, cut, seed, owner.size, scale)
-    first = merge_planes(moments, _seed_pairs(touching, owner, across), regions, tolerance * scale)
+    most = (tolerance * scale) ** 2 * moments[:, 0].sum() * SHARE
+    first = merge_planes(moments, _seed_pairs(touching, owner, across), regions, most)
     merged, _ = _number(first)  # in the order of the first seeds, which is the raster's
     of_run = merged[seed]
     _paint(region, cut.starts, cut.ends, cut.row, of_run)

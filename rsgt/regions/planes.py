@@ -31,6 +31,10 @@ ROUNDING = 1e-10
 """Share of the squared deviation from the mean below which a plane is taken to leave none."""
 _LEAST = 1e-30
 """Depth, relative to the frame's largest, below which pixels weigh no less: no weight is 0."""
+ROUGH = 0.005
+"""RMSE about its plane, relative to a region's depth, up to which that of inverse depth does for metres."""
+_FURTHEST = 0.25
+"""Inverse depth, relative to that of the frame's largest, from which on a plane is far beyond all depth."""
 
 
 @_jit
@@ -90,7 +94,7 @@ def region_moments(depth: Array, runs: Runs, region: Array, n: int, scale: float
         Stretches of one row that lie in one region each: columns ``starts``, ``ends`` and ``row`` of
         ``grouping.Runs`` or ``kernels.Cut``.
     region
-        (run,) integer, region of each run from 0 to ``n - 1``, each of which occurs.
+        (run,) integer, region of each run from 0 to ``n - 1``.
     n
         Number of regions.
     scale
@@ -98,7 +102,7 @@ def region_moments(depth: Array, runs: Runs, region: Array, n: int, scale: float
 
     Returns
     -------
-    (region, MOMENTS) float64.
+    (region, MOMENTS) float64; of a region without a run 0 pixels, and else NaN.
     """
     sums: Array
     sums, first = _sums(depth, runs, region, n, scale)
@@ -157,8 +161,64 @@ def squared_error(m: Array) -> float:
 
 
 @_jit
+def _metre_step(depth: Array, runs: Runs, region: Array, moments: Array, scale: float, planes: Array) -> None:
+    """Move each plane by one Gauss-Newton step towards the least squared error of depth.
+
+    Weights z⁴ let residuals of inverse depth count metres only near the plane: what lies far behind it counts
+    too much, and what lies far before it too little. A change of inverse depth by d changes the plane's depth
+    Z by -d Z²; where the plane goes behind the camera, or far beyond all depth, it says nothing.
+    """
+    starts, ends, row, n = runs.starts, runs.ends, runs.row, len(moments)
+    sums, rough = np.zeros((n, 9)), np.empty(n, np.bool_)
+    for r in range(n):
+        rough[r] = squared_error(moments[r]) * moments[r, 4] ** 2 > ROUGH**2 * moments[r, 0]
+    for y in range(row.size - 1):
+        for i in range(row[y], row[y + 1]):
+            r = region[i]
+            if not rough[r]:
+                continue
+            m, a, c = moments[r], planes[r, 0], planes[r, 1] * y + planes[r, 2]
+            x0, v = m[2], y - m[3]
+            s = su = suu = st = sut = 0.0
+            for x in range(starts[i], ends[i]):
+                inverse = a * x + c
+                if inverse < _FURTHEST:
+                    continue
+                weight = max(1 / inverse, _LEAST) ** 2
+                weight *= weight
+                u, step = x - x0, inverse * (1 - inverse * (scale * np.float64(depth[y, x])))
+                s += weight
+                su += weight * u
+                suu += weight * u * u
+                st += weight * step
+                sut += weight * u * step
+            m = sums[r]
+            m[0] += s
+            m[1] += su
+            m[2] += s * v
+            m[3] += st
+            m[4] += suu
+            m[5] += su * v
+            m[6] += s * v * v
+            m[7] += sut
+            m[8] += st * v
+    m = np.zeros(MOMENTS)
+    for r in range(n):
+        s = sums[r, 0]
+        if s > 0:
+            u, v, step = sums[r, 1] / s, sums[r, 2] / s, sums[r, 3] / s
+            m[5], m[6] = max(sums[r, 4] - s * u * u, 0.0), sums[r, 5] - s * u * v
+            m[7] = max(sums[r, 6] - s * v * v, 0.0)
+            m[8], m[9] = sums[r, 7] - s * u * step, sums[r, 8] - s * v * step
+            a, b = slopes(m)
+            planes[r, 0] += a
+            planes[r, 1] += b
+            planes[r, 2] += step - a * (u + moments[r, 2]) - b * (v + moments[r, 3])
+
+
+@_jit
 def fit_planes(depth: Array, runs: Runs, region: Array, moments: Array, scale: float) -> tuple[Array, ...]:
-    """Plane of each region of a frame: its least-squares one, or its mean depth where that is no worse.
+    """Plane of each region of a frame: one of least squared error, or its mean depth where that is no worse.
 
     Parameters
     ----------
@@ -181,8 +241,10 @@ def fit_planes(depth: Array, runs: Runs, region: Array, moments: Array, scale: f
     for r in range(n):
         m = moments[r]
         a, b = slopes(m)
-        planes[r, 0], planes[r, 1], planes[r, 2] = scale * a, scale * b, scale * (m[4] - a * m[2] - b * m[3])
+        planes[r, 0], planes[r, 1], planes[r, 2] = a, b, m[4] - a * m[2] - b * m[3]
         about[r] = 1 / (scale * m[4])
+    _metre_step(depth, runs, region, moments, scale, planes)
+    planes *= scale
     support = np.zeros(depth.shape, np.float32)
     for y in range(row.size - 1):
         for i in range(row[y], row[y + 1]):
@@ -205,12 +267,8 @@ def fit_planes(depth: Array, runs: Runs, region: Array, moments: Array, scale: f
     residual = np.empty((n, 2))
     for r in range(n):
         area = moments[r, 0]
-        mean, square, off, off_square = (
-            error[r, 0] / area,
-            error[r, 1] / area,
-            error[r, 2] / area,
-            error[r, 3] / area,
-        )
+        mean, square = error[r, 0] / area, error[r, 1] / area
+        off, off_square = error[r, 2] / area, error[r, 3] / area
         variance = max(square - mean * mean, 0.0)
         if off_square < variance:
             residual[r, 0], residual[r, 1] = math.sqrt(off_square), max(off_square - off * off, 0.0)

@@ -22,23 +22,25 @@ def noisy(draw, side=8):
 
 
 def seeds(depth, semantic, min_size, regions=0):
-    """What is merged: natural breaks, seven for four groups of the paper's steps, 56 at least; by cells."""
+    """What is merged: natural breaks, two for each group of the paper's steps, 64 at least; by cells."""
     segment = reference.components(semantic, depth > 0)
     delta = np.ptp(depth[depth > 0]) / 10 if (depth > 0).any() else 0
     groups = sum(
         len(np.unique(reference.half_open_groups(depth[segment == s], delta)))
         for s in range(1, segment.max() + 1)
     )
-    breaks = max(7 * groups // 4, 56, regions)
+    breaks = max(2 * groups, 64, regions)
     natural = region_support(depth, semantic, grouping="natural", groups=breaks, min_size=0)
     y, x = (np.array(cells(size)) for size in depth.shape)
-    piece = reference.components(natural.region * 81 + y[:, None] * 9 + x, depth > 0)
+    piece = reference.components(natural.region * 169 + y[:, None] * 13 + x, depth > 0)
     return reference.raster_order(reference.merge_small(piece, natural.segment, depth, min_size))
 
 
 def cells(size):
-    """Cell of each pixel of a side, by hand: 9 at most, of 32 pixels at least, and an odd number."""
-    n = {0: 1, 1: 1, 2: 1, 3: 3, 4: 3, 5: 5, 6: 5, 7: 7, 8: 7}.get(size // 32, 9)
+    """Cell of each pixel of a side, by hand: 13 at most, of 32 pixels at least, and an odd number."""
+    n = {0: 1, 1: 1, 2: 1, 3: 3, 4: 3, 5: 5, 6: 5, 7: 7, 8: 7, 9: 9, 10: 9, 11: 11, 12: 11}.get(
+        size // 32, 13
+    )
     left = [x * n // size for x in range((size + 1) // 2)]
     return left + [n - 1 - cell for cell in left[: size // 2][::-1]]
 
@@ -265,12 +267,57 @@ def test_moments_of_parts_are_those_of_the_whole(frame):
     assert planes.squared_error(whole) == pytest.approx(expected, rel=1e-6, abs=1e-9)
 
 
+@given(noisy(side=12), st.integers(1, 3))
+@settings(max_examples=60, deadline=None)
+def test_planes_equal_their_twin_and_are_no_worse_than_the_mean(frame, kinds):
+    """Regions of any shape, connected or not, with depths that lie far apart."""
+    depth, semantic = frame
+    depth = depth ** np.float64(2)
+    region = np.where(depth > 0, 1 + semantic % kinds, 0)
+    region = np.searchsorted(np.unique(region[region > 0]), region, "left") * (region > 0) + (region > 0)
+    runs = kernels.segment_runs(depth, region.astype(np.uint16), False)
+    if not runs.starts.size:
+        return
+    of_run, n = (runs.key - 1).astype(np.int64), int(region.max())
+    scale = planes.depth_scale(runs.frame_high)
+    moments = planes.region_moments(depth, runs, of_run, n, scale)
+    found, residual, support = planes.fit_planes(depth, runs, of_run, moments, scale)
+    expected = reference_planar.support(depth, region)
+    np.testing.assert_allclose(support, expected, rtol=1e-4)
+    assert np.array_equal(planes.plane_depth(region, found), support)
+    for r in range(1, n + 1):
+        assert residual[r - 1, 0] <= depth[region == r].std() + 1e-9
+
+
+def test_a_step_in_metres_counts_what_lies_far_from_the_plane():
+    """A wall at 6 m with a hand at 1 m before it: by inverse depth alone it would count a sixth."""
+    depth = np.full((40, 40), 6.0)
+    depth[18:22, 18:22] = 1.0
+    found = region_support(depth, surface="plane", regions=1)
+    off = found.support - depth
+    assert found.region.max() == 1
+    assert abs(off.mean()) < 0.01  # the mean has the least squared error
+
+
+def test_a_tolerance_is_what_a_merge_may_cost():
+    """Two walls 10 cm apart: what one plane leaves is the cost of making them one."""
+    depth = np.full((40, 40), 2.0)
+    depth[:, 20:] = 2.1
+    together = region_support(depth, surface="plane", regions=1)
+    cost = float(((together.support - depth) ** 2).sum())
+    limit = np.sqrt(cost / (0.01 * depth.size))
+    for factor, expected in ((0.95, 2), (1.05, 1)):
+        found = region_support(depth, surface="plane", tolerance=factor * limit)
+        assert found.region.max() == expected
+
+
 def test_merging_knows_only_its_pairs():
     moments = np.zeros((3, planes.MOMENTS))
     moments[:, 0] = moments[:, 1] = 1
     moments[:, 2] = [0, 1, 2]
     pairs = np.array([[0, 2]], np.int32)
     assert planar.merge_planes(moments, pairs, 1, np.inf).tolist() == [0, 1, 0]
+    assert planar.merge_planes(moments, pairs, 1, 0.0).tolist() == [0, 1, 0]
     assert grouping.BINS == 256  # what the twin's seeds are made of
 
 

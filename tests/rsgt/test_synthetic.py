@@ -141,6 +141,30 @@ def test_geometry_does_not_depend_on_the_resolution(rooms):
     np.testing.assert_allclose(large.depth_m[1::3, 1::3], rooms[3].depth_m, rtol=1e-4)
 
 
+def test_flat_faces_are_planes_of_their_pixels(rooms):
+    """Each plane gives its pixels' depth, and no pixel of it is of two objects."""
+    flat = 0
+    for room in rooms[:9]:
+        assert room.planes.shape == (room.plane.max(), 4)
+        np.testing.assert_allclose(np.linalg.norm(room.planes[:, :3], axis=1), 1)
+        labels, first = np.unique(room.plane[room.plane > 0], return_index=True)
+        assert np.array_equal(labels, np.arange(1, labels.size + 1))
+        assert (np.diff(first) > 0).all()
+        there = room.plane > 0
+        normal, distance = np.split(room.planes[room.plane[there] - 1], [3], axis=1)
+        depth = distance[:, 0] / (normal * rays(SHAPE)[there]).sum(axis=1)
+        np.testing.assert_allclose(depth, room.depth_m[there], rtol=1e-4)
+        labelled = there & (room.semantic > 0)
+        objects = room.semantic.astype(int) * 256 + room.instance
+        pairs = np.unique(np.stack([room.plane[labelled], objects[labelled]]), axis=1)
+        assert len({*pairs[0]}) == pairs.shape[1]
+        for face in ("floor", "ceiling"):
+            inside = room.semantic == (FLOOR if face == "floor" else CEILING)
+            assert len({*room.plane[inside]} - {0}) <= 1
+        flat += there.mean() / 9
+    assert 0.6 < flat < 1
+
+
 def test_rows_run_from_ceiling_to_floor(rooms):
     both = [r for r in rooms if (r.semantic == FLOOR).any() and (r.semantic == CEILING).any()]
     assert len(both) >= 3

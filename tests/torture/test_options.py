@@ -43,6 +43,7 @@ BARE = {
     "evaluate": ["--store", "s.zarr", "--checkpoint", "none.ckpt"],
     "predict": ["--checkpoint", "none.ckpt", "--out", "out", "none.png"],
     "export": ["--checkpoint", "none.ckpt", "--out", "new.onnx"],
+    "publish": ["--checkpoint", "none.ckpt", "--out", "new"],
 }
 
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from rsgt.inputs import InputError
 from rsgt.sources.facts import NYU_SHAPE, class_names
 from rsgt.sources.rooms import sensor
+from rsgt.sources.rooms.faces import planes_in_view
 from rsgt.sources.rooms.kinds import furnish
 from rsgt.sources.rooms.lighting import LIFT, Lighting
 from rsgt.sources.rooms.mesh import Floats
@@ -32,6 +33,11 @@ class Room:
         Raw NYU category, uint16, 1 to 894; 0 = unlabelled.
     instance
         Number of the object within its category in this frame, uint8, from 1; 0 = unlabelled.
+    plane
+        Number of the flat face of an object, uint16, from 1 in order of first appearance; 0 = curved.
+    planes
+        Planes of these faces, (face, 4) float64: a unit normal in the camera's axes (x right, y down, z
+        forward) that points away from it, and the distance in metres: normal · point = distance.
     scene, scene_type
         Name of the room, and what it is for.
     camera
@@ -43,6 +49,8 @@ class Room:
     raw_depth_m: npt.NDArray[np.float32]
     semantic: npt.NDArray[np.uint16]
     instance: npt.NDArray[np.uint8]
+    plane: npt.NDArray[np.uint16]
+    planes: npt.NDArray[np.float64]
     scene: str
     scene_type: str
     camera: Camera
@@ -106,7 +114,8 @@ def render_room(seed: int, index: int, shape: tuple[int, int] = NYU_SHAPE) -> Ro
     owner = lighting.owner[view.hits.triangle].reshape(shape)
     semantic, instance = _labels(owner, scene.categories, scene.labelled, sensor.left_out(owner, rng))
     name = f"{scene.kind}_{number:04d}"
-    return Room(rgb, depth_m, raw, semantic, instance, name, scene.kind, view.camera)
+    plane, planes = planes_in_view(scene.mesh, view)
+    return Room(rgb, depth_m, raw, semantic, instance, plane, planes, name, scene.kind, view.camera)
 
 
 def _measured(lighting: Lighting, view: View, depth_m: Floats, rng: np.random.Generator) -> Floats:
