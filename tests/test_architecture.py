@@ -211,7 +211,7 @@ def test_sizes_and_names(path):
 
 LONG = {
     "rsgt/cli/commands.py": 455, "rsgt/regions/kernels.py": 680,
-    "rsgt/store/reader.py": 475, "rsgt/store/objects.py": 345,
+    "rsgt/store/reader.py": 480, "rsgt/store/objects.py": 345,
     "rsgt/sources/nyu.py": 350, "rsgt/quality/statistics.py": 420,
     "rsn/config.py": 380, "rsn/predictor.py": 370,
 }  # fmt: skip

@@ -6,7 +6,7 @@ Only this module, ``encoding``, ``requests``, ``writer``, which fills a store, a
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 from os import PathLike
 from pathlib import Path
@@ -378,11 +378,15 @@ class Store:
             return self._read(lambda: array[start:stop], files, what)
         if name not in self._plain:
             self._plain[name] = decoding.plain(array)
-        if isinstance(self.path, Path) and (plain := self._plain[name]):
-            file, k = self.path / files[0], start % plain.shard
-            return self._read(lambda: plain.read(file, k), files, what)[None]
-        # One frame by its number takes the short way through zarr-python's sharding codec.
+        if plain := self._plain[name]:
+            return self._read(lambda: self._frame_of(plain, files[0], start), files, what)[None]
         return self._read(lambda: array[start], files, what)[None]
+
+    def _frame_of(self, plain: decoding.Plain, file: str, position: int) -> Array:
+        k, requests = position % plain.shard, self._requests
+        if requests is None:
+            return plain.read(Path(self.path / file), k)
+        return plain.decoded(partial(requests.part, file), requests.sizes[file], k)
 
     def region_table(self, frame: int) -> dict[str, Array]:
         """Return the regions of one frame: columns of ``schema.region_arrays``, one row a region."""

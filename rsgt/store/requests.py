@@ -7,7 +7,8 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 from zarr.abc.store import OffsetByteRequest, RangeByteRequest, SuffixByteRequest
-from zarr.core.buffer import Buffer, BufferPrototype
+from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
+from zarr.core.sync import sync
 from zarr.storage import ObjectStore
 
 from rsgt.store.kept import Kept
@@ -64,6 +65,20 @@ class Requests(ObjectStore[Any]):
                 if len(self._indexes) > _INDEXES:
                     self._indexes.popitem(last=False)
         return prototype.buffer.from_bytes(content)
+
+    def part(self, key: str, first: int, length: int) -> bytes:
+        """Read so many bytes of an object that has to be there; its end, the index of a shard, is kept.
+
+        Raises
+        ------
+        ObjectError
+            As ``get`` does.
+        """
+        at_end = first + length == self.sizes[key]
+        asked = SuffixByteRequest(length) if at_end else RangeByteRequest(first, first + length)
+        buffer = sync(self.get(key, default_buffer_prototype(), asked))
+        assert buffer is not None  # it would have been refused
+        return buffer.to_bytes()
 
     async def _got(self, key: str, byte_range: Any) -> bytes | None:
         expected = self.sizes.get(key)
