@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= demo
 
-.PHONY: demo test torture lowest newest coverage lint bench clean
+.PHONY: demo test torture lowest newest coverage lint bench gpu clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -64,6 +64,10 @@ lint: $(VENV)/.dev
 ## Speed, each against a peer in the same run.
 bench: $(VENV)/.dev
 	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-columns=median,iqr,rounds -s
+
+## On a machine with CUDA, in twenty minutes: its tests, images a second, memory, a training that must learn.
+gpu: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.bench_gpu gpu.json
 
 clean:
 	rm -rf $(VENV) $(VENV)-lowest $(VENV)-newest $(DEMO)

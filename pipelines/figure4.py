@@ -74,7 +74,7 @@ def draw(place: Place, frame_ids: Sequence[int], seed: int, path: Path) -> None:
 @click.option("--seed", type=int, default=0, show_default=True)
 def run(store: Path, recipe_set: str, out: Path, frames: str, seed: int) -> None:
     """Draw Figure 4 from the networks that table2.py trained."""
-    place = Place(store=store, published_store=None, recipe_set=recipe_set, out=out)
+    place = Place(store=store, recipe_set=recipe_set, out=out)
     draw(place, parse_frames(frames), seed, out / "results" / "figure4.png")
 
 

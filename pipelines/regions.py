@@ -71,7 +71,7 @@ def difference(found: Comparison, peer: str, count: float) -> dict[str, Any] | N
 @click.option("--seed", type=int, default=0, show_default=True)
 def run(store: Path, recipe_set: str, out: Path, names: str, seed: int) -> None:
     """Judge the regions of the networks that table2.py trained."""
-    make(Place(store=store, published_store=None, recipe_set=recipe_set, out=out), names.split(","), seed)
+    make(Place(store=store, recipe_set=recipe_set, out=out), names.split(","), seed)
 
 
 if __name__ == "__main__":

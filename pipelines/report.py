@@ -43,6 +43,7 @@ PAIRS = {
         ("refinement-semantic", "refinement-none", "rmse"),
         ("refinement-superpixel", "refinement-none", "rmse"),
         ("refinement-ground-truth-published", "refinement-semantic", "rmse"),
+        ("refinement-ground-truth-planes", "refinement-ground-truth", "rmse"),
         ("rsn", "generation-support", "rmse"),
         ("rsn", "generation-depth", "rmse"),
         ("clustering", "generation-depth", "rmse"),

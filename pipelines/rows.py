@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -45,8 +45,8 @@ class Row:
         What differs from the recipe: key to value.
     starts
         Module to the row whose checkpoint it starts from; that row is trained first.
-    published_support
-        Learn from the store of the published variant.
+    support
+        Whose support it learns from: the default variant's, the published one's, or that of planes.
     same
         Table and row whose run this row is too: it is trained and judged there, once.
     """
@@ -55,7 +55,7 @@ class Row:
     recipe: str
     changes: Mapping[str, Any] = field(default_factory=dict)
     starts: Mapping[str, str] = field(default_factory=dict)
-    published_support: bool = False
+    support: Literal["default", "published", "plane"] = "default"
     same: "tuple[str, Row] | None" = None
 
 
@@ -67,9 +67,10 @@ class Place:
     """
 
     store: Path
-    published_store: Path | None
     recipe_set: str
     out: Path
+    published_store: Path | None = None
+    planar_store: Path | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
 
     def record(self, table: str, name: str, seed: int) -> Path:
@@ -170,16 +171,18 @@ def _make(place: Place, table: str, rows: Mapping[str, Row], name: str, seed: in
 
 def _store(place: Place, row: Row) -> Path:
     """Find the store that a row learns from."""
-    if not row.published_support:
+    if row.support == "default":
         return place.store
-    if place.published_store is None:
-        raise InputError(
-            f"{row.name}: needs a store of the published variant; build it with `rsgt build --variant "
-            "published` and give --published-store"
-        )
-    if rsgt.open(place.published_store).attributes["parameters"]["variant"] != "published":
-        raise InputError(f"{place.published_store}: got the default variant, expected the published one")
-    return place.published_store
+    path, option, built_by = {
+        "published": (place.published_store, "--published-store", "--variant published"),
+        "plane": (place.planar_store, "--planar-store", "--surface plane"),
+    }[row.support]
+    if path is None:
+        raise InputError(f"{row.name}: needs a store of `rsgt build {built_by}`; build it, and give {option}")
+    parameters = rsgt.open(path).attributes["parameters"]
+    if row.support not in (parameters["variant"], parameters.get("surface")):
+        raise InputError(f"{path}: got another store, expected one of `rsgt build {built_by}`")
+    return path
 
 
 def _starts(place: Place, table: str, row: Row, seed: int) -> dict[str, Path]:
@@ -228,14 +231,19 @@ def command(table: str, rows: Sequence[Row], text: str) -> click.Command:
     @click.command(cls=Script, help=text)
     @click.option("--store", type=INPUT, required=True, help="Store of the default variant.")
     @click.option("--published-store", type=INPUT, help="Store of the published variant, for its row.")
+    @click.option("--planar-store", type=INPUT, help="Store of planes (--surface plane), for its row.")
     @click.option("--recipe-set", type=click.Choice(["cpu", "paper"]), default="cpu", show_default=True)
     @click.option("--out", type=INPUT, default=HERE, help="Where runs and results go.  [default: pipelines]")
     @click.option("--rows", "names", help=f"Some of {', '.join(every)}.  [default: all]")
     @click.option("--seeds", default="0", show_default=True, help="One record each, such as 0,1,2.")
     def run(
-        store: Path, published_store: Path | None, recipe_set: str, out: Path, names: str | None, seeds: str
-    ) -> None:
-        place = Place(store=store, published_store=published_store, recipe_set=recipe_set, out=out)
+        store: Path, published_store: Path | None, planar_store: Path | None, recipe_set: str, out: Path,
+        names: str | None, seeds: str,
+    ) -> None:  # fmt: skip
+        place = Place(
+            store=store, published_store=published_store, planar_store=planar_store, recipe_set=recipe_set,
+            out=out,
+        )  # fmt: skip
         chosen = names.split(",") if names else every
         if not re.fullmatch(r"[0-9]{1,9}(,[0-9]{1,9})*", seeds):
             raise InputError(f"--seeds: got {seeds!r}, expected whole numbers such as 0,1,2")

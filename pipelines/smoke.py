@@ -5,6 +5,8 @@ from pathlib import Path
 import click
 import figure2
 import figure4
+import guidance
+import plane_peers
 import regions
 import report
 import table1
@@ -32,6 +34,7 @@ def run(out: Path) -> None:
     place = Place(
         store=rsgt.build(rooms, out / "default.zarr").path,
         published_store=rsgt.build(rooms, out / "published.zarr", variant="published").path,
+        planar_store=rsgt.build(rooms, out / "planes.zarr", surface="plane").path,
         recipe_set="cpu",
         out=out,
         overrides=TINY,
@@ -40,6 +43,11 @@ def run(out: Path) -> None:
         make(place, table, rows, [row.name for row in rows], seeds=[0])
     regions.make(place, regions.ROWS, seed=0)
     figure2.make(place.store, out, frames=1)
+    figure2.make(place.store, out, step=FRAMES)
+    plane_peers.make(place.store, out, step=FRAMES)
+    about = out / "guidance.md"
+    about.write_text(f"{guidance.BEGIN}\n{guidance.END}\n", encoding="utf-8")
+    guidance.write(out / "results" / "figure2", about)
     figure4.draw(place, [1, 2], 0, out / "results" / "figure4.png")
     page = out / "README.md"
     page.write_text(f"{report.BEGIN}\n{report.END}\n", encoding="utf-8")

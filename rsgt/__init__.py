@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rsgt.quality.comparison import Comparison, compare
     from rsgt.quality.evaluation.comparison import compare_records
     from rsgt.quality.evaluation.judging import evaluate
+    from rsgt.quality.evaluation.maps import open_prediction
     from rsgt.quality.evaluation.protocol import Protocol
     from rsgt.quality.statistics import Statistics, statistics
     from rsgt.quality.verification import Verification, verify
@@ -29,15 +30,16 @@ if TYPE_CHECKING:
     from rsgt.sources.source import Source
     from rsgt.sources.synthetic import write_rooms
     from rsgt.store.frame import Frame
-    from rsgt.store.predictions import open_prediction, write_prediction
+    from rsgt.store.plane_files import export_planes
+    from rsgt.store.predictions import write_prediction
     from rsgt.store.reader import DamageError, Store
     from rsgt.store.reader import open_store as open
 
 __all__ = [
     "Comparison", "DamageError", "DataWarning", "Frame", "InputError", "Parameters", "Protocol",
     "RegionSupport", "Source", "SourceOptions", "Statistics", "Store", "Verification", "build",
-    "check_source", "compare",
-    "compare_records", "diagnose", "evaluate", "open", "open_prediction", "open_source", "plan",
+    "check_source", "compare", "compare_records", "diagnose", "evaluate", "export_planes",
+    "open", "open_prediction", "open_source", "plan",
     "region_support", "report", "result_page", "show", "statistics", "verify", "write_prediction",
     "write_rooms",
 ]  # fmt: skip
@@ -61,9 +63,10 @@ _HOMES = {
     "compare": "rsgt.quality.comparison",
     "compare_records": "rsgt.quality.evaluation.comparison",
     "diagnose": "rsgt.sources.diagnosis",
+    "export_planes": "rsgt.store.plane_files",
     "evaluate": "rsgt.quality.evaluation.judging",
     "open": "rsgt.store.reader",
-    "open_prediction": "rsgt.store.predictions",
+    "open_prediction": "rsgt.quality.evaluation.maps",
     "open_source": "rsgt.sources",
     "plan": "rsgt.builder",
     "region_support": "rsgt.regions.algorithm",

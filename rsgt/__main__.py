@@ -1,5 +1,6 @@
 """``rsgt`` as a program; ``run`` is the start and the end of both programs' processes."""
 
+import atexit
 import os
 import signal
 import sys
@@ -9,8 +10,10 @@ from importlib import import_module
 def run(commands: str) -> None:
     """Run a program's ``main``, by its module's name: Ctrl-C is quiet while it loads, and when it is over.
 
-    Python would tell of an interrupt in those moments with a traceback.
+    Python would tell of an interrupt in those moments with a traceback, and of one in its very last, when it
+    has given the signals back to the system, with another status: from then on there is nothing to interrupt.
     """
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
     try:
         try:
             import_module(commands).main()

@@ -5,8 +5,9 @@ import math
 import os
 import platform
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache, partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +20,10 @@ from rsgt.inputs import InputError
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
 
+AT_ONCE = 256
+"""Calls that are handed to the threads together. At the end of each lot threads wait for the last call."""
+
+CGROUP = Path("/sys/fs/cgroup")
 CGROUP, OWN = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 """Where Linux says what limits a process: the groups' files, and which groups are its own."""
 
@@ -75,6 +80,49 @@ def default_workers(bytes_each: int = 0) -> int:
     return max(1, min(cores, available_memory() // 2 // bytes_each)) if bytes_each else cores
 
 
+def stream_threads(
+    function: Callable[..., T],
+    items: Iterable[tuple[Any, ...]],
+    workers: int | None,
+    progress: Progress | None = None,
+    *,
+    total: int = 0,
+    done: int = 0,
+) -> Iterator[T]:
+    """Call a function with each item's arguments on so many threads, and yield the results in their order.
+
+    Items are taken, and results held, ``AT_ONCE`` at a time: memory does not grow with their number.
+
+    Parameters
+    ----------
+    function, items
+        What to call, and a tuple of arguments for each call.
+    workers
+        Threads; None = ``default_workers()``, 0 = in this very thread, one after another.
+    progress, total, done
+        Called with (calls done, calls in all) after each call; ``done`` of them were done before.
+    """
+
+    def advance(*_: Any) -> None:
+        nonlocal done
+        done += 1
+        if progress:
+            progress(done, total)
+
+    where: dict[str, Any] = (
+        {"scheduler": "synchronous"}
+        if workers == 0
+        else {"scheduler": "threads", "num_workers": workers or default_workers()}
+    )
+    rest = iter(items)
+    while some := [*islice(rest, AT_ONCE)]:
+        tasks = [dask.delayed(partial(function, *arguments), pure=False)() for arguments in some]
+        with Callback(posttask=advance):
+            found = dask.compute(*tasks, optimize_graph=False, **where)
+        del some, tasks
+        yield from found
+
+
 def map_threads(
     function: Callable[..., T],
     items: Sequence[tuple[Any, ...]],
@@ -83,33 +131,8 @@ def map_threads(
     *,
     done: int = 0,
 ) -> list[T]:
-    """Call a function with each item's arguments on so many threads; the results in the items' order.
-
-    Parameters
-    ----------
-    function, items
-        What to call, and a tuple of arguments for each call.
-    workers
-        Threads; None = ``default_workers()``, 0 = in this very thread, one after another.
-    progress, done
-        Called with (calls done, calls in all) after each call; ``done`` of them were done before.
-    """
-    tasks = [dask.delayed(partial(function, *arguments), pure=False)() for arguments in items]
-    finished = done
-
-    def advance(*_: Any) -> None:
-        nonlocal finished
-        finished += 1
-        if progress:
-            progress(finished, done + len(items))
-
-    where: dict[str, Any] = (
-        {"scheduler": "synchronous"}
-        if workers == 0
-        else {"scheduler": "threads", "num_workers": workers or default_workers()}
-    )
-    with Callback(posttask=advance):
-        return list(dask.compute(*tasks, optimize_graph=False, **where))
+    """Call a function with each item's arguments, as ``stream_threads`` does, and return all results."""
+    return [*stream_threads(function, items, workers, progress, total=done + len(items), done=done)]
 
 
 @lru_cache(maxsize=2)

@@ -14,26 +14,29 @@ if TYPE_CHECKING:
     from rsn.data.dataset import Frames
     from rsn.experiment.assembly import load
     from rsn.experiment.evaluation import evaluate
+    from rsn.experiment.publishing import publish
     from rsn.experiment.training import FitResult, describe, fit
-    from rsn.predictor import Prediction, Predictor
+    from rsn.photos.prediction import Prediction
+    from rsn.predictor import Predictor
 
 _HOMES = {
     "FitResult": "rsn.experiment.training",
     "Frames": "rsn.data.dataset",
     "InputError": "rsgt.inputs",
-    "Prediction": "rsn.predictor",
+    "Prediction": "rsn.photos.prediction",
     "Predictor": "rsn.predictor",
     "Protocol": "rsgt.quality.evaluation.protocol",
     "describe": "rsn.experiment.training",
     "evaluate": "rsn.experiment.evaluation",
     "fit": "rsn.experiment.training",
     "load": "rsn.experiment.assembly",
+    "publish": "rsn.experiment.publishing",
 }
 """Public name to the module that defines it."""
 
 __all__ = [
     "FitResult", "Frames", "InputError", "Prediction", "Predictor", "Protocol", "describe", "evaluate", "fit",
-    "load",
+    "load", "publish",
 ]  # fmt: skip
 
 

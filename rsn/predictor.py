@@ -2,12 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from lightning_fabric import Fabric
 from PIL import Image
@@ -18,45 +16,15 @@ from rsn.data.categories import learnt_categories
 from rsn.data.dataset import Store, opened
 from rsn.data.resize import resize_antialiased
 from rsn.models.contract import Model
-from rsn.models.export import FromColour, check_file, export_onnx
+from rsn.models.export import check_file, export_model
 from rsn.models.frames import FramePrediction, predict_frames
-from rsn.models.inference import infer, photo_maps
-from rsn.photos import naming, writing
+from rsn.models.inference import infer, photo_maps, working_size
+from rsn.photos import files, scene
 from rsn.photos.camera import Camera, Pair, camera_of, check_camera
+from rsn.photos.prediction import Prediction, check_depth
 from rsn.photos.reading import OpenedPhoto, Photo, open_photo
 from rsn.training.interrupt import explain_shortages
 from rsn.training.provenance import commit, versions
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Prediction:
-    """What a photo shows, at the photo's own size.
-
-    Attributes
-    ----------
-    depth : float32 array
-        (y, x), metres, 0 where the network gives none.
-    support : float32 array
-        (y, x), metres: each region has one, the mean over the region of what the network says.
-    region : int32 array
-        (y, x), labels from 1, dense.
-    camera : Camera
-        Focal lengths and centre in pixels of the photo, and where they come from.
-    notes : tuple of str
-        What was done to the photo, or ignored in it, that its owner should know.
-    """
-
-    depth: npt.NDArray[np.float32]
-    support: npt.NDArray[np.float32]
-    region: npt.NDArray[np.int32]
-    camera: Camera
-    notes: tuple[str, ...] = ()
-
-    def __repr__(self) -> str:
-        height, width = self.depth.shape
-        seen = self.depth[self.depth > 0]
-        span = f"{seen.min():.2f} to {seen.max():.2f} m" if seen.size else "no depth"
-        return f"<rsn.Prediction {height}x{width}: {span}, {int(self.region.max())} regions>"
 
 
 class Predictor:
@@ -72,7 +40,7 @@ class Predictor:
     batch_size, workers, superpixels : int
         How frames of a store are read: as in ``rsn.config.DataConfig``.
     flip : bool
-        Average with the prediction for the mirrored photo or frame.
+        Average with the prediction for the mirrored photo or frame, and say how far the two agree.
     checkpoint : Path
         File that the network comes from.
     settings : mapping
@@ -117,7 +85,8 @@ class Predictor:
             "model": self.settings["model"],
             "guidance": self.model.guidance_rule,
             "checkpoint": {"name": self.checkpoint.name}
-            | {key: self.contents.get(key) for key in ("epoch", "rsn", "commit", "versions")},
+            | {key: self.contents.get(key) for key in ("epoch", "rsn", "commit", "versions")}
+            | {key: self.contents[key] for key in ("sha256",) if key in self.contents},
             "trained_on": self.contents.get("stores", self.contents["store"]),
             "seed": self.settings["seed"],
             "config": self.contents["config"],
@@ -214,8 +183,10 @@ class Predictor:
         centre: Pair | None = None,
         fov: float | None = None,
         points: int = 1_000_000,
+        slant: float = scene.SLANT,
+        page: bool = True,
     ) -> Iterator[dict[str, Any]]:
-        """Predict photos, and write for each what ``rsn.photos.writing`` can, under the photo's name.
+        """Predict photos, write for each what ``rsn.photos.writing`` can, and a page about all of them.
 
         A photo that cannot be predicted does not keep the others from it. What an earlier call wrote is no
         photo and is passed over; a photo given twice is predicted once.
@@ -223,20 +194,24 @@ class Predictor:
         Parameters
         ----------
         photos, out : Path
-            The photos, and the folder to write to (``rsn.photos.naming.output_names`` says under which
-            names).
+            Photos, folders of them or patterns (``rsn.photos.finding.find_photos``), and the folder to write
+            to (``rsn.photos.naming.output_names`` says under which names).
         focal, centre, fov
             As for ``predict``.
         points : int
-            Most points of a cloud; 0 = no cloud.
+            Most points of a cloud, and vertices of a surface; 0 = neither.
+        slant : float
+            Degrees at which surfaces end (``rsn.photos.scene.grid_of``); 90 keeps points that fly.
+        page : bool
+            Write ``predicted.html``, once all is done.
 
         Yields
         ------
         dict
             Per photo: ``photo``, ``out`` (the stem of its files), ``nearest_m``, ``median_m``,
-            ``farthest_m`` (of pixels with depth), ``regions``, ``focal``, ``focal_source`` (``option``,
-            ``exif`` or ``assumed``: NYU's camera), ``notes``; of one that failed ``photo`` and ``error``; of
-            one passed over ``photo`` and ``skipped``.
+            ``farthest_m`` (of pixels with depth), ``regions``, ``confidence`` (mean, or None), ``focal``,
+            ``focal_source`` (``option``, ``exif`` or ``assumed``: NYU's camera), ``notes``; of one that
+            failed ``photo`` and ``error``; of one passed over ``photo`` and ``skipped``.
 
         Raises
         ------
@@ -245,28 +220,23 @@ class Predictor:
         OSError
             Where the folder cannot be written to, or the disk is full.
         """
-        check_camera(focal, centre, fov)
-        naming.check_output(out, points)
-        chosen, skipped = naming.choose(photos)
         self._check_colour_only()
-        out.mkdir(parents=True, exist_ok=True)
-        for path in skipped:
-            yield {"photo": str(path), "skipped": "it is what a prediction wrote"}
-        for path, name in chosen.items():
-            try:
-                naming.check_overwrites(out / name, chosen)
-                opened = open_photo(path)
-                camera = camera_of(opened.rgb.shape, opened.focal, focal=focal, centre=centre, fov=fov)
-                with explain_shortages("make the photo smaller"):
-                    (found,) = self._predict([opened], [camera])
-                written = writing.write_all(
-                    out / name, opened.rgb, found.depth, found.support, found.region, camera, points=points
-                )
-                yield {"photo": str(path), **written, "notes": list(found.notes)}
-            except InputError as error:
-                yield {"photo": str(path), "error": str(error).removeprefix(f"{path}: ")}
-            except MemoryError:
-                yield {"photo": str(path), "error": "not enough memory to predict it; downscale it"}
+
+        def one(photo: OpenedPhoto, camera: Camera) -> Prediction:
+            with explain_shortages("make the photo smaller"):
+                return self._predict([photo], [camera])[0]
+
+        yield from files.predict_files(
+            one, photos, out, focal=focal, centre=centre, fov=fov, points=points, slant=slant,
+            page=self.described() if page else None,
+        )  # fmt: skip
+
+    def described(self) -> str:
+        """Say in one line what predicts: weights, model, size, and the terms that the weights come with."""
+        name = self.contents.get("name") or self.checkpoint.name
+        terms = self.contents.get("terms")
+        height, width = self.size
+        return f"{name}: {self.model.name}, trained at {height}x{width}" + (f"; {terms}" if terms else "")
 
     def predict_frames(
         self, store: str | Path | Store, frames: Sequence[int], *, full_size: Sequence[str] = ()
@@ -316,6 +286,9 @@ class Predictor:
     def export_onnx(self, path: str | Path) -> float:
         """Write the network as ONNX: colour (B, 3, H, W), float32 of 0-255 in, metres out, at any size.
 
+        Depth is what ``predict`` gives without ``flip``; support, before the means over its regions. Size,
+        unit, model, epoch, version and commit are the file's metadata.
+
         Returns
         -------
         float
@@ -324,19 +297,14 @@ class Predictor:
         Raises
         ------
         InputError
-            Where the file cannot be written, the network needs more than colour, or it finds its regions by a
-            search that is no graph.
+            Where the file cannot be written, or the network needs more than colour or searches for regions.
         """
         path = Path(path)
         check_file(path)
         self._check_colour_only()
-        if not self.model.onnx_outputs:
-            raise InputError(
-                f"export: the {self.model.name} model searches for its regions, which ONNX cannot express"
-            )
-        from_colour = FromColour(self.model, self.network).eval().cpu()
+        told = {key: str(self.contents.get(key)) for key in ("epoch", "rsn", "commit", "store")}
         try:
-            return export_onnx(from_colour, path, outputs=self.model.onnx_outputs)
+            return export_model(self.model, self.network, path, size=self.size, metadata=told)
         finally:
             self.fabric.to_device(self.network)
 
@@ -352,8 +320,7 @@ class Predictor:
     def _predict(self, photos: Sequence[OpenedPhoto], cameras: Sequence[Camera]) -> list[Prediction]:
         """Predict photos of one size together."""
         shape = (photos[0].rgb.shape[0], photos[0].rgb.shape[1])
-        scale = max(self.size) / max(shape)
-        size = (max(8, round(shape[0] * scale)), max(8, round(shape[1] * scale)))
+        size = working_size(shape, self.size)
         rgb = torch.from_numpy(np.stack([photo.rgb for photo in photos])).permute(0, 3, 1, 2)
         image = resize_antialiased(rgb, size).contiguous()
         with self.fabric.autocast():
@@ -361,9 +328,7 @@ class Predictor:
             found = infer(self.model, self.network, batch, size, flip=self.flip)
         predictions = []
         for index, (photo, camera) in enumerate(zip(photos, cameras, strict=True)):
-            depth, support, region = photo_maps(found, index, shape)
-            notes = (*photo.notes, *writing.check_depth(depth))
-            predictions.append(
-                Prediction(depth=depth, support=support, region=region, camera=camera, notes=notes)
-            )
+            maps = photo_maps(found, index, shape)
+            notes = (*photo.notes, *check_depth(maps.depth))
+            predictions.append(Prediction(**maps._asdict(), camera=camera, notes=notes))
         return predictions

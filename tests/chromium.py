@@ -7,8 +7,11 @@ import pytest
 
 
 @contextmanager
-def in_chromium(html, folder):
-    """Open a page, 1280 pixels wide; afterwards nothing may have been logged, raised or fetched."""
+def in_chromium(html, folder, ready="#r-pixel"):
+    """Open a page, 1280 pixels wide; afterwards nothing may have been logged, raised or fetched.
+
+    It is ready once ``ready`` holds something.
+    """
     api = pytest.importorskip("playwright.sync_api")
     names = ("chromium", "chromium-browser", "google-chrome", "chrome")
     executable = next((path for name in names if (path := shutil.which(name))), None)
@@ -19,13 +22,14 @@ def in_chromium(html, folder):
     complaints = []
     with api.sync_playwright() as playwright:
         flags = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
+        flags += ["--use-angle=swiftshader", "--enable-unsafe-swiftshader"]  # WebGL without a graphics card
         chromium = playwright.chromium.launch(executable_path=executable, args=flags)
         page = chromium.new_page(viewport={"width": 1280, "height": 900})
         page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("request", lambda request: complaints.append(request.url))
         page.goto(file.as_uri())
-        api.expect(page.locator("#r-pixel")).not_to_be_empty()
+        api.expect(page.locator(ready).first).not_to_be_empty()
         yield page
         chromium.close()
     outside = [c for c in complaints if not c.startswith((file.as_uri(), "data:"))]

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 
 from rsgt.builder import Parameters, compile_kernels
-from rsgt.sources import facts
+from rsgt.sources import facts, nyu
+from rsgt.sources.cameras import nyu_camera
 from tests.object_server import be_client, object_server
 
 REAL = Path(__file__).parents[2] / "shared" / "nyu"
@@ -100,6 +102,14 @@ def write_nyu(path, arrays, *, layout="frame", scenes=None, names=None, skip=(),
                 )
                 references[0, i] = item.ref
     return path
+
+
+@contextmanager
+def known_camera():
+    """Take files of NYU's layout for NYU's: their frames, of any size, have its camera."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nyu.NyuFile, "intrinsics", property(lambda self: nyu_camera(self.shape)))
+        yield
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ def support(depth, region):
     """Depth of each region's plane, or its mean where that leaves no more."""
     found = np.zeros(depth.shape)
     y, x = np.indices(depth.shape)
-    for r in range(1, region.max() + 1):
+    for r in np.unique(region[region > 0]):
         inside = region == r
         z = depth[inside].astype(float)
         a, b, c = plane(depth, inside)[0]

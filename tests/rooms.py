@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from rsgt.store import replacement, staging, writer
+from rsgt.store import replacement, writer
+from rsgt.store.plan import Plan
 from rsgt.store.schema import FRAME_ARRAYS, TEST, TRAIN
 
 Array = npt.NDArray[np.generic]
@@ -54,7 +55,7 @@ def write_rooms(
 ) -> Path:
     """Write a finished store of so many frames, two of a scene, training frames first."""
     count = train + test
-    plan = staging.Plan(
+    plan = Plan(
         parameters={"labels": "40", "depth": depth},
         source={"kind": "rooms"},
         shape=shape,

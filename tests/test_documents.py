@@ -20,6 +20,7 @@ def names(tmp_path):
     return {
         "store": write_rooms(tmp_path / "rooms.zarr"),
         "run": tmp_path / "run",
+        "Path": Path,
         "photo": Image.fromarray(np.full((40, 52, 3), 120, np.uint8)),
         "tiny": {
             "size": (24, 32), "width": 8, "epochs": 1, "workers": 0, "batch_size": 2, "validation": 0.3,

@@ -1,6 +1,7 @@
 """The pipelines, whole and tiny: records, resumed and remade; tables made from records alone."""
 
 import csv
+import importlib.util
 import json
 import os
 import re
@@ -35,7 +36,7 @@ def out(tmp_path_factory):
 
 def test_every_row_has_a_record_and_its_line(out):
     records = [*out.glob("results/table?/*.json")]
-    assert len(records) == 18
+    assert len(records) == 19
     page = (out / "README.md").read_text()
     for path in records:
         assert str(out) not in path.read_text()
@@ -75,6 +76,16 @@ def test_every_row_has_a_record_and_its_line(out):
     assert published["published"]["rmse"] == 0.2917
     assert published["store"] != json.loads((out / "results/table2/rsn-0.json").read_text())["store"]
     assert json.loads((out / "results/figure2/comparison.json").read_text())["rows"]
+    peers = json.loads((out / "results/figure2/plane-peers.json").read_text())
+    page = (out / "guidance.md").read_text()
+    for row in peers["rows"]:
+        assert f"| {row['rmse']:.3f} | {row['rmse_all']:.3f} |" in page
+        mine = [other for other in peers["rows"] if (other["name"], other["of"]) == (row["name"], "ours")]
+        assert abs(mine[0]["planes"] - row["planes"]) <= 0.1 * row["planes"] or row["of"] == "ours"
+    assert {row["of"] for row in peers["rows"]} == {"peer", "ours"}
+    assert ("open3d" in peers["left_out"].values()) == (importlib.util.find_spec("open3d") is None)
+    assert "region support, planes" in page
+    assert (out / "planes.png").exists()
     for name in ("generation-support", "clustering"):
         record = json.loads((out / f"results/regions/{name}-0.json").read_text())
         assert record["split"] == "validation"

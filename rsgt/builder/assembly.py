@@ -11,16 +11,17 @@ from rsgt.builder.parameters import Parameters
 from rsgt.builder.planning import DEFAULT_SHARD_FRAMES, OnError, plan_build, summary
 from rsgt.builder.shards import build_shard, compile_kernels, shard_bytes
 from rsgt.inputs import DataWarning, InputError, local_path
-from rsgt.parallel import Progress, default_workers, map_threads, run_on_cluster
+from rsgt.parallel import Progress, default_workers, run_on_cluster, stream_threads
 from rsgt.sources import open_source
 from rsgt.sources.plausibility import gathered
 from rsgt.sources.source import Source
-from rsgt.store import reader, replacement, staging, writer
+from rsgt.store import reader, replacement, schema, staging, writer
 from rsgt.store.objects import ObjectPath
 from rsgt.store.places import Place, as_place
+from rsgt.store.plan import Plan, column_hash, plan_key, unfinished_plan, write_columns
 
 
-def _is_finished(path: Place, plan: staging.Plan, overwrite: bool) -> bool:
+def _is_finished(path: Place, plan: Plan, overwrite: bool) -> bool:
     """Whether the very store of ``plan`` stands at ``path``; InputError where another one does.
 
     Raises
@@ -36,32 +37,32 @@ def _is_finished(path: Place, plan: staging.Plan, overwrite: bool) -> bool:
     if overwrite or not (path / "zarr.json").exists():
         return False
     opened = reader.open_store(path)
-    found = {
-        **opened.attributes,
-        "frame_ids": opened.frame_id.tolist(),
-        "split": opened.split.tolist(),
-        "shard_frames": opened.shard_frames,
-    }
-    _refuse_other(path, found, plan)
+    columns = {"frame_ids": column_hash(opened.frame_id), "split": column_hash(opened.split)}
+    found = {**opened.attributes, "format_version": schema.FORMAT_VERSION, "columns": columns}
+    _refuse_other(path, {**found, "shard_frames": opened.shard_frames}, plan)
     return True
 
 
-def _begin(path: Place, plan: staging.Plan, overwrite: bool) -> None:
+def _begin(path: Place, plan: Plan, overwrite: bool) -> None:
     """Lay out the store of ``plan`` aside, or find it begun; a build of another plan goes with leave."""
     try:
-        begun = staging.unfinished_plan(path)
+        begun = unfinished_plan(path)
     except InputError:
         if not overwrite:
             raise
         begun = None
     if begun is not None and not overwrite:
         _refuse_other(path, begun, plan)
-    same = begun is not None and staging.plan_key(begun) == staging.plan_key(plan.document())
-    if not (same and (writer.is_whole(path, plan) or writer.is_begun(path, plan))):
+    same = begun is not None and plan_key(begun) == plan.key
+    if same and writer.is_whole(path, plan):
+        return
+    if same and writer.is_begun(path, plan):
+        write_columns(path, plan)  # once more: nobody has looked whether they are sound
+    else:
         writer.create(path, plan)
 
 
-def _refuse_other(path: Place, found: dict[str, Any], plan: staging.Plan) -> None:
+def _refuse_other(path: Place, found: dict[str, Any], plan: Plan) -> None:
     """Raise an InputError that names every way in which what stands at ``path`` differs from ``plan``."""
     asked = plan.document()
     if found["format_version"] != asked["format_version"]:
@@ -81,10 +82,12 @@ def _refuse_other(path: Place, found: dict[str, Any], plan: staging.Plan) -> Non
         if found["versions"].get(name) != asked["versions"].get(name)
     ]
     differences += [
-        f"{label} differ" if name != "shard_frames" else f"shard-frames is {found[name]}, asked {asked[name]}"
-        for name, label in (("frame_ids", "the frames"), ("split", "the splits"), ("shard_frames", ""))
-        if found[name] != asked[name]
+        f"{label} differ"
+        for name, label in (("frame_ids", "the frames"), ("split", "the splits"))
+        if found["columns"][name] != asked["columns"][name]
     ]
+    if found["shard_frames"] != asked["shard_frames"]:
+        differences.append(f"shard-frames is {found['shard_frames']}, asked {asked['shard_frames']}")
     if differences:
         raise InputError(
             f"{path}: holds another build: {'; '.join(differences)}; "
@@ -138,7 +141,7 @@ def _plan(
     split_file: str | PathLike[str] | None,
     on_error: OnError,
     parameters: Mapping[str, Any],
-) -> staging.Plan:
+) -> Plan:
     return plan_build(
         source, Parameters.of(parameters), frame_ids=frames, shard_frames=shard_frames,
         split_file=None if split_file is None else local_path(split_file), on_error=on_error,
@@ -213,7 +216,7 @@ def as_source(source: str | PathLike[str] | Source) -> Source:
 def build_plan(
     source: Source,
     path: Place,
-    plan: staging.Plan,
+    plan: Plan,
     *,
     workers: int | None = None,
     scheduler: str | None = None,
@@ -266,7 +269,7 @@ def build_plan(
 def _build_rest(
     source: Source,
     path: Place,
-    plan: staging.Plan,
+    plan: Plan,
     workers: int | None,
     scheduler: str | None,
     progress: Progress | None,
@@ -289,5 +292,8 @@ def _build_rest(
             run_on_cluster(task, todo, scheduler, progress, done=done)
         else:
             count = default_workers(shard_bytes(plan)) if workers is None else workers
-            map_threads(task, [(k,) for k in todo], count, progress, done=done)
+            for _ in stream_threads(
+                task, ((k,) for k in todo), count, progress, total=plan.n_shards, done=done
+            ):
+                pass
     return len(todo), writer.finish(path, plan)

@@ -1,15 +1,20 @@
 """What a store will hold: its frames, their parts, scenes, names and cameras, settled before any work."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, get_args
+
+import numpy as np
 
 from rsgt.builder.parameters import Parameters
 from rsgt.inputs import InputError
 from rsgt.parallel import map_threads
 from rsgt.sources.source import Source
 from rsgt.sources.train_test import draw_split
-from rsgt.store import provenance, schema, staging
+from rsgt.store import provenance, schema
+from rsgt.store.names import Names
+from rsgt.store.plan import Plan
 from rsgt.store.reader import Store
 
 OnError = Literal["stop", "skip"]
@@ -29,7 +34,7 @@ def plan_build(
     shard_frames: int = DEFAULT_SHARD_FRAMES,
     split_file: Path | None = None,
     on_error: OnError = "stop",
-) -> staging.Plan:
+) -> Plan:
     """Settle what a store of ``source`` will hold.
 
     With ``on_error="skip"`` every frame is read once before, and those that cannot be are left out.
@@ -48,18 +53,9 @@ def plan_build(
             f"{source.path}: {source.unpaired[0]}{_and_more(source.unpaired)}; --on-error skip leaves out "
             "what has no counterpart"
         )
-    known = {number: position for position, number in enumerate(source.frame_ids)}
-    wanted = list(source.frame_ids) if frame_ids is None else sorted(frame_ids)
-    unknown = [number for number in wanted if number not in known]
-    if unknown or not wanted:
-        raise InputError(
-            f"frames: {unknown[:5] or 'none'} asked for, {source.path} has {min(known)}..{max(known)}"
-            if known
-            else f"{source.path}: has no frames"
-        )
+    frames = _positions(source, frame_ids)
     if shard_frames < 1:
         raise InputError(f"shard-frames: got {shard_frames}, expected at least 1")
-    frames = [known[number] for number in wanted]
     identity = source.identity()
     if on_error == "skip":
         unread = _unreadable(source, frames, parameters)
@@ -70,26 +66,49 @@ def plan_build(
         if not frames:
             raise InputError(f"{source.path}: no frame can be read: {next(iter(unread.values()))}")
     split, origin = draw_split(source, frames, split_file)
-    all_scenes, all_names, all_cameras = source.scenes, source.names, source.cameras
-    scenes = [all_scenes[f] for f in frames]
-    names = sorted(set(scenes))
+    # Asked for once: a source may make them anew each time.
+    scenes, all_names, cameras, all_ids = source.scenes, source.names, source.cameras, source.frame_ids
+    names = sorted({scenes[f] for f in frames})
     number_of = {name: k for k, name in enumerate(names)}
-    return staging.Plan(
+    count = len(frames)
+    return Plan(
         parameters=parameters.document(),
         source=identity,
         shape=source.shape,
-        frames=tuple(frames),
-        frame_ids=tuple(source.frame_ids[f] for f in frames),
-        names=tuple(all_names[f] for f in frames),
-        split=tuple(split),
+        frames=np.asarray(frames),
+        frame_ids=np.fromiter((all_ids[f] for f in frames), np.int32, count),
+        names=Names.of(all_names[f] for f in frames),
+        split=np.asarray(split),
         split_origin=origin,
-        scene=tuple(number_of[name] for name in scenes),
+        scene=np.fromiter((number_of[scenes[f]] for f in frames), np.int32, count),
         scene_names=tuple(names),
         class_names=tuple(source.class_names(parameters.labels)),
-        cameras=tuple(_runs([dict(all_cameras[f]) for f in frames])),
-        shard_frames=min(shard_frames, len(frames)),
+        cameras=tuple(_runs(dict(cameras[f]) for f in frames)),
+        shard_frames=min(shard_frames, count),
         versions=provenance.versions(*PACKAGES),
     )
+
+
+def _positions(source: Source, frame_ids: Sequence[int] | None) -> Sequence[int]:
+    """Positions in a source of the frames of these numbers, in their order; of all for None.
+
+    Raises
+    ------
+    InputError
+        Where there is none, or none of a number.
+    """
+    ids = source.frame_ids
+    if not len(ids):
+        raise InputError(f"{source.path}: has no frames")
+    if frame_ids is None:
+        return range(len(ids))
+    wanted = {*frame_ids}
+    known = {number: position for position, number in enumerate(ids) if number in wanted}
+    unknown = [number for number in sorted(frame_ids) if number not in known]
+    if unknown or not wanted:
+        asked = f"{unknown[:5] or 'none'} asked for"
+        raise InputError(f"frames: {asked}, {source.path} has {min(ids)}..{max(ids)}")
+    return [known[number] for number in sorted(frame_ids)]
 
 
 def _and_more(files: Sequence[str]) -> str:
@@ -118,28 +137,28 @@ def _unreadable(source: Source, frames: Sequence[int], parameters: Parameters) -
     return {f: reason for found in map_threads(part, parts, None) for f, reason in found.items()}
 
 
-def _runs(cameras: Sequence[dict[str, float]]) -> Iterator[dict[str, Any]]:
+def _runs(cameras: Iterable[dict[str, float]]) -> Iterator[dict[str, Any]]:
     """Give each run of frames with one camera an entry: ``frames`` [first, stop) and ``intrinsics``."""
-    first = 0
-    for k in range(1, len(cameras) + 1):
-        if k == len(cameras) or cameras[k] != cameras[first]:
-            yield {"frames": [first, k], "intrinsics": cameras[first]}
-            first = k
+    stop = 0
+    for camera, run in groupby(cameras):
+        first, stop = stop, stop + sum(1 for _ in run)
+        yield {"frames": [first, stop], "intrinsics": camera}
 
 
-def summary(built: staging.Plan | Store) -> dict[str, Any]:
+def summary(built: Plan | Store) -> dict[str, Any]:
     """Return what a plan comes to, or a build came to, as plain JSON types."""
-    held = vars(built) if isinstance(built, staging.Plan) else built.attributes
-    split, skipped = list(built.split), held["source"].get("skipped", [])
+    held = vars(built) if isinstance(built, Plan) else built.attributes
+    frames, skipped = len(built.split), held["source"].get("skipped", [])
+    test = int(np.count_nonzero(built.split == schema.TEST))
     return {
         "source": held["source"]["name"],
-        "frames": len(split),
+        "frames": frames,
         "shape": list(built.shape),
-        "train": len(split) - split.count(schema.TEST),
-        "test": split.count(schema.TEST),
+        "train": frames - test,
+        "test": test,
         "split": held["split_origin"],
         "scenes": len(built.scene_names),
-        "shards": -(-len(split) // built.shard_frames),
+        "shards": -(-frames // built.shard_frames),
         "shard_frames": built.shard_frames,
         "parameters": held["parameters"],
         **({"skipped": skipped} if skipped else {}),

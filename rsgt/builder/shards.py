@@ -15,8 +15,9 @@ from rsgt.regions.algorithm import RegionSupport
 from rsgt.regions.planes import plane_normals
 from rsgt.sources.plausibility import implausible
 from rsgt.sources.source import Source
-from rsgt.store import provenance, schema, staging, writer
+from rsgt.store import provenance, schema, writer
 from rsgt.store.places import Place
+from rsgt.store.plan import Plan, begun_plan
 
 Array = npt.NDArray[Any]
 
@@ -30,7 +31,7 @@ class _Memory(threading.local):
     def __init__(self) -> None:
         self.kept: dict[str, Array] = {}
 
-    def shard(self, spec: schema.ArraySpec, plan: staging.Plan, frames: int) -> Array:
+    def shard(self, spec: schema.ArraySpec, plan: Plan, frames: int) -> Array:
         shape = (plan.shard_frames, *(*plan.shape, 3)[: len(spec.axes) - 1])
         if spec.name not in self.kept or self.kept[spec.name].shape != shape:
             self.kept[spec.name] = np.empty(shape, spec.dtype)
@@ -40,13 +41,13 @@ class _Memory(threading.local):
 _memory = _Memory()
 
 
-def build_shard(source: Source, path: Place, plan: staging.Plan | str, k: int) -> int:
+def build_shard(source: Source, path: Place, plan: Plan | str, k: int) -> int:
     """Read, cluster and write shard ``k``; the unit of parallel work. Returns ``k``.
 
     A plan goes by its key where it would have to travel: it grows with the frames, and lies at ``path``.
     """
     if isinstance(plan, str):
-        plan = staging.begun_plan(path, plan)
+        plan = begun_plan(path, plan)
     mine = provenance.versions(*PACKAGES)
     for name in ("rsgt", "commit"):
         if mine[name] != plan.versions[name]:
@@ -54,7 +55,7 @@ def build_shard(source: Source, path: Place, plan: staging.Plan | str, k: int) -
                 f"{name} is {mine[name]}, expected {plan.versions[name]} as in the build's plan; install the "
                 "same there"
             )
-    frames = plan.frames[plan.shard(k)]
+    frames: list[int] = plan.frames[plan.shard(k)].tolist()
     parameters = Parameters(**plan.parameters)
     table: list[dict[str, Array]] = []
     findings: list[tuple[int, str]] = []
@@ -76,7 +77,7 @@ def build_shard(source: Source, path: Place, plan: staging.Plan | str, k: int) -
             table.append(
                 region_table(region[i], depth[i], semantic[i]) | plane_table(result, plan.intrinsics(row))
             )
-            number = plan.frame_ids[row]
+            number = int(plan.frame_ids[row])
             found = implausible(maps["rgb"][i], depth[i], semantic[i], len(plan.class_names))
             findings.extend((number, message) for message in found)
         yield "region", region
@@ -103,7 +104,7 @@ def plane_table(result: RegionSupport, camera: Mapping[str, float]) -> dict[str,
     return dict(zip((spec.name for spec in schema.PLANE_ARRAYS), columns, strict=True))
 
 
-def shard_bytes(plan: staging.Plan) -> int:
+def shard_bytes(plan: Plan) -> int:
     """Memory that a thread needs to build one shard: all its arrays, and a third more to pack them."""
     pixels = plan.shard_frames * plan.shape[0] * plan.shape[1]
     channels = {"rgb": 3}

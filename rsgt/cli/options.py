@@ -23,7 +23,9 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class LocalPath(click.Path):
-    """A path on this machine."""
+    """A path on this machine, which is read; or ``written``."""
+
+    written = False
 
     def __init__(self) -> None:
         super().__init__(path_type=Path)
@@ -65,6 +67,8 @@ def _place(
 class Output(LocalPath):
     """A file to write, refused before the work and not after it where that cannot succeed."""
 
+    written = True
+
     def __init__(self, suffixes: tuple[str, ...] = ()) -> None:
         super().__init__()
         self.suffixes = suffixes
@@ -84,6 +88,8 @@ class Output(LocalPath):
 
 class Folder(LocalPath):
     """A folder to make or to go on with, and with ``new`` one that must not be there yet."""
+
+    written = True
 
     def __init__(self, what: str, *, new: bool = False, url: bool = False) -> None:
         super().__init__()
@@ -173,7 +179,6 @@ class Frames(click.ParamType):  # type: ignore[type-arg]
             self.fail(str(error).removeprefix("frames: "), param, ctx)
 
 
-READ = (LocalPath, StorePlace)
 INPUT = LocalPath()
 OUTPUT = Output()
 PICTURE = Output(PICTURES)
@@ -218,13 +223,13 @@ def refuse_overwriting(ctx: click.Context) -> None:
         That names both options.
     """
     given = [*_given_paths(ctx)]
-    for k, (param, path) in enumerate(given):
-        if type(param.type) in READ or (path.exists() and not (path.is_file() or path.is_dir())):
+    for k, (param, written, path) in enumerate(given):
+        if not written or (path.exists() and not (path.is_file() or path.is_dir())):
             continue  # read, or a device such as /dev/null
         real = Path(os.path.realpath(path))
-        for j, (other, read) in enumerate(given):
+        for j, (other, result, read) in enumerate(given):
             there = Path(os.path.realpath(read))
-            inside = type(other.type) in READ and there.is_dir() and real.is_relative_to(there)
+            inside = not result and there.is_dir() and real.is_relative_to(there)
             linked = path.exists() and read.exists() and path.samefile(read)
             if j != k and (inside or linked or real == there):
                 how = "into" if inside and real != there else "over"
@@ -232,10 +237,12 @@ def refuse_overwriting(ctx: click.Context) -> None:
                 raise click.BadParameter(message, ctx, param)
 
 
-def _given_paths(ctx: click.Context) -> Iterator[tuple[click.Parameter, Path]]:
+def _given_paths(ctx: click.Context) -> Iterator[tuple[click.Parameter, bool, Path]]:
+    """Yield each parameter that is a path, whether it is written, and its paths."""
     for param in ctx.command.params:
-        if isinstance(param.type, LocalPath):
-            yield from ((param, path) for path in _paths_in(ctx.params.get(param.name or "")))
+        kind = param.type
+        if isinstance(kind, LocalPath):
+            yield from ((param, kind.written, path) for path in _paths_in(ctx.params.get(param.name or "")))
 
 
 def _paths_in(value: Any) -> Iterator[Path]:

@@ -55,6 +55,9 @@ def pack(store: Store, positions: Sequence[int], about: Sequence[str], room: int
         "palette": [_hex(c) for c in colours.PALETTE],
         "neutral": colours.NEUTRAL,
         "scales": [colour_scale(name) for name in (DEPTH_MAP, ERROR_MAP)],
+        "facing": {
+            words: _hex(colours.paint_normals(np.array(n))) for words, n in colours.NORMALS_KEY.items()
+        },
         "categories": {
             c: [class_name(store.class_names, c), _hex(painted)] for c, painted in categories.items()
         },
@@ -128,14 +131,23 @@ def _figures(frame: Mapping[str, Array], table: Mapping[str, Array]) -> dict[str
         "colour": colours.region_colours(frame["region"])[1:].tolist(),
         "mean": np.rint(1000 * table["depth_mean"]).astype(int).tolist(),
         "area": table["area"].tolist(),
-        **({"plane": _planes(table)} if "inverse_depth_0" in table else {}),
+        **_planes(table),
     }
 
 
-def _planes(table: Mapping[str, Array]) -> list[list[float]]:
-    """Slopes and height of each region's inverse depth, in 1/mm, to ten digits."""
+def _planes(table: Mapping[str, Array]) -> dict[str, Any]:
+    """Slopes and height of each region's inverse depth, in 1/mm, to ten digits; its normal's colour.
+
+    Nothing where regions are no planes; no colours where the camera is not known.
+    """
+    if "inverse_depth_0" not in table:
+        return {}
     rows = zip(*(table[f"inverse_depth_{of}"].tolist() for of in "xy0"), strict=True)
-    return [[float(f"{value / 1000:.10g}") for value in row] for row in rows]
+    found: dict[str, Any] = {"plane": [[float(f"{value / 1000:.10g}") for value in row] for row in rows]}
+    normals = np.stack([table[f"normal_{axis}"] for axis in "xyz"], axis=1)
+    if not np.isnan(normals).any():
+        found["facing"] = [_hex(c)[1:] for c in colours.paint_normals(normals)]
+    return found
 
 
 def _pictures(frame: Mapping[str, Array], shrink: int) -> dict[str, str]:

@@ -24,6 +24,7 @@ class _Axis:
     start: float
     stop: float
     log: bool = False
+    whole: bool = False
 
     def __call__(self, value: Any) -> Any:
         low, high, v = (np.log10(x) if self.log else x for x in (self.low, self.high, value))
@@ -31,7 +32,7 @@ class _Axis:
 
     def ticks(self) -> list[float]:
         if not self.log:
-            found: Array = np.asarray(MaxNLocator(5).tick_values(self.low, self.high))
+            found: Array = np.asarray(MaxNLocator(5, integer=self.whole).tick_values(self.low, self.high))
         else:
             decades = 10.0 ** np.arange(np.floor(np.log10(self.low)), np.ceil(np.log10(self.high)) + 1)
             wide = self.high / self.low >= 1000
@@ -133,6 +134,27 @@ def curves(series: Sequence[Series], title: str, x_label: str, y_label: str) -> 
         place = _free_place(points[-1], name, taken)
         body.append(f'<g class="series {kind}">{_text(*place, name, "start", "name")}</g>')
     return _svg(760, 372, title, body)
+
+
+def courses(series: Sequence[Series], title: str, y_label: str) -> str:
+    """Draw values over the whole numbers of epochs, both on linear axes; what is not finite is left out."""
+    known = [(one, np.isfinite(one.y)) for one in series]
+    ys = np.concatenate([one.y[finite] for one, finite in known])
+    epochs = np.concatenate([one.x for one in series])
+    low, high = (float(ys.min()), float(ys.max())) if ys.size else (0.0, 1.0)
+    edge = (high - low) * 0.06 or abs(high) * 0.1 or 1.0
+    x = _Axis(float(epochs.min()) - 0.5, float(epochs.max()) + 0.5, 58, 428, whole=True)
+    y = _Axis(low - edge, high + edge, 190, 30)
+    body = [*_grid(x, y, "", percent=False), f'<path class="axis" d="M{x.start:g} {y.start:g}H{x.stop:g}"/>']
+    body += [_text(4, 14, y_label, "start"), _text(x.stop, y.start + 34, "epoch", "end")]
+    for k, (one, finite) in enumerate(known):
+        kind = "leading" if one.leading or len(series) == 1 else f"s{k % 6}"
+        points = [(float(x(a)), float(y(b))) for a, b in zip(one.x[finite], one.y[finite], strict=True)]
+        line = "L".join(f"{a:.1f} {b:.1f}" for a, b in points)
+        dots = "".join(f'<circle cx="{a:.1f}" cy="{b:.1f}" r="2.5"/>' for a, b in points)
+        name = _text(x.stop, 14 + 14 * k, one.name, "end", "name") if len(series) > 1 else ""
+        body.append(f'<g class="series {kind}"><path d="M{line}"/>{dots}{name}</g>' if points else "")
+    return _svg(440, 232, title, body)
 
 
 def _free_place(

@@ -133,3 +133,29 @@ def paint_categories(semantic: Array, colours: Mapping[int, Array]) -> Array:
     """Paint a (y, x) map of categories: (y, x, channel) uint8."""
     present, where = np.unique(semantic, return_inverse=True)
     return np.stack([colours[category] for category in present.tolist()])[where.reshape(semantic.shape)]
+
+
+def paint_normals(normals: Array) -> Array:
+    """Paint normals in the usual colours, of a surface that faces right red, up green, the camera blue.
+
+    Parameters
+    ----------
+    normals
+        (..., 3) float, unit normals in the camera's axes (x right, y down, z forward) that point away from
+        it; NaN = none, grey.
+
+    Returns
+    -------
+    (..., channel) uint8: each of the surface's three directions from -1 to 1 becomes 0 to 255.
+    """
+    # The side that is seen faces the other way: left is right, and behind is in front; down is then up.
+    share = (np.asarray(normals, np.float64) * (-1, 1, 1) + 1) / 2
+    painted = np.rint(255 * np.nan_to_num(share)).astype(np.uint8)
+    painted[np.isnan(share).any(axis=-1)] = _rgb(NEUTRAL)
+    return painted
+
+
+NORMALS_KEY = {
+    "faces us": (0, 0, 1), "up": (0, 1, 0), "down": (0, -1, 0), "left": (1, 0, 0), "right": (-1, 0, 0),
+}  # fmt: skip
+"""Where a surface faces, and its normal away from the camera."""

@@ -52,7 +52,8 @@ def checked(document: Mapping[str, Any], where: str = "comparison") -> dict[str,
     ----------
     document
         ``rows``, each with ``name``, ``regions`` and ``rmse``, and the other keys of ``COMPARED`` where it
-        has them: numbers from 0, or None; ``equal_counts`` with ``regions`` and ``rows``; ``frames``.
+        has them: numbers from 0, or None; ``surface``, ``mean`` where it is missing; ``equal_counts`` with
+        ``regions`` and ``rows``; ``frames``.
     where
         What to call it in a message.
 
@@ -91,6 +92,8 @@ def _rows(rows: Any, where: str, place: str) -> None:
             raise _no(where, f"{place}[{k}] lacks {', '.join(lacking)}")
         if not isinstance(row.get("parameter"), str | None):
             raise _no(where, f"{place}[{k}].parameter is {_shown(row['parameter'])}, expected text")
+        if row.get("surface", "mean") not in ("mean", "plane", "own"):
+            raise _no(where, f"{place}[{k}].surface is {_shown(row['surface'])}, expected mean, plane or own")
         for key in COMPARED:
             _number(row.get(key), where, f"{place}[{k}].{key}")
 

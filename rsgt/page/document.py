@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any
 
 from PIL import Image
@@ -22,14 +23,28 @@ _WHOLE = 40
 """Rows that a table shows without a scroll bar."""
 
 
-def template(name: str) -> str:
-    """Read a page's template with its style and script in place, and a policy that lets no other act."""
-    folder = files("rsgt.page")
-    html, style, *scripts = (
-        (folder / file).read_text(encoding="utf-8")
-        for file in (f"{name}.html", "page.css", "page.js", f"{name}.js")
-    )
-    own = {"style": f"\n{style}", "script": "\n" + "".join(scripts)}
+def template(
+    name: str, folder: Traversable | None = None, *, shared: Sequence[str] = (), library: str = ""
+) -> str:
+    """Read a page's template with its style and script in place, and a policy that lets no other act.
+
+    Parameters
+    ----------
+    name
+        Of ``NAME.html`` and ``NAME.js``.
+    folder
+        Where these are, and ``library``; by default here.
+    shared
+        Scripts of several pages that this one takes, beside ``page.js``.
+    library
+        A script of others that it takes.
+    """
+    here = files("rsgt.page")
+    folder = here if folder is None else folder
+    style, *common = ((here / file).read_text(encoding="utf-8") for file in ("page.css", "page.js", *shared))
+    own_files = [f"{name}.html", f"{name}.js", *([library] if library else [])]
+    html, script, *others = ((folder / file).read_text(encoding="utf-8") for file in own_files)
+    own = {"style": f"\n{style}", "script": "\n" + "".join([*common, *others, script])}
     sealed = {
         kind: base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for kind, text in own.items()
     }
@@ -38,6 +53,16 @@ def template(name: str) -> str:
         f"style-src 'sha256-{sealed['style']}'; script-src 'sha256-{sealed['script']}'"
     )
     return filled(html, own | {"policy": policy})
+
+
+def plain_template(html: str) -> str:
+    """Put the pages' style into a template without a script, and a policy that lets nothing act."""
+    style = f"\n{(files('rsgt.page') / 'page.css').read_text(encoding='utf-8')}"
+    sealed = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = (
+        f"default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; style-src 'sha256-{sealed}'"
+    )
+    return filled(html, {"style": style, "policy": policy})
 
 
 def filled(text: str, parts: Mapping[str, str]) -> str:
@@ -71,9 +96,14 @@ def tiles(shown: Sequence[tuple[str, str, str]]) -> str:
 def card(pictures: Image.Image, alt: str, caption: str) -> str:
     """Write a small picture of a frame with its caption, which is HTML already."""
     pictures.thumbnail((480, 480), Image.Resampling.BOX)
+    return f"<li>{picture(pictures, alt)}{caption}</li>"
+
+
+def picture(image: Image.Image, alt: str) -> str:
+    """Write a picture as it is."""
     return (
-        f'<li><img src="data:image/jpeg;base64,{browser.jpeg(pictures)}" alt="{escape(alt)}" '
-        f'width="{pictures.width}" height="{pictures.height}">{caption}</li>'
+        f'<img src="data:image/jpeg;base64,{browser.jpeg(image)}" alt="{escape(alt)}" '
+        f'width="{image.width}" height="{image.height}">'
     )
 
 

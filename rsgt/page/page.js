@@ -2,7 +2,7 @@
 "use strict";
 const data = JSON.parse(document.getElementById("data").textContent);
 const at = id => document.getElementById(id);
-const [height, width] = data.shape, size = height * width;
+let [height, width] = data.shape, size = height * width;
 const metres = mm => `${(mm / 1000).toFixed(3)} m`;
 const rgba = hex => (255 << 24 | parseInt(hex.slice(4, 6), 16) << 16 | parseInt(hex.slice(2, 4), 16) << 8 | parseInt(hex.slice(0, 2), 16)) >>> 0;
 const colour = hex => rgba(hex.slice(1));
@@ -10,7 +10,8 @@ const [depthScale, errorScale] = data.scales.map(hex => Uint32Array.from({length
 const neutral = colour(data.neutral);
 
 /* Undo browser.pack_maps: planes of bytes, the last maps as second differences. */
-async function unpack(text, labels, depths) {
+async function unpack(text, labels, depths, [height, width] = data.shape) {
+  const size = height * width;
   const packed = Uint8Array.from(atob(text), c => c.charCodeAt(0));
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
   const b = new Uint8Array(await new Response(stream).arrayBuffer());
@@ -70,7 +71,8 @@ async function show(next) {
   const found = await open(next);
   if (wanted !== next) return;
   [frame, maps, marked] = [next, found, undefined];
-  at("title").textContent = `Frame ${frame.id}`;
+  if (frame.shape) sized(frame.shape);
+  at("title").textContent = frame.title ?? `Frame ${frame.id}`;
   at("about").textContent = frame.about;
   await shown();
   read(true);
@@ -99,12 +101,19 @@ function pointing(picture) {
   picture.addEventListener("pointerdown", point);
 }
 
-function browse() {
+/* What is shown has another size from now on: of photos, each has its own. */
+function sized(shape) {
+  [height, width] = shape;
+  [size, x, y] = [height * width, width >> 1, height >> 1];
   at("stage").style.aspectRatio = `${width} / ${height}`;
-  for (const canvas of at("stage").querySelectorAll("canvas")) [canvas.width, canvas.height] = [width, height];
+  for (const canvas of document.querySelectorAll(".stage canvas, .panel canvas")) [canvas.width, canvas.height] = [width, height];
+}
+
+function browse() {
+  sized(data.shape);
   choices(at("strip"), "frame", data.frames.map(f => {
     const number = element("b", f.id);
-    const word = element("span", "Frame ");
+    const word = element("span", `${data.word ?? "Frame"} `);
     word.className = "hidden";
     number.prepend(word);
     return [jpeg(f), number, ` ${figure(f)}`];

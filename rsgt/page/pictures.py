@@ -1,4 +1,4 @@
-"""Pictures of a store's frames: colour, depth, labels, region support, support and its error."""
+"""Pictures of a store's frames: colour, depth, labels, region support, support, its error, and normals."""
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
@@ -14,7 +14,14 @@ from matplotlib.patches import Patch
 
 from rsgt.files import write_figure
 from rsgt.inputs import InputError, local_path
-from rsgt.page.colours import NEUTRAL, category_colours, paint_categories, paint_regions
+from rsgt.page.colours import (
+    NEUTRAL,
+    category_colours,
+    paint_categories,
+    paint_normals,
+    paint_regions,
+)
+from rsgt.quality.normals import known_intrinsics, normal_map
 from rsgt.regions import kernels
 from rsgt.store import schema
 from rsgt.store.reader import Store, as_store
@@ -59,8 +66,10 @@ def panel(store: Store, frame_ids: Sequence[int]) -> Figure:
         A finished store.
     frame_ids
         Numbers of the frames in their source; each becomes two rows of three pictures: colour, depth,
-        labels; region support, support on the depth's scale, and the support's error on its own. Pixels
-        without depth are grey. A pixel with depth and without region has the support 0, and its error.
+        labels; region support, support on the depth's scale, and the support's error on its own. Where
+        regions are planes there is a third row: their normals and those of the depth, where the camera is
+        known, and the error of each region. Pixels without depth are grey. A pixel with depth and without
+        region has the support 0, and its error.
 
     Returns
     -------
@@ -82,19 +91,22 @@ def panel(store: Store, frame_ids: Sequence[int]) -> Figure:
     panel_in = (WIDTH_IN - 2 * _MARGIN - _GAP - _BAR - _SIDE) / 3
     # A frame that is all width or all height is drawn out of proportion rather than as a line.
     height_in = panel_in * min(max(height / width, 0.3), 3)
-    frame_in = _HEAD + 2 * (_TITLE + height_in + _GAP)
+    frame_in = _HEAD + (3 if store.planar else 2) * (_TITLE + height_in + _GAP)
     figure = Figure(figsize=(WIDTH_IN, len(frames) * frame_in + _MARGIN - _GAP), dpi=DPI)
     names, scenes = store.class_names, store.scene_names
     for k, (row, frame) in enumerate(zip(rows, frames, strict=True)):
         split = next(name for name, value in schema.SPLITS.items() if value == store.split[row])
-        _draw_frame(
-            _Sheet(figure, top_in=k * frame_in, panel_in=(panel_in, height_in)),
+        sheet = _Sheet(figure, top_in=k * frame_in, panel_in=(panel_in, height_in))
+        error_style = _draw_frame(
+            sheet,
             frame,
             f"Frame {store.frame_id[row]}",
             f"{scenes[store.scene[row]]} · {split}",
             [(class_name(names, category), colour, category) for category, colour in colours.items()],
             "plane" if store.planar else "mean depth",
         )
+        if store.planar:
+            _draw_planes(sheet, frame, store.region_table(row), store.intrinsics(row), error_style)
     return figure
 
 
@@ -105,7 +117,7 @@ class _Sheet:
         self.figure, self.top_in = figure, top_in
         self.width, self.height = panel_in
         self.left = (_MARGIN, _MARGIN + self.width + _GAP, _MARGIN + 2 * self.width + _GAP + _BAR)
-        self.row = (_HEAD + _TITLE, _HEAD + 2 * _TITLE + self.height + _GAP)
+        self.row = [_HEAD + _TITLE + k * (_TITLE + self.height + _GAP) for k in range(3)]
 
     def axes(self, left: float, top: float, width: float, height: float) -> Any:
         w, h = self.figure.get_size_inches()
@@ -137,7 +149,8 @@ def _draw_frame(
     origin: str,
     legend: Sequence[tuple[str, Array, int]],
     surface: str,
-) -> None:
+) -> dict[str, Any]:
+    """Draw two rows of pictures of a frame, and return how its error was drawn."""
     depth, support, region = frame["depth"], frame["support"], frame["region"]
     valid = depth > 0
     covered = valid & (region > 0)
@@ -160,10 +173,52 @@ def _draw_frame(
     sheet.scale(1, sheet.row[0] + 0.14, sheet.row[1] + sheet.height - sheet.row[0] - 0.14, shown)
     bare = 1 - int(np.count_nonzero(covered)) / max(1, int(np.count_nonzero(valid)))
     title = f"Error |support − depth|: RMSE {support_rmse(frame):.2f} m"
+    error_style = {"cmap": error_map, "vmin": 0, "vmax": top}
     shown = sheet.image(1, 2, title + (f", {bare:.0%} without region" if bare > 0.0005 else ""), error,
-                        cmap=error_map, vmin=0, vmax=top)  # fmt: skip
+                        **error_style)  # fmt: skip
     sheet.scale(2, sheet.row[1] + 0.14, sheet.height - 0.14, shown, extend="max", extendfrac=0.04)
     _draw_legend(sheet, frame["semantic"], legend)
+    return error_style
+
+
+def _draw_planes(
+    sheet: _Sheet, frame: Mapping[str, Array], table: Mapping[str, Array], intrinsics: Mapping[str, float],
+    error_style: dict[str, Any],
+) -> None:  # fmt: skip
+    """Draw the row about a frame's planes: where they and the depth face, and each one's error."""
+    region, valid, camera = frame["region"], frame["depth"] > 0, known_intrinsics(intrinsics)
+    nothing = np.full((1, 3), np.nan)
+    if camera:
+        normals = np.stack([table[f"normal_{axis}"] for axis in "xyz"], axis=1)
+        of_planes = np.concatenate([nothing, normals])[region]
+        of_depth = normal_map(frame["depth"], valid, camera)
+    else:
+        of_planes = of_depth = np.broadcast_to(nothing, (*region.shape, 3))
+    known = "" if camera else ": camera unknown"
+    sheet.image(2, 0, f"Normals of the planes{known}", paint_normals(of_planes))
+    sheet.image(2, 1, f"Normals of the depth{known}", paint_normals(of_depth))
+    residual = np.concatenate([[np.nan], table["support_rmse"]])[region]
+    title = "Error of each plane (RMSE)"
+    sheet.image(2, 2, title, np.ma.masked_where(region == 0, residual), **error_style)
+    _draw_sphere(sheet)
+
+
+def _draw_sphere(sheet: _Sheet) -> None:
+    """Show the colours of normals on a ball, beside a row's second picture."""
+    side = min(_BAR - 0.08, sheet.height)
+    left = sheet.left[1] + sheet.width + 0.05
+    v, u = np.mgrid[-1:1:121j, -1:1:121j]
+    square = 1 - u * u - v * v
+    inside = square >= 0
+    # What faces right has a normal to the left on its far side, and what faces up one down.
+    normals = np.stack([-u, -v, np.sqrt(np.maximum(square, 0))], axis=2)
+    ball = np.dstack([paint_normals(normals), 255 * inside]).astype(np.uint8)
+    axes = sheet.axes(left, sheet.row[2] + 0.3, side, side)
+    axes.set_axis_off()
+    axes.imshow(ball, interpolation="bilinear")
+    middle = left + side / 2
+    for words, at in (("facing up", 0.26), ("right: red", side + 0.4), ("us: blue", side + 0.51)):
+        sheet.text(middle, sheet.row[2] + at, words, fontsize=6, color=_SOFT, ha="center")
 
 
 def _draw_legend(sheet: _Sheet, semantic: Array, legend: Sequence[tuple[str, Array, int]]) -> None:

@@ -44,6 +44,12 @@ const layers = {
   },
 };
 
+/* Of planes whose camera is known: where each faces. */
+if (data.frames.some(f => f.facing)) layers.Normals = {
+  paint: (f, m) => { const of = (f.facing || []).map(rgba); return i => m.region[i] && of.length ? of[m.region[i] - 1] : neutral; },
+  key: () => Object.entries(data.facing).map(([words, hex]) => { const entry = element("span", words); entry.prepend(element("i", "", `background: ${hex}`)); return entry; }),
+};
+
 let layer = "Regions";
 
 function paint() {

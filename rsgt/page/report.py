@@ -12,10 +12,9 @@ from PIL import Image
 
 from rsgt.files import write_text
 from rsgt.inputs import InputError, local_path
-from rsgt.page import browser, charts, document
-from rsgt.page.charts import number
+from rsgt.page import browser, charts, comparison_section, document
 from rsgt.page.colours import paint_regions
-from rsgt.page.comparison_file import COMPARED, checked, read_comparison
+from rsgt.page.comparison_file import checked, read_comparison
 from rsgt.page.document import MAX_BYTES, MAX_COUNT
 from rsgt.quality.statistics import statistics
 from rsgt.store import schema
@@ -129,7 +128,7 @@ def page(
         "tiles": _tiles(figures),
         "distributions": _distributions(figures),
         "extremes": _extremes(store, figures),
-        "comparison": _comparison(comparison) if comparison else "",
+        "comparison": comparison_section.section(comparison) if comparison else "",
         "frames": _frame_table(store, figures),
         "provenance": _provenance(store),
     }
@@ -192,6 +191,11 @@ def _distributions(figures: _Figures) -> str:
         ("Depth within a region", "standard deviation, 1 mm or more",
          np.maximum(found["region_spread"], 1e-3), "m", True),
     ]  # fmt: skip
+    if "plane_residual" in found:
+        residual = np.maximum(found["plane_residual"], 1e-3)
+        shown.append(("Error of a plane", "RMSE over its region, 1 mm or more", residual, "m", True))
+    if "plane_slant" in found:
+        shown.append(("Slant of a plane", "0° faces the camera", found["plane_slant"], "°", False))
     return "".join(
         f"<figure><figcaption><b>{title}</b> {note}</figcaption>"
         f"{charts.histogram(values, title, unit, log)}</figure>"
@@ -220,55 +224,6 @@ def _card(store: Store, figures: _Figures, position: int) -> str:
         f"<span>{figures.regions[position]} regions · {escape(figures.scene[position])}</span>"
     )
     return document.card(pair, f"{name}: colour and regions", caption)
-
-
-def _comparison(comparison: Mapping[str, Any]) -> str:
-    rows = [row for row in comparison["rows"] if row["regions"] and row["rmse"]]
-    families = {
-        name: [row for row in rows if row["name"] == name] for name in {row["name"]: 0 for row in rows}
-    }
-    series = [
-        charts.Series(
-            name=name,
-            x=np.array([row["regions"] for row in family], float),
-            y=np.array([row["rmse"] for row in family], float),
-            leading=name.startswith(("region support", "this store")),
-        )
-        for name, family in families.items()
-    ]
-    title = "RMSE of the region means over the number of regions"
-    plot = charts.curves(series, title, "regions per frame", "RMSE (m)") if series else "No row has both."
-    own = next((row["regions"] for row in rows if row["name"] == "this store"), None)
-    equal = sorted(comparison.get("equal_counts", []), key=lambda table: table["regions"] != own)
-    tables = [(f"At {number(table['regions'])} regions per frame, read off the curves", table["rows"])
-              for table in equal]  # fmt: skip
-    tables.append(("All settings", comparison["rows"]))
-    keys = [key for key in COMPARED if any(key in row for row in comparison["rows"])]
-    told = [
-        f"<details{'' if k else ' open'}><summary>{caption}</summary>"
-        f"{_compared(caption, table, keys)}</details>"
-        for k, (caption, table) in enumerate(tables)
-    ]
-    frames = f" Means over {comparison['frames']:,} frames." if "frames" in comparison else ""
-    return (
-        "<section aria-labelledby=h-comparison><h2 id=h-comparison>Against other partitions</h2>"
-        "<p>How well do the means of a partition&rsquo;s regions explain the depth? Lower is better, "
-        f"and so is further to the left.{frames}</p><figure class=wide>"
-        f'<div class=scroll tabindex=0 role=region aria-label="Chart: {title}">{plot}</div></figure>'
-        "<p class=soft><i>Spread</i> is the standard deviation of depth in a pixel&rsquo;s region: median, "
-        "and 95th percentile; <i>recall</i> the share of depth edges that lie on a border of regions; "
-        "<i>across</i> the share of regions that hold both sides of a depth edge.</p>"
-        f"{''.join(told)}</section>"
-    )
-
-
-def _compared(caption: str, rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> str:
-    cells = [
-        [escape(f"{row['name']} {row.get('parameter') or ''}".strip())]
-        + ["&ndash;" if row.get(key) is None else format(float(row[key]), COMPARED[key][1]) for key in keys]
-        for row in rows
-    ]
-    return document.table(["Partition", *(COMPARED[key][0] for key in keys)], cells, caption, texts=1)
 
 
 def _frame_table(store: Store, figures: _Figures) -> str:

@@ -7,18 +7,12 @@ async function unpacked(frame) {
   return {region, category, bits, truth, predictions};
 }
 
-const photo = new Image();
 const counts = (m, k, i) => m.bits[i] >> 2 * k & 1, nothing = (m, k, i) => m.bits[i] >> 2 * k & 2;
 const onError = (f, mm) => shade(errorScale, 0.5 + mm / (2 * f.error));
 const depthKey = (f, lacking) => [...bar(depthScale, ...f.depth.map(metres)), element("span", `the truth's range; grey: ${lacking}`)];
 
-/* Each view: how it paints a canvas, and the key below the picture. */
-const painted = of => canvas => {
-  const colourOf = of(frame, maps);
-  draw(canvas, pixels => { for (let i = 0; i < size; i++) pixels[i] = colourOf(i); });
-};
 const views = [
-  {name: "Photo", paint: canvas => canvas.getContext("2d").drawImage(photo, 0, 0, width, height), key: () => []},
+  {name: "Photo", paint: showPhoto, key: () => []},
   {name: "Truth", paint: painted((f, m) => i => m.truth[i] ? onDepth(f, m.truth[i]) : neutral), key: f => depthKey(f, "no depth")},
   ...data.results.flatMap((name, k) => [
     {
@@ -33,21 +27,6 @@ const views = [
     },
   ]),
 ];
-const sides = {left: 0, right: 3};
-
-function side(name) {
-  const view = views[sides[name]], canvas = at(name);
-  canvas.getContext("2d").clearRect(0, 0, width, height);
-  canvas.getContext("2d").drawImage(view.canvas, 0, 0);
-  at(`key-${name}`).replaceChildren(element("b", `${view.name} `), ...view.key(frame));
-}
-
-function divide() {
-  const share = at("divide").value;
-  at("right").style.clipPath = `inset(0 0 0 ${share}%)`;
-  at("line").style.left = `${share}%`;
-  at("divide").setAttribute("aria-valuetext", `${share} % ${views[sides.left].name}, ${100 - share} % ${views[sides.right].name}`);
-}
 
 function read(aloud) {
   const i = y * width + x, region = maps.region[i], truth = maps.truth[i];
@@ -67,28 +46,5 @@ function read(aloud) {
   if (aloud) at("spoken").textContent = [label, `truth ${known}`, ...told.map((lines, k) => `${several ? data.results[k] : "prediction"} ${lines.join(", ")}`)].join("; ");
 }
 
-async function shown() {
-  const of = frame;
-  photo.src = `data:image/jpeg;base64,${frame.jpeg}`;
-  await photo.decode();
-  if (of !== frame) return;
-  for (const view of views) view.paint(view.canvas);
-  side("left"); side("right"); divide();
-}
-
-for (const view of views) {
-  const panel = element("figure", ""), picture = element("div", ""), mark = element("i", ""), canvas = element("canvas", "");
-  [canvas.width, canvas.height] = [width, height];
-  canvas.setAttribute("role", "img");
-  canvas.setAttribute("aria-label", view.name);
-  [picture.className, mark.className] = ["panel", "cross"];
-  picture.append(canvas, mark);
-  pointing(picture);
-  panel.append(picture, element("figcaption", view.name));
-  at("panels").append(panel);
-  view.canvas = canvas;
-}
-for (const name of ["left", "right"])
-  choices(at(`${name}s`), name, views.map(view => view.name), k => { sides[name] = k; side(name); divide(); }, sides[name]);
-at("divide").addEventListener("input", divide);
+sideBySide(0, 3);
 browse();

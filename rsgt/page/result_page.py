@@ -92,7 +92,7 @@ def page(store: Store, results: Sequence[Result], *, frame_ids: Sequence[int] | 
         "provenance": _provenance(store, results),
     }
     parts = document.writable(parts)
-    template = document.template("result")
+    template = document.template("result", shared=("sides.js",))
     told = [_told(results, frames, i) for i in chosen]
     places = [frames.positions[i] for i in chosen]
     room = document.room(template, parts, MAX_BYTES)

@@ -4,18 +4,19 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from rsgt.files import write_figure
 from rsgt.inputs import InputError, local_path
 from rsgt.parallel import Progress, map_threads
+from rsgt.quality import curves, planes
+from rsgt.quality.evaluation.maps import open_prediction
 from rsgt.quality.families import FrameMaps, Partition, partitions
-from rsgt.quality.partitions import EDGE_RATIO, MEASURES, measure, target
-from rsgt.store.predictions import MapError, open_prediction
+from rsgt.quality.partitions import EDGE_RATIO, MEASURES, Target, borders, explained, target
+from rsgt.store import schema
+from rsgt.store.predictions import MapError
 from rsgt.store.reader import Store, as_store
 
 Array = npt.NDArray[Any]
@@ -46,7 +47,7 @@ class Comparison:
     def rows(self) -> list[dict[str, Any]]:
         """Means over the frames, one row a partition, as plain JSON types; None = not to be had."""
         return [
-            {"name": p.name, "parameter": p.parameter, **_plain(_frame_mean(values))}
+            {"name": p.name, "parameter": p.parameter, "surface": p.surface, **_plain(_frame_mean(values))}
             for p, values in zip(self.partitions, self.values, strict=True)
         ]
 
@@ -58,8 +59,8 @@ class Comparison:
         return {name: sorted(rows, key=lambda row: row["regions"] or 0) for name, rows in families.items()}
 
     def plot(self, path: str | PathLike[str]) -> None:
-        """Draw them into a picture file: PNG, PDF or SVG, as its suffix says."""
-        plot(self, local_path(path))
+        """Draw the curves into a picture file: PNG, PDF or SVG, as its suffix says."""
+        curves.plot(self.curves(), local_path(path))
 
     def at_count(self, count: float) -> list[dict[str, Any]]:
         """Read each family's curve at ``count`` regions a frame; families that do not reach it are left out.
@@ -68,14 +69,15 @@ class Comparison:
         """
         rows = self.rows()
         found = []
-        for name in dict.fromkeys(row["name"] for row in rows):
+        for name, surface in dict.fromkeys((row["name"], row["surface"]) for row in rows):
             if between := _settings_about(rows, name, count):
                 one, two, share = between
                 at = {
                     key: (1 - share) * np.float64(rows[one][key]) + share * np.float64(rows[two][key])
                     for key in MEASURES[1:]
                 }
-                found.append({"name": name, "parameter": "", "regions": float(count), **_plain(at)})
+                at_count = {"name": name, "parameter": "", "surface": surface, "regions": float(count)}
+                found.append(at_count | _plain(at))
         return found
 
     def settings_about(self, name: str, count: float) -> tuple[int, int, float] | None:
@@ -155,7 +157,10 @@ def compare(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
-    """Compare region support with labels, superpixels and a grid by how well region means explain depth.
+    """Compare region support with labels, superpixels and a grid by how well regions explain depth.
+
+    Each partition's regions stand for the depth by their means, and once more by a plane in each; the
+    store's own by its support.
 
     Parameters
     ----------
@@ -166,7 +171,7 @@ def compare(
     sample, seed
         How many frames to draw, and the draw's seed; None = all frames.
     prediction
-        Predicted regions to compare as well, as ``open_prediction`` takes them; frames without are left out.
+        Predicted regions to compare as well, in any form; frames without are left out.
     only
         Names of the families to measure; empty = all.
     workers
@@ -183,7 +188,7 @@ def compare(
     store, predicted = as_store(store), None
     chosen: Array = np.arange(len(store))
     if prediction is not None:
-        chosen, predicted = open_prediction(local_path(prediction), store, chosen, "region")
+        chosen, predicted = open_prediction(prediction, store, chosen, "region")
     if frames is not None:
         chosen = named_frames(store, frames, chosen)
     elif sample is not None:
@@ -230,15 +235,14 @@ def compare_frames(
     chosen = [p for p in every if not only or p.name in only]
 
     def work(k: int) -> list[list[float]] | str:
-        rgb, depth, semantic, instance, region = (
-            store.read(name, k, k + 1)[0] for name in ("rgb", "depth", "semantic", "instance", "region")
-        )
+        maps = {name: store.read(name, k, k + 1)[0] for name in schema.FRAME_SPECS}
         try:
             found_by = None if predicted is None else predicted(k)
         except MapError as error:
-            return str(error)
-        frame, goal = FrameMaps(rgb, depth, semantic, instance, region, found_by), target(depth, region)
-        return [[*measure(p.regions(frame), goal).values()] for p in chosen]
+            number = f"frame {store.frame_id[k]}"
+            return str(error) if number in str(error) else f"{number}: {error}"
+        frame = FrameMaps(**maps, predicted=found_by)
+        return _measured(chosen, frame, target(frame.depth, frame.region))
 
     found = map_threads(work, [(k,) for k in frames.tolist()], workers, progress)
     values = [one for one in found if not isinstance(one, str)]
@@ -249,67 +253,19 @@ def compare_frames(
     return Comparison(compared, chosen, np.array(values).transpose(1, 0, 2), skipped)
 
 
-PANELS = {
-    "rmse": "RMSE of the region means (m)",
-    "spread_p95": "Spread of depth in a region, 95th percentile (m)",
-    "edge_recall": "Depth edges on a border of regions",
-    "cross_share": "Regions on both sides of a depth edge",
-}
-_METRES = ("rmse", "spread_p95")
-_OURS = ("#0f766e", "#14a89b", "#5b8c2a", "#0b4f6c")
-_OTHERS = ("#b4533c", "#e08a1e", "#7a56a8", "#2f6fae", "#a8487f", "#8a6d1d", "#6b7280")
-
-
-def _looks(names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Give each family a colour and a mark of its own: ours thick and green, what was found alone black."""
-    ours, others, looks = iter(_OURS * 2), iter(_OTHERS * 2), {}
-    for k, name in enumerate(names):
-        mark: dict[str, Any] = {"marker": "osD^vPXph8<>"[k % 12], "markersize": 5, "linewidth": 1.2}
-        if name.startswith("region support"):
-            mark |= {"color": next(ours), "linewidth": 2.4}
-        elif name in ("this store", "prediction"):
-            mark |= {"color": "black", "marker": "*", "markersize": 11, "zorder": 3}
-            mark |= {} if name == "this store" else {"markerfacecolor": "white"}
-        else:
-            mark["color"] = next(others)
-        looks[name] = mark
-    return looks
-
-
-def plot(comparison: Comparison, path: Path) -> None:
-    """Draw four measures over the number of regions: a curve a family, a point where it has no setting."""
-    from matplotlib.figure import Figure  # here, since it takes longer to import than all the rest
-    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
-
-    from rsgt.page.pictures import check_suffix
-
-    check_suffix(path)
-    figure = Figure(figsize=(11, 8.6), layout="constrained")
-    panels = figure.subplots(2, 2).ravel()
-    curves = comparison.curves()
-    looks = _looks([*curves])
-    for axes, (measure_name, title) in zip(panels, PANELS.items(), strict=True):
-        for name, rows in curves.items():
-            x, y = ([row[key] for row in rows] for key in ("regions", measure_name))
-            axes.plot(x, y, linestyle="-" if len(rows) > 1 else "none", label=name, **looks[name])
-        axes.set_title(title, loc="left", fontsize=11)
-        axes.set(xlabel="regions per frame")
-        shown = [row for rows in curves.values() for row in rows if row["regions"]]
-        scales = []
-        if shown:  # a logarithmic scale needs something above 0
-            axes.set_xscale("log")
-            scales.append(axes.xaxis)
-        if measure_name in _METRES and any(row[measure_name] for row in shown):
-            axes.set_yscale("log")
-            scales.append(axes.yaxis)
-        elif measure_name not in _METRES:
-            axes.set_ylim(0, 1.02)
-        for axis in scales:
-            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axis.set_major_formatter(ScalarFormatter())
-            axis.set_minor_formatter(NullFormatter())
-        axes.grid(alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
-    handles, names = panels[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=4, frameon=False)
-    write_figure(path, figure, dpi=120)
+def _measured(chosen: Sequence[Partition], frame: FrameMaps, goal: Target) -> list[list[float]]:
+    """Measure partitions of one frame; regions that stand for its depth in two ways are made once."""
+    made: dict[Any, tuple[Array, dict[str, float]]] = {}
+    found = []
+    for p in chosen:
+        if p.regions not in made:
+            made[p.regions] = (region := p.regions(frame)), borders(region, goal)
+        region, known = made[p.regions]
+        support = None
+        if p.surface == "own":
+            support = frame.support
+        elif p.surface == "plane":
+            support = planes.fit(frame.depth, region, int(region.max())).support
+        told = explained(region, goal, support) | known
+        found.append([told[name] for name in MEASURES])
+    return found

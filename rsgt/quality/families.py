@@ -1,12 +1,14 @@
 """The partitions that region support is held against: labels, superpixels, a grid.
 
 Every function takes (y, x) maps of one frame and returns a (y, x) int32 map of region labels, from 1; 0 = no
-region. Superpixels are scikit-image's (``pip install 'region-support[compare]'``).
+region. Superpixels are scikit-image's (``pip install 'region-support[compare]'``). Each family is there
+twice, its regions standing for the depth by their means, and by a plane in each: what planes bring to any
+partition is not to be taken for what a partition is worth.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,13 +22,16 @@ Labels = npt.NDArray[np.int32]
 
 FELZENSZWALB_SIGMA = 0.8
 FELZENSZWALB_MIN_SIZE = 32
+EACH = ", a plane each"
+"""Behind the name of a family whose regions stand for the depth by planes."""
 
 
 @dataclass(frozen=True)
 class FrameMaps:
     """Maps of one frame, (y, x): colour (and channel), depth in metres (0 = none), labels and its regions.
 
-    ``predicted`` are a network's regions, where they are compared too.
+    ``support`` is what the store's regions stand for the depth by, in metres; ``predicted`` are a network's
+    regions, where they are compared too.
     """
 
     rgb: Array
@@ -34,6 +39,7 @@ class FrameMaps:
     semantic: Array
     instance: Array
     region: Array
+    support: Array
     predicted: Array | None = None
 
 
@@ -41,12 +47,15 @@ class FrameMaps:
 class Partition:
     """One way to cut a frame into regions.
 
-    ``name`` is the family, ``parameter`` its setting in words ("bins=10", or empty where it has none).
+    ``name`` is the family, ``parameter`` its setting in words ("bins=10", or empty where it has none);
+    ``surface`` is what its regions stand for the depth by: their mean depths, a plane in each, or, of the
+    store's own regions, their support.
     """
 
     name: str
     parameter: str
     regions: Callable[[FrameMaps], Labels]
+    surface: Literal["mean", "plane", "own"] = "mean"
 
 
 def category_regions(category: Array) -> Labels:
@@ -133,6 +142,12 @@ def _by_depth(grouping: Grouping) -> Callable[[FrameMaps, int], Labels]:
     )
 
 
+def _merged(across: bool) -> Callable[[FrameMaps, int], Labels]:
+    return lambda frame, n: (
+        region_support(frame.depth, frame.semantic, surface="plane", regions=n, across_labels=across).region
+    )
+
+
 def _published(frame: FrameMaps, bins: int) -> Labels:
     return region_support(frame.depth, frame.semantic, variant="published", bins=bins).region
 
@@ -158,15 +173,13 @@ def partitions(class_names: list[str], *, predicted: bool = False) -> list[Parti
     predicted
         Add the frames' ``predicted`` regions, and SLIC at two more settings, for networks find few.
     """
-    bins = (3, 5, 10, 20, 45)
+    bins, planes = (3, 5, 10, 20, 45), (40, 60, 80, 111, 220, 450)
     slic = (12, 30, 65, 140, 540) if predicted else (65, 140, 540)
-    return [
-        Partition("this store", "", lambda frame: frame.region),
+    others = [
         *([Partition("prediction", "", _predicted)] if predicted else []),
         *_family("region support", "bins", bins, _by_depth("equal")),
         *_family("region support, natural", "bins", bins, _by_depth("natural")),
         *_family("region support, log", "bins", bins, _by_depth("log")),
-        *_family("region support, published", "bins", bins, _published),
         *[Partition(name, "", _by_category(table)) for name, table in _semantic_maps(class_names).items()],
         Partition("segments", "", lambda f: region_support(f.depth, f.semantic, bins=1).segment),
         Partition("instances", "", lambda f: instance_regions(f.semantic, f.instance)),
@@ -176,4 +189,15 @@ def partitions(class_names: list[str], *, predicted: bool = False) -> list[Parti
             "Felzenszwalb on depth", "scale", (80, 29, 4), lambda f, k: felzenszwalb_regions(f.depth, k)
         ),
         *_family("grid", "side", (80, 53, 40, 27), lambda f, n: grid_regions(f.depth.shape, n)),
+    ]
+    merged = [
+        *_family("region support, planes", "regions", planes, _merged(across=False)),
+        *_family("region support, planes across labels", "regions", (20, *planes), _merged(across=True)),
+    ]
+    return [
+        Partition("this store", "", lambda frame: frame.region, "own"),
+        *others,
+        *_family("region support, published", "bins", bins, _published),
+        *[replace(p, surface="plane") for p in merged],
+        *[replace(p, name=p.name + EACH, surface="plane") for p in others],
     ]

@@ -99,7 +99,7 @@ def weighted_quantile(values: Array, weights: Array, share: float) -> float:
     return float(values[order][np.searchsorted(reached, share * reached[-1])])
 
 
-def measure(region: Array, goal: Target) -> dict[str, float]:
+def measure(region: Array, goal: Target, support: Array | None = None) -> dict[str, float]:
     """Measure one partition of one frame.
 
     Parameters
@@ -108,6 +108,9 @@ def measure(region: Array, goal: Target) -> dict[str, float]:
         (y, x) integer, region labels; 0 = no region, whose pixels count with depth 0, as in the paper.
     goal
         The frame.
+    support
+        (y, x) metres, what the regions stand for the depth by, such as that of their planes; None = their
+        mean depths.
 
     Returns
     -------
@@ -116,27 +119,37 @@ def measure(region: Array, goal: Target) -> dict[str, float]:
     regions, coverage
         Regions with valid depth; share of the valid pixels that have a region.
     rmse, abs_rel, delta1
-        Error of the regions' mean depths against the depth (m, 1, 1); δ1 counts ratios below 1.25.
+        Error of the support against the depth (m, 1, 1); δ1 counts ratios below 1.25.
     rmse_log
         Root mean square error of the natural logarithm of depth, over the pixels that have a region.
     explained_variation
         1 - squared error / squared deviation from the frame's mean depth. Source: Moore et al.,
         "Superpixel lattices", 2008.
     spread_median, spread_p95
-        Standard deviation of depth in the region that a pixel lies in, over pixels (m).
+        Root mean square of depth about the support in the region that a pixel lies in, over pixels (m): the
+        standard deviation of depth, where the support is its mean.
     edge_recall, cross_share
         As the functions of these names say.
     agreement
         Adjusted Rand index with the reference over the valid pixels.
     """
-    found = dict.fromkeys(MEASURES, float("nan"))
+    found = explained(region, goal, support) | borders(region, goal)
+    return {name: found[name] for name in MEASURES}
+
+
+def explained(region: Array, goal: Target, support: Array | None = None) -> dict[str, float]:
+    """Give those of ``MEASURES`` that depend on what the regions stand for the depth by, and their number."""
+    found = dict.fromkeys((*MEASURES[:8], "coverage"), float("nan"))
     label, d = region[goal.valid], goal.depth
     if not d.size:
         return found
     area = np.bincount(label)
-    mean = np.bincount(label, d) / np.maximum(area, 1)
-    mean[0] = 0
-    estimate = mean[label]
+    if support is None:
+        mean = np.bincount(label, d) / np.maximum(area, 1)
+        mean[0] = 0
+        estimate = mean[label]
+    else:
+        estimate = np.where(label > 0, support[goal.valid].astype(np.float64), 0)
     error = d - estimate
     squares = np.bincount(label, error * error)
     deviation = d.size * d.var()
@@ -145,8 +158,6 @@ def measure(region: Array, goal: Target) -> dict[str, float]:
     found["delta1"] = float(np.mean((d < 1.25 * estimate) & (estimate < 1.25 * d)))
     found["explained_variation"] = 1 - float(squares.sum() / deviation) if deviation else float("nan")
     found["coverage"] = float(area[1:].sum() / d.size)
-    found["agreement"] = adjusted_rand(label, goal.reference)
-    found["edge_recall"] = edge_recall(region, goal)
     present = np.flatnonzero(area[1:]) + 1
     found["regions"] = present.size
     if present.size:
@@ -155,5 +166,18 @@ def measure(region: Array, goal: Target) -> dict[str, float]:
         found["rmse_log"] = float(np.sqrt(np.mean(logarithm**2)))
         found["spread_median"] = weighted_quantile(spread, area[present], 0.5)
         found["spread_p95"] = weighted_quantile(spread, area[present], 0.95)
+    return found
+
+
+def borders(region: Array, goal: Target) -> dict[str, float]:
+    """Give those of ``MEASURES`` that depend on where the regions lie alone."""
+    found = dict.fromkeys(("edge_recall", "cross_share", "agreement"), float("nan"))
+    label = region[goal.valid]
+    if not label.size:
+        return found
+    found["agreement"] = adjusted_rand(label, goal.reference)
+    found["edge_recall"] = edge_recall(region, goal)
+    present = np.flatnonzero(np.bincount(label)[1:]) + 1
+    if present.size:
         found["cross_share"] = cross_share(region, goal, present)
     return found

@@ -1,9 +1,10 @@
 """How plane the regions of a frame are: what a plane leaves of a region's depth, and how its normals spread.
 
 The plane is one in space, fitted to the inverse depth, which is linear in pixel coordinates for any pinhole
-camera, and so needs none. Its residual is along the axis, in metres: the counterpart of ``region_rmse``, the
-residual of a constant, which on a slanting wall is all slant. iBims-1 (Koch et al., 2018) measures flatness
-by distances square to the plane; those need a camera, and are smaller by the cosine of the slant.
+camera, and so needs none (``rsgt.regions.planes``). Its residual is along the axis, in metres: the
+counterpart of ``region_rmse``, the residual of a constant, which on a slanting wall is all slant. iBims-1
+(Koch et al., 2018) measures flatness by distances square to the plane; those need a camera, and are smaller
+by the cosine of the slant.
 
 The spread of normals needs a camera. It is the circular one: with R the length of the mean of a region's unit
 normals, arccos R, the angle whose cosine is the mean of the cosines of the angles to the mean normal.
@@ -16,15 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from rsgt.quality.normals import Intrinsics, normal_map
+from rsgt.regions import kernels, planes
 from rsgt.regions.compilation import jit
 
 Array = npt.NDArray[Any]
 
 _jit = jit(error_model="numpy")
-
-_MOMENTS = 10
-_SINGULAR = 1e-10
-"""Share of a pivot below which a direction is taken for one that the region does not extend in."""
 
 
 class RegionPlanes(NamedTuple):
@@ -34,70 +32,82 @@ class RegionPlanes(NamedTuple):
     normal_spread: Array
 
 
-@_jit
-def _residual(m: Array) -> float:
-    """What least squares leave of the sum of squares ``m[9]``: one unknown after another is eliminated."""
-    a = np.array([[m[0], m[1], m[2], m[6]], [m[1], m[3], m[4], m[7]], [m[2], m[4], m[5], m[8]]])
-    left = float(m[9])
-    for k in range(3):
-        pivot = a[k, k]
-        whole = m[0] if k == 0 else m[3] if k == 1 else m[5]
-        if pivot > _SINGULAR * whole:  # else the region is a line or a point: nothing more to fit
-            left -= a[k, 3] * a[k, 3] / pivot
-            for i in range(k + 1, 3):
-                factor = a[i, k] / pivot
-                for j in range(k, 4):
-                    a[i, j] -= factor * a[k, j]
-    return max(left, 0.0)
+class PlaneFit(NamedTuple):
+    """A plane for each region of a frame, as ``rsgt.regions.planes.fit_planes`` finds it.
+
+    Attributes
+    ----------
+    planes : (region, 3) float64
+        a, b and c of 1/support = a x + b y + c; NaN for a region without depth.
+    residual : (region, 2) float64
+        Root mean square (m) and variance (m²) of support less depth; NaN for a region without depth.
+    support : (y, x) float32
+        Depth of each pixel's plane in metres; 0 = no region, or no depth.
+    """
+
+    planes: Array
+    residual: Array
+    support: Array
 
 
 @_jit
-def plane_errors(depth: Array, region: Array, regions: int) -> Array:
-    """RMSE of each region's depth about its least-squares plane, in one pass over the pixels.
+def _runs(depth: Array, region: Array, regions: int) -> tuple[kernels.Cut, Array, float]:
+    """Runs that have depth and one region each, the number of each label from 0, and the largest depth."""
+    height, width = depth.shape
+    size, row = height * width, np.zeros(height + 1, np.int64)
+    starts, ends, of = np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, np.int32)
+    total, number = np.empty(size), np.full(regions + 1, -1, np.int32)
+    n, present, largest = 0, 0, 0.0
+    for y in range(height):
+        x = 0
+        while x < width:
+            r = region[y, x]
+            if r <= 0 or not depth[y, x] > 0:
+                x += 1
+                continue
+            if number[r] < 0:
+                number[r] = present
+                present += 1
+            starts[n], of[n], total[n] = x, number[r], 0.0
+            while x < width and region[y, x] == r and depth[y, x] > 0:
+                z = np.float64(depth[y, x])
+                total[n] += z
+                largest = max(largest, z)
+                x += 1
+            ends[n] = x
+            n += 1
+        row[y + 1] = n
+    return kernels.Cut(starts[:n], ends[:n], row, of[:n], of[:n], total[:n]), number[1:], largest
 
-    The squares are of z² (w - 1/z), with w the plane's inverse depth: to first order the residual of depth.
+
+@_jit
+def _fitted(depth: Array, region: Array, regions: int) -> tuple[Array, Array, Array]:
+    cut, number, largest = _runs(depth, region, regions)
+    found, residual = np.full((regions, 3), np.nan), np.full((regions, 2), np.nan)
+    if cut.starts.size == 0:
+        return found, residual, np.zeros(depth.shape, np.float32)
+    scale = planes.depth_scale(largest)
+    moments = planes.region_moments(depth, cut, cut.key, number.max() + 1, scale)
+    dense, left, support = planes.fit_planes(depth, cut, cut.key, moments, scale)
+    for r in range(regions):
+        if number[r] >= 0:
+            found[r], residual[r] = dense[number[r]], left[number[r]]
+    return found, residual, support
+
+
+def fit(depth: Array, region: Array, regions: int) -> PlaneFit:
+    """Put a plane into each region of any partition of a frame: connected or not, with holes or without.
 
     Parameters
     ----------
     depth
-        (y, x) float32, metres; 0 = no depth.
+        (y, x) float, metres; 0 = no depth.
     region
         (y, x) integer, labels from 1 to ``regions``; 0 = no region.
     regions
         Number of regions.
-
-    Returns
-    -------
-    (region,) float64, metres; NaN for a region without depth.
     """
-    n, moments = np.zeros(regions), np.zeros((regions, _MOMENTS))
-    first = np.zeros((regions, 3))
-    for y in range(depth.shape[0]):
-        for x in range(depth.shape[1]):
-            r, z = region[y, x] - 1, np.float64(depth[y, x])
-            if r < 0 or not z > 0:
-                continue
-            if n[r] == 0:  # about the region's first pixel, so that a far and narrow one keeps its digits
-                first[r, 0], first[r, 1], first[r, 2] = x, y, 1 / z
-            n[r] += 1
-            u, v, weight = x - first[r, 0], y - first[r, 1], z * z
-            t = z - weight * first[r, 2]
-            m = moments[r]
-            square, product = weight * weight, weight * t
-            m[0] += square
-            m[1] += square * u
-            m[2] += square * v
-            m[3] += square * u * u
-            m[4] += square * u * v
-            m[5] += square * v * v
-            m[6] += product
-            m[7] += product * u
-            m[8] += product * v
-            m[9] += t * t
-    found = np.empty(regions)
-    for r in range(regions):
-        found[r] = math.sqrt(_residual(moments[r]) / n[r]) if n[r] > 0 else np.nan
-    return found
+    return PlaneFit(*_fitted(depth, region, regions))
 
 
 @_jit
@@ -109,7 +119,7 @@ def normal_spreads(normals: Array, region: Array, regions: int) -> Array:
     normals
         (y, x, 3) float64, unit normals; NaN where there is none.
     region, regions
-        As for ``plane_errors``.
+        As for ``fit``.
 
     Returns
     -------
@@ -136,11 +146,11 @@ def region_planes(depth: Array, region: Array, regions: int, camera: Intrinsics 
     Parameters
     ----------
     depth, region, regions
-        As for ``plane_errors``.
+        As for ``fit``.
     camera
         Of the frame; None where it is not known: then the spreads are NaN.
     """
-    errors = plane_errors(depth, region, regions)
+    errors = fit(depth, region, regions).residual[:, 0]
     if camera is None:
         return RegionPlanes(errors, np.full(regions, np.nan))
     return RegionPlanes(errors, normal_spreads(normal_map(depth, depth > 0, camera), region, regions))

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from rsgt.builder import Parameters, as_source, cluster, plane_table, region_table
 from rsgt.inputs import InputError
-from rsgt.parallel import map_threads
+from rsgt.parallel import stream_threads
+from rsgt.quality.source_comparison import source_problems
 from rsgt.regions import kernels
 from rsgt.regions.planes import plane_depth
 from rsgt.sources.plausibility import gathered, implausible
@@ -20,7 +21,8 @@ from rsgt.store.encoding import encoding_problems
 from rsgt.store.manifest import root_problem
 from rsgt.store.objects import ObjectPath, StorageError
 from rsgt.store.places import sizes_below
-from rsgt.store.reader import DamageError, Store
+from rsgt.store.reader import Store
+from rsgt.store.root import DamageError
 
 Array = npt.NDArray[Any]
 
@@ -122,94 +124,77 @@ def _off_support(region: Array, support: Array, table: dict[str, Array]) -> Iter
         yield f"support is up to {apart:.3g} m off the {of_region} of its region"
 
 
-def _differing_maps(opened: Store, source: Source, k: int, parameters: Parameters) -> Iterator[str]:
-    position = [source.frame_ids.index(int(opened.frame_id[k]))]
-    stored: dict[str, Array] = {
-        "rgb": source.rgb(position),
-        "depth": source.depth(position, parameters.depth),
-        "semantic": source.semantic(position, parameters.labels),
-        "instance": source.instance(position),
-    }
-    for name, values in stored.items():
-        if not np.array_equal(values, opened.read(name, k, k + 1)):
-            yield f"{name} differs from the source"
+_PIXELS = 1 << 18
+"""Pixels of an array that are read at once, if more than a frame's: reading small frames is mostly asking."""
 
 
-def _source_problems(
-    opened: Store, source: Source, parameters: Parameters, sample: int, seed: int
-) -> tuple[list[Problem], int]:
-    """Hold a store against its source: what it says of itself, and some frames; returns their number."""
-    if source.identity()["fingerprint"] != opened.attributes["source"]["fingerprint"]:
-        return [Problem(None, f"{source.path} is another file than the store was built from")], 0
-    scene_of = dict(zip(source.frame_ids, source.scenes, strict=True))
-    name_of = dict(zip(source.frame_ids, source.names, strict=True))
-    camera_of = {n: dict(camera) for n, camera in zip(source.frame_ids, source.cameras, strict=True)}
-    pairs = {
-        "class names": (opened.class_names, list(source.class_names(parameters.labels))),
-        "scenes": (
-            [opened.scene_names[k] for k in opened.scene],
-            [scene_of.get(number) for number in opened.frame_id.tolist()],
-        ),
-        "names": (
-            opened.frame_names,
-            [name_of.get(number) for number in opened.frame_id.tolist()],
-        ),
-        "cameras": (
-            [opened.intrinsics(k) for k in range(len(opened))],
-            [camera_of.get(number) for number in opened.frame_id.tolist()],
-        ),
-    }
-    problems = [
-        Problem(None, f"{name}: differ from the source's") for name, (a, b) in pairs.items() if a != b
-    ]
-    size = min(sample, len(opened))
-    picks = sorted(np.random.default_rng(seed).choice(len(opened), size, replace=False).tolist())
-    for k in picks:
-        found = _differing_maps(opened, source, k, parameters)
-        problems += [Problem(int(opened.frame_id[k]), message) for message in found]
-    return problems, len(picks)
+def _each_map(opened: Store, name: str, start: int, stop: int) -> list[Array | None]:
+    """An array of each of some frames; None where it can't be decoded."""
+    try:
+        return [*opened.read(name, start, stop)]
+    except StorageError:
+        raise
+    except InputError:
+        if stop == start + 1:
+            return [None]
+        return [values for k in range(start, stop) for values in _each_map(opened, name, k, k + 1)]
 
 
 def _check_part(
-    opened: Store, start: int, stop: int, parameters: Parameters
+    opened: Store, start: int, stop: int, rows: dict[str, Array], parameters: Parameters
 ) -> tuple[list[Problem], list[tuple[int, str]]]:
-    """Problems of some frames, and what is implausible about them."""
+    """Problems of some frames, given their rows of the regions' table, and what is implausible of them."""
     problems, findings = [], []
-    tables = opened.region_tables(start, stop)
-    for k in range(start, stop):
-        number = int(opened.frame_id[k])
-        maps = {}
-        for spec in schema.FRAME_ARRAYS:
-            try:
-                maps[spec.name] = opened.read(spec.name, k, k + 1)[0]
-            except StorageError:
-                raise
-            except InputError:
-                problems.append(Problem(number, f"{spec.name} can't be decoded: its checksum does not hold"))
-        if len(maps) == len(schema.FRAME_ARRAYS):
-            found = frame_problems(maps, tables[k - start], parameters, opened.intrinsics(k))
-            problems += [Problem(number, message) for message in found]
-            odd = implausible(maps["rgb"], maps["depth"], maps["semantic"], len(opened.class_names))
-            findings += [(number, message) for message in odd]
+    tables = opened.cut_regions(start, stop, rows)
+    at_once = max(1, _PIXELS // (opened.shape[0] * opened.shape[1]))
+    for first in range(start, stop, at_once):
+        last = min(first + at_once, stop)
+        whole = {name: _each_map(opened, name, first, last) for name in schema.FRAME_SPECS}
+        for k in range(first, last):
+            number = int(opened.frame_id[k])
+            maps = {name: found for name, all_of in whole.items() if (found := all_of[k - first]) is not None}
+            for name in (name for name in whole if name not in maps):
+                problems.append(Problem(number, f"{name} can't be decoded: its checksum does not hold"))
+            if len(maps) == len(whole):
+                off = frame_problems(maps, tables[k - start], parameters, opened.intrinsics(k))
+                problems += [Problem(number, message) for message in off]
+                odd = implausible(maps["rgb"], maps["depth"], maps["semantic"], len(opened.class_names))
+                findings += [(number, message) for message in odd]
     return problems, findings
 
 
-FREE = {"semantic": ("class_names",), "scene": ("scene_names",), "frame": ("frame_names",)}
+def _parts(opened: Store, parameters: Parameters) -> Iterator[tuple[Any, ...]]:
+    """Arguments of ``_check_part`` for one shard after the other; the table is read for many at once."""
+    for first, stop in opened.blocks():
+        rows, begin = opened.region_rows(first, stop), opened.region_start[first]
+        for start in range(first, stop, opened.shard_frames):
+            end = min(start + opened.shard_frames, stop)
+            part = slice(opened.region_start[start] - begin, opened.region_start[end] - begin)
+            yield opened, start, end, {name: column[part] for name, column in rows.items()}, parameters
+
+
+FREE = {"semantic": ("class_names",), "scene": ("scene_names",)}
 """Attributes of arrays that are of this store alone."""
 
 
 def _schema_problems(opened: Store) -> Iterator[str]:
     """Say in what the arrays are other than the schema has them, for the frames that the records name."""
-    shards = opened.attributes["shards"]
-    n, shard = shards[-1]["frames"][1], shards[0]["frames"][1]
+    records = opened.records
+    n, shard = records.frames, records.each
+    old = opened.attributes["format_version"] == schema.OLD_VERSION
     try:
         frame = (n, *opened.shape)
-        regions = opened.array("regions/label").shape
-        shapes: dict[str, tuple[int, ...]] = {"frame": (n,), "frame_bound": (n + 1,), "region": regions}
+        shapes: dict[str, tuple[int, ...]] = {
+            "frame": (n,), "frame_bound": (n + 1,), "region": opened.array("regions/label").shape,
+            "shard": records.sizes.shape,
+        }  # fmt: skip
+        if not old:
+            shapes["byte"] = (int(opened.column("names/start", slice(n, n + 1))[0]),)
         described = schema.descriptions(opened.attributes["parameters"])
-        for name, spec in schema.arrays(opened.attributes["parameters"]).items():
+        for name, spec in opened.specs.items():
             shape = (*frame, 3)[: len(spec.axes)] if spec.per_frame else shapes[spec.axes[0]]
-            free = FREE.get(name, ())
+            shape += (32,) * (spec.axes[-1:] == ("byte",) and len(spec.axes) == 3)
+            free = FREE.get(name, ()) + (("frame_names",) if old and name == "frame" else ())
             problems = encoding_problems(
                 opened.array(name),
                 spec,
@@ -219,18 +204,15 @@ def _schema_problems(opened: Store) -> Iterator[str]:
                 attributes=described.get(name),
             )
             yield from (f"array {name}: {problem}" for problem in problems)
-    except (
-        InputError,
-        ValueError,
-    ) as error:  # an array that is missing, can't be opened, or has another rank
-        yield str(error)
+    except (InputError, ValueError, IndexError) as error:
+        yield str(error)  # an array that is missing, can't be opened, or has another rank or length
 
 
 def _unrecorded(opened: Store) -> Iterator[str]:
     """Chunks of the arrays that are not sharded, which readers hold against their records alone."""
     if isinstance(opened.path, ObjectPath) and not opened.path.listed:
         return  # a web server does not say what it has
-    for name in sorted(schema.arrays(opened.attributes["parameters"]).keys() - schema.FRAME_SPECS.keys()):
+    for name in sorted(opened.specs.keys() - schema.FRAME_SPECS.keys()):
         for file in sizes_below(opened.path / name / "c"):
             if f"{name}/c/{file}" not in opened.attributes["files"]:
                 yield f"{name}/c/{file}"
@@ -240,15 +222,16 @@ def _record_problems(opened: Store) -> tuple[list[str], bool]:
     """Say what a store's own records find wrong, and whether its frames can be looked into all the same."""
     if problem := root_problem(opened.attributes):
         return [problem], False
-    problems = [f"{file}: {problem}" for file, problem in opened.problems(whole=True)]
-    problems += [f"{file}: has no record in zarr.json" for file in _unrecorded(opened)]
+    problems: list[str] = []
     try:
-        Parameters(**opened.attributes["parameters"])
-    except (TypeError, InputError) as error:
-        return [*problems, f"zarr.json: its parameters are none ({error})"], False
-    if off := [*_schema_problems(opened)]:
-        return problems + off, False
-    try:
+        problems += (f"{file}: {problem}" for file, problem in opened.problems(whole=True))
+        problems += (f"{file}: has no record in zarr.json" for file in _unrecorded(opened))
+        try:
+            Parameters(**opened.attributes["parameters"])
+        except (TypeError, InputError) as error:
+            return [*problems, f"zarr.json: its parameters are none ({error})"], False
+        if off := [*_schema_problems(opened)]:
+            return problems + off, False
         if reader.content_hash_of(opened) != opened.identity:
             problems.append(
                 "an index array, the regions' table or a record was altered: content hash differs"
@@ -301,14 +284,17 @@ def verify(
     if not readable:
         return Verification(0, 0, 0, 0, problems)
     parameters = Parameters(**opened.attributes["parameters"])
-    shards = opened.attributes["shards"]
-    parts = [(opened, *shard["frames"], parameters) for shard in shards]
-    checked = map_threads(_check_part, parts, workers, progress)
-    problems += [problem for part, _ in checked for problem in part]
-    findings = [Problem(None, text) for text in gathered([one for _, part in checked for one in part])]
+    findings: list[tuple[int, str]] = []
+    shards = len(opened.records)
+    for some, odd in stream_threads(_check_part, _parts(opened, parameters), workers, progress, total=shards):
+        problems += some
+        findings += odd
     compared = 0
     if source is not None:
-        of_source, compared = _source_problems(opened, as_source(source), parameters, sample, seed)
-        problems += of_source
+        differing, compared = source_problems(
+            opened, as_source(source), parameters.depth, parameters.labels, sample, seed
+        )
+        problems += (Problem(number, message) for number, message in differing)
     regions = int(opened.region_start[-1])
-    return Verification(len(opened), len(shards), regions, compared, problems, findings)
+    told = [Problem(None, text) for text in gathered(findings)]
+    return Verification(len(opened), shards, regions, compared, problems, told)

@@ -34,7 +34,7 @@ __all__ = ["NYU_SHAPE", "Layout", "Room", "render_room", "write_rooms"]
 
 T = TypeVar("T")
 
-VERSION = 1
+VERSION = 2
 """Goes up whenever the same seed gives other pixels."""
 
 FileLayout = Literal["frame", "block", "contiguous"]

@@ -33,11 +33,10 @@ def scene_split(scenes: Sequence[str], share: float = TEST_SHARE, seed: int = SP
 
 def draw_split(source: Source, frames: Sequence[int], split_file: Path | None) -> tuple[list[int], str]:
     """Tell which frames of a source (positions) train and which test, 0 and 1, and who says so."""
-    ids = [source.frame_ids[f] for f in frames]
     if split_file is not None:
-        names = source.names
-        numbered = {names[f]: source.frame_ids[f] for f in frames}
-        return read_split_file(split_file, ids, numbered), f"file {split_file.name}"
+        names, ids = source.names, source.frame_ids
+        numbered = {names[f]: ids[f] for f in frames}
+        return read_split_file(split_file, [ids[f] for f in frames], numbered), f"file {split_file.name}"
     if source.split is not None:
         whole = source.split
         return [SPLITS[whole[f]] for f in frames], "official"

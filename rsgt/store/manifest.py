@@ -7,19 +7,20 @@ over all else that it says: a flipped bit or a changed word is found wherever it
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from rsgt.inputs import shortened
 from rsgt.store import schema
 from rsgt.store.objects import ObjectPath
-from rsgt.store.places import Place, concurrently, sizes_below
+from rsgt.store.places import Place, concurrently
 
 SEAL = "seal"
 
 _KINDS = {
     "parameters": dict, "source": dict, "split_origin": str, "cameras": list, "versions": dict,
-    "shards": list, "content_sha256": str, "files": dict,
+    "shards": dict, "content_sha256": str, "files": dict,
 }  # fmt: skip
 
 
@@ -67,7 +68,10 @@ def file_problem(path: Place, record: Mapping[str, Any], *, whole: bool = False)
 
 
 def file_problems(
-    place: Place, records: Iterable[tuple[str, Mapping[str, Any]]], whole: Callable[[str], bool]
+    place: Place,
+    records: Iterable[tuple[str, Mapping[str, Any]]],
+    whole: Callable[[str], bool],
+    sizes: Mapping[str, int] | None = None,
 ) -> Iterator[tuple[str, str]]:
     """Yield the files below a place that differ from their records, and how.
 
@@ -77,29 +81,25 @@ def file_problems(
         Where they lie, and the name and record of each.
     whole
         Whether to read a file of that name, as ``file_problem`` does.
+    sizes
+        Of objects, where they were listed: bytes of each.
     """
     if isinstance(place, Path):
         for name, record in records:
             if problem := file_problem(place / name, record, whole=whole(name)):
                 yield name, problem
         return
-    # Objects are asked for by listing them, and read several at a time: a request takes long, many do not.
-    known = dict(records)
-    sizes = sizes_below(place) if place.listed else {}
-    for some in _parts(known, 256):
-        found = concurrently(lambda name: _object_problem(place, name, known[name], sizes, whole(name)), some)
-        yield from ((name, problem) for name, problem in zip(some, found, strict=True) if problem)
-
-
-def _parts(names: Iterable[str], size: int) -> Iterator[list[str]]:
-    whole = [*names]
-    return (whole[k : k + size] for k in range(0, len(whole), size))
+    # Objects are held against their list, or asked for several at a time: a request takes long, many do not.
+    rest = iter(records)
+    while some := [*islice(rest, 256)]:
+        found = concurrently(lambda one: _object_problem(place, one[0], one[1], sizes, whole(one[0])), some)
+        yield from ((name, problem) for (name, _), problem in zip(some, found, strict=True) if problem)
 
 
 def _object_problem(
-    place: ObjectPath, name: str, record: Mapping[str, Any], sizes: Mapping[str, int], whole: bool
+    place: ObjectPath, name: str, record: Mapping[str, Any], sizes: Mapping[str, int] | None, whole: bool
 ) -> str | None:
-    if whole or not place.listed:
+    if whole or sizes is None:
         return file_problem(place / name, record, whole=whole)
     if name not in sizes:
         return "the file is missing"
@@ -198,16 +198,30 @@ def _root_problems(attributes: Mapping[str, Any]) -> Iterator[str]:
         yield f"the root group lacks {', '.join(lacking)}"
     if attributes[SEAL] != seal(attributes):
         yield "its seal does not hold: an attribute of the root group is not as it was written"
-    for name, kind in _KINDS.items():
+    version = attributes["format_version"]
+    kinds = _KINDS | ({"shards": list} if version == schema.OLD_VERSION else {})
+    for name, kind in kinds.items():
         if type(attributes[name]) is not kind:
             yield f"{name} is {shortened(attributes[name])}, expected a {kind.__name__}"
     files, shards = attributes["files"], attributes["shards"]
-    if lacking := [
-        name for name in schema.arrays(attributes["parameters"]) if f"{name}/zarr.json" not in files
-    ]:
+    expected = schema.arrays(attributes["parameters"], version)
+    if lacking := [name for name in expected if f"{name}/zarr.json" not in files]:
         yield f"has no record of the array {', '.join(lacking)}"
     if wrong := [name for name, record in files.items() if not is_record(record)]:
         yield f"its record of {wrong[0]} is {shortened(files[wrong[0]])}"
+    if version == schema.OLD_VERSION:
+        yield from _listed_shards_problems(shards)
+        frames = shards[-1]["frames"][1]
+    else:
+        counts = [shards.get(name) for name in ("frames", "shard_frames")]
+        if [*map(type, counts)] != [int, int] or min(counts) < 1:
+            yield f"its shards are {shortened(shards)}"
+        frames = counts[0]
+    yield from _camera_problems(attributes["cameras"], frames)
+
+
+def _listed_shards_problems(shards: list[Any]) -> Iterator[str]:
+    """Say what is wrong with records of shards as format version 3 has them."""
     stop = 0
     for k, shard in enumerate(shards):
         frames: Any = shard.get("frames") if isinstance(shard, dict) else None
@@ -222,7 +236,6 @@ def _root_problems(attributes: Mapping[str, Any]) -> Iterator[str]:
         stop = frames[1]
     if not stop:
         yield "it has no shards"
-    yield from _camera_problems(attributes["cameras"], stop)
 
 
 def _camera_problems(cameras: list[Any], frames: int) -> Iterator[str]:

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -19,6 +20,8 @@ from rsgt.store.objects import AT_ONCE, ObjectPath, delete
 
 Place = Path | ObjectPath
 """Where a store lies: a folder, or below a URL."""
+
+_PARTS_AT_ONCE = 256
 
 _WRITTEN_URL = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]+://")
 
@@ -50,9 +53,14 @@ def concurrently(function: Any, items: Iterable[Any]) -> list[Any]:
         return [*threads.map(function, items)]
 
 
-def each(place: Place, function: Any, items: Iterable[Any]) -> list[Any]:
-    """Call a function with each item: one after another for a folder, else ``concurrently``."""
-    return [*map(function, items)] if isinstance(place, Path) else concurrently(function, items)
+def each(place: Place, function: Any, items: Iterable[Any]) -> Iterator[Any]:
+    """Yield what a function returns of each item: one after another for a folder, else some at once."""
+    if isinstance(place, Path):
+        yield from map(function, items)
+        return
+    rest = iter(items)
+    while some := [*islice(rest, _PARTS_AT_ONCE)]:
+        yield from concurrently(function, some)
 
 
 def sizes_below(place: Place) -> dict[str, int]:

@@ -131,7 +131,7 @@ def _block(
 
 
 def _checked(name: str, values: Array, where: str) -> Array:
-    return _regions(values, where) if name == "region" else checked_metres(values, where)
+    return checked_regions(values, where) if name == "region" else checked_metres(values, where)
 
 
 def read_prediction(path: Path, name: str = "prediction") -> tuple[zarr.Array[Any], Array]:
@@ -181,7 +181,9 @@ def read_prediction(path: Path, name: str = "prediction") -> tuple[zarr.Array[An
 def open_prediction(
     path: Path, store: Store, frames: Array, name: str = "prediction", *, check_unit: bool = True
 ) -> tuple[Array, Callable[[int], Array]]:
-    """Open predicted maps and match them with frames of a store.
+    """Open predicted maps of two forms and match them with frames of a store.
+
+    ``rsgt.quality.evaluation.maps`` takes every form, these among them.
 
     Parameters
     ----------
@@ -300,8 +302,11 @@ def _refuse_other_store(path: Path, store: Store) -> None:
         )
 
 
-def _regions(values: Array, where: str) -> Array:
-    """Check labels; larger ones than there are pixels would cost memory as tables of all labels do."""
+def checked_regions(values: Array, where: str) -> npt.NDArray[np.int32]:
+    """Return labels as int32; MapError, which ``where`` begins, where they are none of a frame's regions.
+
+    Larger ones than there are pixels would cost memory as tables of all labels do.
+    """
     if values.min(initial=0) < 0 or values.max(initial=0) > values.size:
         raise MapError(
             f"{where} has labels from {values.min()} to {values.max()}, expected 0 (none) and regions "

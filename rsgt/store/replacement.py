@@ -4,8 +4,8 @@ import os
 
 from rsgt.store.objects import ObjectPath, delete
 from rsgt.store.places import Place, copy_below, sizes_below
-from rsgt.store.reader import STAGING
-from rsgt.store.staging import Plan
+from rsgt.store.plan import Plan
+from rsgt.store.root import STAGING
 
 
 def switch(path: Place, plan: Plan) -> None:

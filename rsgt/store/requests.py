@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from zarr.abc.store import OffsetByteRequest, RangeByteRequest, SuffixByteRequest
@@ -29,22 +29,24 @@ class Requests(ObjectStore[Any]):
     ----------
     place
         The name.
-    sizes
-        Bytes of the objects that have to be there, by their names from it; with them, it only reads.
+    size_of
+        Bytes of an object that has to be there, by its name from it, None for others; with it, it only reads.
     identity
         Hash of the content, where parts of it may be kept on this machine (``rsgt.store.kept``).
     """
 
-    def __init__(self, place: ObjectPath, sizes: Mapping[str, int] | None = None, identity: str = "") -> None:
-        super().__init__(place.client, read_only=sizes is not None)
+    def __init__(
+        self, place: ObjectPath, size_of: Callable[[str], int | None] | None = None, identity: str = ""
+    ) -> None:
+        super().__init__(place.client, read_only=size_of is not None)
         self.identity = identity
         self._kept = Kept.of_environment() if identity else None
-        self.place, self.sizes = place, sizes or {}
+        self.place, self.size_of = place, size_of
         self._indexes: OrderedDict[tuple[str, int], bytes] = OrderedDict()
 
     def with_read_only(self, read_only: bool = False) -> "Requests":
         """Return one that only reads, or one that writes as well."""
-        return Requests(self.place, self.sizes if read_only else None, self.identity if read_only else "")
+        return Requests(self.place, self.size_of if read_only else None, self.identity if read_only else "")
 
     async def get(self, key: str, prototype: BufferPrototype, byte_range: Any = None) -> Buffer | None:
         """Read an object, or a part of it.
@@ -60,28 +62,28 @@ class Requests(ObjectStore[Any]):
             content = await self._got(key, byte_range)
             if content is None:
                 return None
-            if kept and self.sizes:
+            if kept and self.size_of:
                 self._indexes[kept] = content
                 if len(self._indexes) > _INDEXES:
                     self._indexes.popitem(last=False)
         return prototype.buffer.from_bytes(content)
 
-    def part(self, key: str, first: int, length: int) -> bytes:
-        """Read so many bytes of an object that has to be there; its end, the index of a shard, is kept.
+    def part(self, key: str, size: int, first: int, length: int) -> bytes:
+        """Read so many bytes of an object of a size that has to be there; its end, a shard's index, is kept.
 
         Raises
         ------
         ObjectError
             As ``get`` does.
         """
-        at_end = first + length == self.sizes[key]
-        asked = SuffixByteRequest(length) if at_end else RangeByteRequest(first, first + length)
+        stop = first + length
+        asked = SuffixByteRequest(length) if stop == size else RangeByteRequest(first, stop)
         buffer = sync(self.get(key, default_buffer_prototype(), asked))
         assert buffer is not None  # it would have been refused
         return buffer.to_bytes()
 
     async def _got(self, key: str, byte_range: Any) -> bytes | None:
-        expected = self.sizes.get(key)
+        expected = self.size_of(key) if self.size_of else None
         # Under the store's content, and not its URL: another store may stand there tomorrow.
         name = f"{self.identity} {key} {byte_range}" if self._kept and expected is not None else ""
         if self._kept and name and (kept := await asyncio.to_thread(self._kept.get, name)) is not None:

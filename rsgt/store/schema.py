@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 FORMAT = "region-support"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
+OLD_VERSION = 3
+"""Still read: records of its shards stand in the root's attributes, names of frames in those of ``frame``."""
 ATTRIBUTES = (
     "format", "format_version", "parameters", "source", "split_origin", "cameras", "versions", "shards",
     "content_sha256", "files", "seal",
@@ -87,12 +89,30 @@ REGION_START = ArraySpec("start", ("frame_bound",), "int64", None,
                          "rows of frame i are start[i]:start[i + 1]", False)  # fmt: skip
 
 
+NAME_ARRAYS: tuple[ArraySpec, ...] = (
+    ArraySpec("start", ("frame_bound",), "int64", None,
+              "the name of frame i is text[start[i]:start[i + 1]]", False),
+    ArraySpec("text", ("byte",), "uint8", None, "names of the frames in their source, UTF-8", False),
+)  # fmt: skip
+
 FRAME_SPECS = {spec.name: spec for spec in FRAME_ARRAYS}
+RECORD_ARRAYS: tuple[ArraySpec, ...] = (
+    ArraySpec("bytes", ("shard", "array"), "int64", "byte",
+              f"size of each shard's file of {', '.join(FRAME_SPECS)}", False),
+    ArraySpec("sha256", ("shard", "array", "byte"), "uint8", None, "SHA-256 of the same files", False),
+)  # fmt: skip
+
 ARRAYS: dict[str, ArraySpec] = {
     **{spec.name: spec for spec in (*FRAME_ARRAYS, *INDEX_ARRAYS)},
     **{f"regions/{spec.name}": spec for spec in (REGION_START, *REGION_ARRAYS)},
 }
-"""Every array of any store by its path in it."""
+"""Every array that any store has, of whatever version, by its path in it."""
+
+RECORDED: dict[str, ArraySpec] = {
+    **{f"names/{spec.name}": spec for spec in NAME_ARRAYS},
+    **{f"shards/{spec.name}": spec for spec in RECORD_ARRAYS},
+}
+"""Further arrays of this version: what an older one says in attributes."""
 
 
 def region_arrays(parameters: Mapping[str, Any]) -> tuple[ArraySpec, ...]:
@@ -100,9 +120,10 @@ def region_arrays(parameters: Mapping[str, Any]) -> tuple[ArraySpec, ...]:
     return REGION_ARRAYS + (PLANE_ARRAYS if parameters.get("surface") == "plane" else ())
 
 
-def arrays(parameters: Mapping[str, Any]) -> dict[str, ArraySpec]:
-    """Every array of a store that was built with these parameters, by its path in it."""
-    return ARRAYS | {f"regions/{spec.name}": spec for spec in region_arrays(parameters)}
+def arrays(parameters: Mapping[str, Any], version: int = FORMAT_VERSION) -> dict[str, ArraySpec]:
+    """Every array of a store of a version that was built with these parameters, by its path in it."""
+    columns = {f"regions/{spec.name}": spec for spec in region_arrays(parameters)}
+    return ARRAYS | columns | (RECORDED if version == FORMAT_VERSION else {})
 
 
 def descriptions(parameters: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -15,27 +15,20 @@ import numpy.typing as npt
 import zarr
 from zarr.core import codec_pipeline
 
-from rsgt.inputs import InputError
+from rsgt.inputs import InputError, shortened
 from rsgt.store import schema
 from rsgt.store.encoding import create_array, encoding_problems, location, shard_file, write_shard_file
 from rsgt.store.manifest import file_problem, file_record, read_sealed, sealed, sha256
 from rsgt.store.objects import ObjectPath, StorageError
-from rsgt.store.places import (
-    Place,
-    concurrently,
-    each,
-    remove,
-    remove_tree,
-    replacing,
-    sizes_below,
-    write_text,
-)
-from rsgt.store.reader import STAGING, content_hash
-from rsgt.store.staging import Plan
+from rsgt.store.places import Place, each, remove, remove_tree, replacing, sizes_below, write_text
+from rsgt.store.plan import Plan, write_columns
+from rsgt.store.records import ShardRecords, content_hash
+from rsgt.store.root import STAGING
 
 Array = npt.NDArray[Any]
 
-_PARTS_AT_ONCE = 256
+GROUPS = ("regions", "names", "shards")
+"""Groups of the small arrays, but for those of the root itself."""
 
 # A shard's chunks go through zarr's pipeline together: one by one, its bookkeeping costs more than the codec.
 zarr.config.set({"codec_pipeline.batch_size": 32})
@@ -59,6 +52,7 @@ def create(path: Place, plan: Plan) -> None:
     for spec, shape, attributes in _layout(plan):
         place = staging / "store" / spec.name
         create_array(place, spec, shape, shard=plan.shard_frames, attributes=attributes)
+    write_columns(path, plan)
     write_text(path / STAGING / "plan.json", json.dumps(sealed(plan.document()), indent=1))
 
 
@@ -139,18 +133,15 @@ def write_shard(
     write_text(staged.with_suffix(".json"), json.dumps(sealed(record)))
 
 
-def read_records(path: Place, plan: Plan, *, whole: bool = False) -> list[dict[str, Any] | None]:
-    """Return the record of each shard whose files are all there with their sizes, else None.
+def read_records(path: Place, plan: Plan, *, whole: bool = False) -> Iterator[dict[str, Any] | None]:
+    """Yield the record of each shard whose files are all there with their sizes, else None.
 
     With ``whole`` they are read and held against their SHA-256: what another process left may be damaged. Not
     so an object, which was put whole or is not there.
     """
     folder = plan.staging(path)
-    shards = range(plan.n_shards)
-    if isinstance(path, ObjectPath):
-        sizes = sizes_below(folder)
-        return concurrently(lambda k: _read_record(folder, k, sizes=sizes), shards)
-    return [_read_record(folder, k, whole=whole) for k in shards]
+    sizes = sizes_below(folder) if isinstance(path, ObjectPath) else None
+    return each(path, lambda k: _read_record(folder, k, whole=whole, sizes=sizes), range(plan.n_shards))
 
 
 def _read_record(
@@ -203,7 +194,7 @@ def _findings(records: Iterable[Mapping[str, Any]]) -> list[tuple[int, str]]:
 
 
 def finish(path: Place, plan: Plan) -> list[tuple[int, str]]:
-    """Write the index arrays and the regions' table, last of all the root group, still aside.
+    """Write the small arrays and the regions' table, last of all the root group, still aside.
 
     Returns
     -------
@@ -214,49 +205,74 @@ def finish(path: Place, plan: Plan) -> list[tuple[int, str]]:
     InputError
         Where a shard is missing.
     """
-    records = read_records(path, plan)
-    missing = [k for k, record in enumerate(records) if record is None]
+    records, versions, findings, missing = _gathered(path, plan)
     if missing:
-        raise InputError(f"{path}: shards {missing} of {plan.n_shards} are missing; run the same build again")
+        raise InputError(
+            f"{path}: shards {shortened(missing)} of {plan.n_shards} are missing; run the same build again"
+        )
     folder = plan.staging(path)
     new = folder / "store"
     if isinstance(path, Path):
         for pattern in ("*.partial", ".*.tmp"):  # a killed writer leaves its temporary file: zarr's, ours
             for leftover in new.rglob(pattern):
                 leftover.unlink()
-    index: dict[str, Any] = {"frame": plan.frame_ids, "split": plan.split, "scene": plan.scene}
-    named = {
-        "scene": {"scene_names": list(plan.scene_names)}, "frame": {"frame_names": list(plan.names)},
+    for group in GROUPS:
+        zarr.create_group(location(new / group), overwrite=True, zarr_format=3)
+    start = np.zeros(len(plan.frames) + 1, np.int64)
+    for k, count in enumerate(_staged(folder, plan, "count")):
+        start[1:][plan.shard(k)] = count
+    np.cumsum(start, out=start)
+    columns = plan.columns()
+    known: dict[str, Any] = {
+        "frame": plan.frame_ids, "split": plan.split, "scene": plan.scene, "regions/start": start,
+        "names/start": columns["names_start"], "names/text": columns["names_text"],
+        "shards/bytes": records.sizes, "shards/sha256": records.hashes,
     }  # fmt: skip
-    zarr.create_group(location(new / "regions"), overwrite=True, zarr_format=3)
-    counts = np.concatenate([*_staged(folder, plan, "count")])
-    start = np.concatenate([[0], np.cumsum(counts)])
-
+    named = {"scene": {"scene_names": list(plan.scene_names)}}
     specs = schema.arrays(plan.parameters)
 
     def written(name: str) -> Iterator[Array]:
         """Write a small array, the table's part of a shard after the other, and hand on what was written."""
-        spec, within = specs[name], name.removeprefix("regions/")
-        if name in index:
-            yield from _write_small(new / name, spec, len(index[name]), [index[name]], named.get(name))
-        elif spec == schema.REGION_START:
-            yield from _write_small(new / name, spec, len(start), [start])
-        else:
-            yield from _write_small(new / name, spec, int(start[-1]), _staged(folder, plan, within))
+        if name in known:
+            values = known[name]
+            return _write_small(new / name, specs[name], values.shape, [values], named.get(name))
+        staged = _staged(folder, plan, name.removeprefix("regions/"))
+        return _write_small(new / name, specs[name], (int(start[-1]),), staged)
 
-    shards = [{"frames": r["frames"], "files": r["files"]} for r in records if r]
+    for name in schema.RECORDED:
+        for _ in written(name):
+            pass
     document = plan.document()
     attributes = {
         "format": schema.FORMAT,
         "format_version": schema.FORMAT_VERSION,
         **{name: document[name] for name in ("parameters", "source", "split_origin", "cameras")},
-        "versions": _all_versions(document["versions"], [r["versions"] for r in records if r]),
-        "content_sha256": content_hash(shards, written, plan.parameters),
+        "versions": _all_versions(document["versions"], versions),
+        "content_sha256": content_hash(records, written, plan.parameters),
         "files": _small_files(new),
-        "shards": shards,
+        "shards": {"frames": records.frames, "shard_frames": records.each},
     }
     zarr.create_group(location(new), attributes=sealed(attributes), overwrite=False, zarr_format=3)
-    return _findings(r for r in records if r)
+    return findings
+
+
+def _gathered(
+    path: Place, plan: Plan
+) -> tuple[ShardRecords, list[dict[str, str]], list[tuple[int, str]], list[int]]:
+    """Records of the shards' files, all versions that wrote some, what is implausible, what is missing."""
+    records = ShardRecords.room(len(plan.frames), plan.shard_frames)
+    versions: list[dict[str, str]] = []
+    findings: list[tuple[int, str]] = []
+    missing: list[int] = []
+    for k, record in enumerate(read_records(path, plan)):
+        if record is None:
+            missing.append(k)
+            continue
+        records.put(k, record["files"])
+        findings += _findings([record])
+        if record["versions"] not in versions:
+            versions.append(record["versions"])
+    return records, versions, findings, missing
 
 
 def _staged(folder: Any, plan: Plan, name: str) -> Iterator[Array]:
@@ -266,34 +282,32 @@ def _staged(folder: Any, plan: Plan, name: str) -> Iterator[Array]:
         with (folder / "shards" / f"{k:05d}.npz").open("rb") as file, np.load(file) as part:
             return np.asarray(part[name])
 
-    if isinstance(folder, Path):
-        yield from map(column, range(plan.n_shards))
-        return
-    for first in range(0, plan.n_shards, _PARTS_AT_ONCE):
-        yield from concurrently(column, range(first, min(first + _PARTS_AT_ONCE, plan.n_shards)))
+    return each(folder, column, range(plan.n_shards))
 
 
 def _write_small(
-    path: Place, spec: schema.ArraySpec, rows: int, parts: Iterable[npt.ArrayLike],
+    path: Place, spec: schema.ArraySpec, shape: tuple[int, ...], parts: Iterable[npt.ArrayLike],
     attributes: Mapping[str, Any] | None = None,
 ) -> Iterator[Array]:  # fmt: skip
     """Write an array that is not sharded, chunk by chunk, and yield each in its own type."""
-    array = create_array(path, spec, (rows,), attributes=attributes)
+    array = create_array(path, spec, shape, attributes=attributes)
     # Zeros, too, have their file: what is missing is never taken for zeros.
     array = array.with_config({"write_empty_chunks": True})
-    size, done = array.chunks[0], 0
+    rows, size, done = shape[0], array.chunks[0], 0
     held: list[Array] = []
+    count = 0
     for part in parts:
         held.append(np.asarray(part, spec.dtype))
-        if done + (count := sum(map(len, held))) < rows and count < size:
+        count += len(held[-1])
+        if done + count < rows and count < size:
             continue
         joined = np.concatenate(held)
-        while joined.size >= size or (joined.size and done + joined.size == rows):
+        while len(joined) >= size or (len(joined) and done + len(joined) == rows):
             array[done : done + size] = joined[:size]
             yield joined[:size]
-            done += min(size, joined.size)
+            done += min(size, len(joined))
             joined = joined[size:]
-        held = [joined]
+        held, count = [joined], len(joined)
 
 
 def _all_versions(planned: dict[str, str], written: list[dict[str, str]]) -> dict[str, str]:
@@ -304,6 +318,8 @@ def _all_versions(planned: dict[str, str], written: list[dict[str, str]]) -> dic
 
 def _small_files(new: Place) -> dict[str, Any]:
     """Records of all files of a store that is not finished yet, but for its shards, which have theirs."""
-    shards = tuple(f"{name}/c/" for name in schema.FRAME_SPECS)
-    names = [name for name in sorted(sizes_below(new)) if not name.startswith(shards)]
+    names = [f"{name}/zarr.json" for name in schema.FRAME_SPECS]
+    for name in (*(spec.name for spec in schema.INDEX_ARRAYS), *GROUPS):
+        names += (f"{name}/{file}" for file in sizes_below(new / name))
+    names.sort()
     return dict(zip(names, each(new, lambda name: file_record(new / name), names), strict=True))

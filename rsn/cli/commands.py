@@ -13,12 +13,13 @@ import click
 
 import rsn
 from rsgt import __version__
-from rsgt.cli.options import INPUT, STORED, Folder, Output, Real, Whole
+from rsgt.cli.options import INPUT, STORED, Folder, Output
 from rsgt.cli.terminal import INTERRUPTED, Program, Script, print_json
-from rsgt.inputs import InputError
 from rsn import config as settings
 from rsn.cli.judging import compare, evaluate, report
-from rsn.cli.loading import DEVICE, importing
+from rsn.cli.loading import CHECKPOINT, WEIGHTS, importing
+from rsn.cli.photos import predict
+from rsn.cli.publishing import publish
 
 HEADINGS = {
     "network": "Model",
@@ -109,9 +110,10 @@ def fit(
                          refined region by region
 
     The folder --out then holds last.ckpt (to resume), best.ckpt (lowest RMSE on the held-out frames),
-    config.toml (the settings, itself a recipe) and log.csv. Ctrl-C saves the state; --resume goes on from it,
-    also to more --epochs than there were: the learning rate then follows the share of the new number that is
-    done.
+    config.toml (the settings, itself a recipe), log.csv, and curves.png and run.html, which show its course,
+    with predictions of some held-out frames by epoch. Ctrl-C saves the state; --resume goes on from it, also
+    to more --epochs than there were: at a constant rate as if there had been so many from the start; else the
+    learning rate follows the share of the new number that is done, and what changes is said.
     """  # noqa: D301 - click's mark of a block that is not wrapped
     with importing():
         from rsn.data.mixture import line_of
@@ -147,112 +149,28 @@ def fit(
 
 
 @main.command()
-@click.argument("photos", type=INPUT, nargs=-1, required=True, metavar="IMAGE...")
-@click.option(
-    "--checkpoint", type=INPUT, required=True, help="best.ckpt or last.ckpt of a run, or its folder."
-)
-@click.option("--out", type=Folder("folder to write to"), required=True, help="Folder to write to.")
-@click.option(
-    "--fx",
-    type=Real(positive=True),
-    help="Focal length in pixels of the photo; --fy, --cx and --cy likewise.",
-)
-@click.option("--fy", type=Real(positive=True), help="[default: fx]")
-@click.option("--cx", type=Real(), help="[default: the middle]")
-@click.option("--cy", type=Real(), help="[default: the middle]")
-@click.option(
-    "--fov",
-    type=Real(positive=True, below=180),
-    help="Horizontal field of view in degrees, instead.  [default: the photo's EXIF, else NYU's camera]",
-)
-@click.option("--flip", is_flag=True, help="Average with the prediction for the mirrored photo.")
-@click.option(
-    "--points",
-    type=Whole(0),
-    default=1_000_000,
-    show_default=True,
-    help="Most points of a cloud; 0 = none.",
-)
-@click.option("--device", type=DEVICE, default="auto", show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
-def predict(
-    *, photos: tuple[Path, ...], checkpoint: Path, out: Path, fx: float | None, fy: float | None,
-    cx: float | None, cy: float | None, fov: float | None, flip: bool, points: int, device: str,
-    as_json: bool,
-) -> None:  # fmt: skip
-    """Predict depth in metres for photos, each at its own size.
-
-    Writes NAME.depth.npy (metres), NAME.depth.png (16-bit millimetres), NAME.picture.png (with a scale),
-    NAME.region.npy, NAME.region.png and NAME.support.npy (region support), NAME.ply (points).
-
-    NAME is the photo's without its ending. Where photos would share it, their endings stay, then their
-    folders come before it: left_frame.png and right_frame.png. Files that predict wrote are passed over
-    where they are given as photos, so that --out may be the photos' own folder.
-
-    A photo that cannot be read is named, the others are predicted, and the exit code is 1.
-    """
-    if (
-        (cx is None) != (cy is None)
-        or (fy is not None and fx is None)
-        or (fov is not None and fx is not None)
-    ):
-        raise InputError("intrinsics: give --fx (with --fy where it differs) or --fov, and --cx with --cy")
-    with importing():
-        import rsn.experiment
-
-    focal = None if fx is None else (fx, fx if fy is None else fy)
-    centre = None if cx is None or cy is None else (cx, cy)
-    results = []
-    predictor = rsn.load(checkpoint, flip=flip, device=device)
-    for result in predictor.predict_files(photos, out, focal=focal, centre=centre, fov=fov, points=points):
-        results.append(result)
-        if not as_json:
-            _show_photo(result)
-    done, failed = (sum(key in result for result in results) for key in ("out", "error"))
-    if as_json:
-        print_json(results)
-    elif len(results) > 1:
-        click.echo(f"{done} of {done + failed} photos predicted")
-    if failed:
-        sys.exit(1)
-
-
-def _show_photo(result: dict[str, Any]) -> None:
-    """Print what became of a photo: one line, and one more for each thing that its owner should know."""
-    photo = " ".join(click.format_filename(result["photo"]).split())
-    if "out" not in result:
-        word = "error" if "error" in result else "skipped"
-        click.echo(f"{word}: {photo}: {' '.join(click.format_filename(result[word]).split())}", err=True)
-        return
-    fx, fy = result["focal"]
-    length = f"{fx:.4g}" if fx == fy else f"{fx:.4g} x {fy:.4g}"
-    source = {"option": "as given", "exif": "EXIF", "assumed": "assumed, NYU's camera"}[
-        result["focal_source"]
-    ]
-    click.echo(
-        f"{photo}: {result['nearest_m']:.2f} to {result['farthest_m']:.2f} m, median "
-        f"{result['median_m']:.2f} m, {result['regions']} regions, focal length {length} px ({source}) -> "
-        f"{' '.join(click.format_filename(result['out']).split())}.*"
-    )
-    for note in result["notes"]:
-        click.echo(f"note: {photo}: {' '.join(note.split())}")
-
-
-@main.command()
-@click.option(
-    "--checkpoint", type=INPUT, required=True, help="best.ckpt or last.ckpt of a run, or its folder."
-)
+@click.option("--checkpoint", type=WEIGHTS, required=True, help=CHECKPOINT)
 @click.option("--out", type=Output((".onnx",)), required=True, help="The .onnx file to write.")
 def export(checkpoint: Path, out: Path) -> None:
-    """Write a network as ONNX, for images of any height and width, and check it against PyTorch."""
+    """Write a network as ONNX, for images of any height and width, and check it against PyTorch.
+
+    The graph brings an image to the size that the network was trained at, and depth back to the image's, as
+    `rsn predict` does: for colour of 0-255 it gives the same metres. Its axes are named batch, height and
+    width; its metadata say what it was made of.
+    """
     with importing():
         import rsn.experiment
 
     predictor = rsn.load(checkpoint, device="cpu")
     worst = predictor.export_onnx(out)
-    click.echo(f"{out}: input rgb (B, 3, H, W) float32 of 0-255; differs from PyTorch by {worst:.1e} at most")
+    click.echo(
+        f"{out}: input rgb (batch, 3, height, width), float32 of 0-255; differs from PyTorch by {worst:.1e} "
+        "at most"
+    )
 
 
+main.add_command(predict)
 main.add_command(evaluate)
 main.add_command(compare)
 main.add_command(report)
+main.add_command(publish)

@@ -17,7 +17,7 @@ from rsgt.inputs import InputError
 from rsgt.quality.evaluation.alignment import ALIGNMENTS, KINDS
 from rsgt.quality.measures import DEPTH, SETS, described
 from rsgt.quality.pooling import REDUCERS
-from rsn.cli.loading import DEVICE, importing
+from rsn.cli.loading import CHECKPOINT, DEVICE, WEIGHTS, importing
 
 _SETS = "\b\n" + "\n".join(f"{name:<11} {what}" for name, what in SETS.items())
 _EVALUATE = f"""Judge a checkpoint, or predicted depth maps of any origin, on frames of a store.
@@ -40,7 +40,7 @@ Beside these errors of depth, --measure asks for more:
 
 @click.command(cls=Script, help=_EVALUATE)
 @click.option("--store", type=STORED, required=True, help="Store that `rsgt build` made.")
-@click.option("--checkpoint", type=INPUT, help="best.ckpt or last.ckpt of a run, or its folder.")
+@click.option("--checkpoint", type=WEIGHTS, help=CHECKPOINT)
 @click.option("--prediction", type=INPUT, help="Predicted maps instead: a file, or a folder.")
 @click.option(
     "--prediction-kind", "kind", type=click.Choice([*KINDS]), default="depth", show_default=True,
@@ -64,6 +64,10 @@ Beside these errors of depth, --measure asks for more:
 )  # fmt: skip
 @click.option("--raw", is_flag=True, help="Compare with raw depth (the store's must be raw).")
 @click.option("--flip", is_flag=True, help="Average with the prediction for the mirrored image.")
+@click.option(
+    "--confidence", is_flag=True,
+    help="Say how the error falls with the prediction's confidence, by the first protocol; needs --flip.",
+)  # fmt: skip
 @click.option("--device", type=DEVICE, default="auto", show_default=True)
 @click.option("--out", type=OUTPUT, help="Write the record, as JSON.")
 @click.option("--csv", "table", type=OUTPUT, help="Write the errors of every frame.")
@@ -72,7 +76,8 @@ Beside these errors of depth, --measure asks for more:
 def evaluate(
     *, store: Path, checkpoint: Path | None, prediction: Path | None, kind: Any, scale: float | None,
     match: Any, split: str, names: tuple[str, ...], align: Any, measures: tuple[str, ...], raw: bool,
-    flip: bool, device: str, out: Path | None, table: Path | None, save: Path | None, as_json: bool,
+    flip: bool, confidence: bool, device: str, out: Path | None, table: Path | None, save: Path | None,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Parse, judge, print."""
     if checkpoint is not None and prediction is not None:
@@ -85,11 +90,12 @@ def evaluate(
             import rsn.experiment
         record = rsn.evaluate(
             checkpoint, store, protocols, flip=flip, raw=raw, align=align, measures=measures, split=split,
-            device=device, save=save, table=table, out=out, stream=None if as_json else sys.stderr,
+            confidence=confidence, device=device, save=save, table=table, out=out,
+            stream=None if as_json else sys.stderr,
         )  # fmt: skip
     elif prediction is not None:
-        if flip or save is not None:
-            raise InputError("--flip and --save belong to --checkpoint; omit them")
+        if flip or confidence or save is not None:
+            raise InputError("--flip, --confidence and --save belong to --checkpoint; omit them")
         with progress_bar("frames", quiet=as_json) as progress:
             record = rsgt.evaluate(
                 store, prediction, protocols=protocols, split=None if split == "all" else split, align=align,
@@ -117,6 +123,8 @@ def _show(record: dict[str, Any]) -> None:
         for truth, errors in truths.items():
             text = ", ".join(f"{key} {value:.4f}" for key, value in errors.items() if value is not None)
             click.echo(f"per region, {name} against {truth}: {text}")
+    for name, found in record.get("confidence", {}).items():
+        _show_confidence(name, found)
     for name, value in record["partition"].items():
         click.echo(f"regions, {name.replace('_', ' ')}: {value:.4f}")
     click.echo(f"{record['frames']} frames of {record['split']}, {record['seconds']:.1f} s")
@@ -127,6 +135,17 @@ def _show(record: dict[str, Any]) -> None:
     if record["skipped"]:
         numbers = ", ".join(map(str, record["skipped"]))
         click.echo(f"{len(record['skipped'])} without a pixel that counts, left out: frame {numbers}")
+
+
+def _show_confidence(name: str, found: dict[str, Any]) -> None:
+    """Print the error of each tenth of the pixels, from the least sure to the surest."""
+    click.echo(f"confidence by {name}, tenths of {found['pixels']:,} pixels\n")
+    print_table(found["tenths"])
+    worst = {key: "–" if share is None else f"{share:.0%}" for key, share in found["worst_tenth"].items()}
+    click.echo(
+        f"\nthe least sure tenth holds {worst['abs']} of the absolute error and {worst['squared']} of the "
+        f"squared; the largest errors' tenth {worst['abs_best']} and {worst['squared_best']}\n"
+    )
 
 
 def _line(record: dict[str, Any], protocol: str, name: str, own: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ number of loader processes nor an interruption changes them.
 
 import os
 import signal
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -119,15 +120,15 @@ class Frames(Dataset[Batch]):
             if name == "superpixel":
                 item[name] = superpixels(item["rgb"].permute(1, 2, 0).numpy(), self.superpixels)
                 continue
-            array = self.store.read(name, frame, frame + 1)
-            if array.dtype == np.uint16:
-                array = array.astype(np.int32)  # PyTorch has hardly an operation on uint16
+            values = self.store.read(name, frame, frame + 1)
+            if values.dtype == np.uint16:
+                values = values.astype(np.int32)  # PyTorch has hardly an operation on uint16
             if name == "semantic":
-                array = self._classes[array]
+                values = self._classes[values]
             if name in self.arrays:
-                item[name] = resize_nearest(torch.from_numpy(array), self.size)
+                item[name] = resize_nearest(torch.from_numpy(values), self.size)
             if name in self.full_size:
-                item["full_" + name] = torch.from_numpy(array)
+                item["full_" + name] = torch.from_numpy(values)
         return item
 
 
@@ -166,21 +167,24 @@ def collate(items: list[Batch]) -> Batch:
 
 def epoch_order(
     frames: Sequence[int], shard_frames: int, *, seed: int, epoch: int, window: int = 16
-) -> list[int]:
+) -> Sequence[int]:
     """Shuffle frames so that near reads are near in time.
 
     Shards are shuffled, and frames within each ``window`` of shards. A batch then mixes frames of many
-    scenes, yet a slow disk sees few files at a time. The result depends on the arguments alone.
+    scenes, yet a slow disk sees few files at a time. The result depends on the arguments alone; it is an
+    ``array``, which takes a fifth of a list's memory.
     """
     rng = np.random.default_rng((seed, epoch))
-    shards: dict[int, list[int]] = {}
-    for frame in frames:
-        shards.setdefault(frame // shard_frames, []).append(frame)
-    shuffled = [shards[key] for key in rng.permutation(sorted(shards))]
-    order: list[int] = []
-    for first in range(0, len(shuffled), window):
-        near = [frame for shard in shuffled[first : first + window] for frame in shard]
-        order += rng.permutation(near).tolist()
+    given = np.asarray(frames, np.int64)
+    of = given // shard_frames
+    by_shard = np.argsort(of, kind="stable")
+    keys, first = np.unique(of[by_shard], return_index=True)
+    ends = np.append(first[1:], len(given))
+    shuffled = np.searchsorted(keys, rng.permutation(keys))
+    order = array("q")
+    for k in range(0, len(shuffled), window):
+        near = [given[by_shard[first[shard] : ends[shard]]] for shard in shuffled[k : k + window]]
+        order.frombytes(rng.permutation(np.concatenate(near)).tobytes())
     return order
 
 
@@ -208,7 +212,7 @@ class EpochBatches:
         process: int = 0,
         processes: int = 1,
         accumulate: int = 1,
-        order: Callable[..., list[int]] | None = None,
+        order: Callable[..., Sequence[int]] | None = None,
     ) -> None:
         if len(frames) < batch_size:
             raise InputError(
@@ -219,7 +223,7 @@ class EpochBatches:
         self.first_step = 0
         self._count = len(frames)
         self._batch_size = batch_size
-        self._order = order or partial(epoch_order, list(frames), shard_frames, seed=seed)
+        self._order = order or partial(epoch_order, frames, shard_frames, seed=seed)
         self._process = process
         self._parts = processes * accumulate
         self._accumulate = accumulate
@@ -238,7 +242,7 @@ class EpochBatches:
         for step in range(self.first_step, self.steps):
             start = step * self._batch_size + self._process * self._accumulate * part
             for turn in range(self._accumulate):
-                yield order[start + turn * part : start + (turn + 1) * part]
+                yield [*order[start + turn * part : start + (turn + 1) * part]]
 
 
 def loader(

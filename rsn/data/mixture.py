@@ -7,6 +7,7 @@ store comes after the last one of the first. All follows from (seed, epoch) alon
 import math
 import os
 import warnings
+from array import array
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,12 +15,14 @@ from itertools import accumulate
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from rsgt.inputs import DataWarning, InputError
 from rsn.data.categories import UNLABELLED, Table, shared_categories
 from rsn.data.dataset import Store, epoch_order, opened
 from rsn.data.split import hold_out
 
+Indices = npt.NDArray[np.int64]
 Place = str | os.PathLike[str]
 Stores = Place | Store | Sequence[Place | Store]
 """One store or several: paths, or opened ones."""
@@ -129,7 +132,7 @@ class Portion:
         The store, what logs call it, and the position of its first frame in the mixture.
     classes : array
         Table from the store's categories to those of the mixture.
-    learn, validate : list of int
+    learn, validate : sequence of int
         Positions in the store of the frames to learn from, and of those that are held out.
     drawn, share
         Frames of it in an epoch, and the share of the epoch that they are.
@@ -139,23 +142,24 @@ class Portion:
     name: str
     first: int
     classes: Table
-    learn: list[int]
-    validate: list[int]
+    learn: Sequence[int]
+    validate: Sequence[int]
     drawn: int
     share: float
 
-    def stream(self, seed: int, start: int, stop: int) -> list[tuple[int, int]]:
-        """Frames ``start`` to ``stop`` of all that a run ever draws of it: (turn, position in the mixture).
+    def stream(self, seed: int, start: int, stop: int) -> tuple[Indices, Indices]:
+        """Frames ``start`` to ``stop`` of all that a run draws of it: turns, and positions in the mixture.
 
         One pass over all frames follows another, each in an order of its own: no frame comes a third time
         before each has come twice. ``turn`` counts the passes from that of the first one returned.
         """
-        count, drawn = len(self.learn), []
+        count, turns, positions = len(self.learn), [], []
         for turn in range(start // count, -(-stop // count)):
             order = epoch_order(self.learn, self.store.shard_frames, seed=seed, epoch=turn)
-            part = order[max(0, start - turn * count) : stop - turn * count]
-            drawn += [(turn - start // count, self.first + frame) for frame in part]
-        return drawn
+            part = np.asarray(order[max(0, start - turn * count) : stop - turn * count], np.int64)
+            turns.append(np.full(len(part), turn - start // count))
+            positions.append(self.first + part)
+        return np.concatenate(turns), np.concatenate(positions)
 
 
 def divide(mixture: Mixture, shares: Sequence[float], validation: float, seed: int) -> list[Portion]:
@@ -219,7 +223,7 @@ def divide(mixture: Mixture, shares: Sequence[float], validation: float, seed: i
     return portions
 
 
-def _halves(stores: Sequence[Store], share: float, seed: int) -> list[tuple[list[int], list[int]]]:
+def _halves(stores: Sequence[Store], share: float, seed: int) -> list[tuple[Sequence[int], Sequence[int]]]:
     """Split each store's training frames; say where nothing could be held out though it was asked for."""
     halves = [hold_out(store, share, seed) for store in stores]
     whole = [store.path for store, (_, held) in zip(stores, halves, strict=True) if share and not held]
@@ -244,20 +248,21 @@ def _rounded(weights: Sequence[float], total: int) -> list[int]:
     return [int(count) for count in whole]
 
 
-def mixed_order(portions: Sequence[Portion], length: int, *, seed: int, epoch: int) -> list[int]:
+def mixed_order(portions: Sequence[Portion], length: int, *, seed: int, epoch: int) -> Sequence[int]:
     """Shuffle an epoch of a mixture of ``length`` frames: items of ``MixedFrames``.
 
     Each store gives its frames in its own order, which keeps near reads near in time (``epoch_order``);
     which store is next is drawn. The order of a store alone is ``epoch_order``.
     """
-    items, chosen = [], []
+    chosen = np.repeat(np.arange(len(portions)), [portion.drawn for portion in portions])
+    rng = np.random.default_rng(np.random.SeedSequence((seed, epoch), spawn_key=(0,)))
+    next_of = rng.permutation(chosen)
+    items = np.empty(len(chosen), np.int64)
     for k, portion in enumerate(portions):
         own = seed if k == 0 else int(np.random.SeedSequence(seed, spawn_key=(k,)).generate_state(1)[0])
-        stream = portion.stream(own, epoch * portion.drawn, (epoch + 1) * portion.drawn)
-        items.append(iter([turn * length + position for turn, position in stream]))
-        chosen += [k] * portion.drawn
-    rng = np.random.default_rng(np.random.SeedSequence((seed, epoch), spawn_key=(0,)))
-    return [next(items[k]) for k in rng.permutation(chosen)]
+        turns, positions = portion.stream(own, epoch * portion.drawn, (epoch + 1) * portion.drawn)
+        items[next_of == k] = turns * length + positions
+    return array("q", items.tobytes())
 
 
 def told(portions: Sequence[Portion]) -> list[dict[str, Any]]:

@@ -1,13 +1,17 @@
 """Which frames of a store are learnt from, held out, and tested on."""
 
+from array import array
+from collections.abc import Sequence
+
 import numpy as np
+import numpy.typing as npt
 
 from rsgt.inputs import InputError
 from rsgt.store.schema import SPLITS
 from rsn.data.dataset import Store
 
 
-def split_frames(store: Store, split: str) -> list[int]:
+def split_frames(store: Store, split: str) -> Sequence[int]:
     """Positions of the frames of a split, in the store's order.
 
     Raises
@@ -20,10 +24,10 @@ def split_frames(store: Store, split: str) -> list[int]:
     frames = np.flatnonzero(store.split == SPLITS[split])
     if not len(frames):
         raise InputError(f"{store.path}: no frame belongs to the split {split!r}; build a store with some")
-    return [int(frame) for frame in frames]
+    return _packed(frames)
 
 
-def hold_out(store: Store, share: float, seed: int) -> tuple[list[int], list[int]]:
+def hold_out(store: Store, share: float, seed: int) -> tuple[Sequence[int], Sequence[int]]:
     """Split the training frames into a part to learn from and a part to validate on, by scene.
 
     Neighbouring frames of a scene show nearly the same picture, so whole scenes are held out. The test
@@ -31,7 +35,7 @@ def hold_out(store: Store, share: float, seed: int) -> tuple[list[int], list[int
 
     Returns
     -------
-    learn, validate : list of int
+    learn, validate : array of int
         Positions in the store, ascending; ``validate`` is empty for a share of 0 and for frames of a single
         scene, else it is the shortest run of shuffled scenes that holds at least ``share`` of the frames, or
         all of them but one.
@@ -41,9 +45,14 @@ def hold_out(store: Store, share: float, seed: int) -> tuple[list[int], list[int
     InputError
         Where the store has no training frame.
     """
-    frames = np.array(split_frames(store, "train"))
+    frames = np.asarray(split_frames(store, "train"))
     scenes, count = np.unique(store.scene[frames], return_counts=True)
     order = np.random.default_rng(seed).permutation(len(scenes))
     before = np.cumsum(count[order]) - count[order]
     held = np.isin(store.scene[frames], scenes[order[:-1]][before[:-1] < share * len(frames)])
-    return frames[~held].tolist(), frames[held].tolist()
+    return _packed(frames[~held]), _packed(frames[held])
+
+
+def _packed(frames: npt.NDArray[np.int64]) -> Sequence[int]:
+    """Positions as whole numbers, packed: a list of a million would take five times the memory."""
+    return array("q", frames.astype(np.int64).tobytes())

@@ -6,6 +6,7 @@ takes plain values. Only the public API of ``rsn`` knows it.
 
 from rsn.experiment.assembly import load
 from rsn.experiment.evaluation import evaluate
+from rsn.experiment.publishing import publish
 from rsn.experiment.training import FitResult, describe, fit, fit_config
 
-__all__ = ["FitResult", "describe", "evaluate", "fit", "fit_config", "load"]
+__all__ = ["FitResult", "describe", "evaluate", "fit", "fit_config", "load", "publish"]

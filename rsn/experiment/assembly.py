@@ -15,8 +15,9 @@ from rsn.models.contract import Model
 from rsn.models.weight_files import REMEDY
 from rsn.models.weights import Part, rebuild, start_weights
 from rsn.predictor import Predictor
-from rsn.training import checkpoint
+from rsn.training import checkpoint, hub, published
 from rsn.training.device import make_fabric
+from rsn.weights import shipped
 
 Place = str | os.PathLike[str]
 
@@ -24,18 +25,20 @@ STATE = ("weights", "average", "training")
 """Entries of a checkpoint that hold tensors."""
 
 
-def load(checkpoint_path: Place, *, device: str = "auto", flip: bool = False) -> Predictor:
+def load(checkpoint_path: Place | None = None, *, device: str = "auto", flip: bool = False) -> Predictor:
     """Load a trained network, ready to predict.
 
     Parameters
     ----------
-    checkpoint_path : path
+    checkpoint_path : path, optional
         A ``.ckpt`` file, or the folder of a run: its ``best.ckpt``, or, with a warning, its ``last.ckpt``
-        where it has no other.
+        where it has no other; a folder of published weights (``rsn.publish``), or ``hf://OWNER/NAME``, and
+        ``hf://OWNER/NAME@REVISION``, for one on the Hugging Face Hub. Or the name of weights that come with
+        the package (``rsn.weights``): ``nyu``, ``rooms``; without any, these.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
     flip : bool
-        Average each prediction with the one for the mirrored photo.
+        Average each prediction with the one for the mirrored photo, and say how far they agree.
 
     Returns
     -------
@@ -47,7 +50,7 @@ def load(checkpoint_path: Place, *, device: str = "auto", flip: bool = False) ->
     InputError
         Where there is no checkpoint, it is damaged, or the device is not there.
     """
-    path = find_checkpoint(Path(checkpoint_path))
+    path = find_checkpoint(shipped(checkpoint_path))
     fabric = make_fabric(device)
     contents, _, values, model, network = read_trained(path)
     return Predictor(
@@ -65,23 +68,30 @@ def load(checkpoint_path: Place, *, device: str = "auto", flip: bool = False) ->
     )
 
 
-def find_checkpoint(path: Path) -> Path:
+def find_checkpoint(place: Place) -> Path:
     """Find the checkpoint of a run's folder: the best one, or with a warning the last; a file is itself.
+
+    So is a folder of published weights; those at ``hf://`` are fetched.
 
     Raises
     ------
     InputError
-        Where the folder has neither.
+        Where a run's folder has neither, or there is nothing at ``hf://``.
     """
-    if not path.is_dir():
+    if hub.is_address(os.fspath(place)):
+        return hub.fetch(os.fspath(place))
+    path = local_path(place)
+    if path.name == published.WEIGHTS:
+        path = path.parent
+    if not path.is_dir() or published.is_published(path):
         return path
     best, last = path / "best.ckpt", path / "last.ckpt"
     if best.exists():
         return best
     if not last.exists():
         raise InputError(
-            f"{path}: no such checkpoint: a folder without best.ckpt and last.ckpt; give that of a run, or a "
-            ".ckpt file"
+            f"{path}: no such checkpoint: a folder without best.ckpt and last.ckpt, and without published "
+            "weights; give that of a run, or a .ckpt file"
         )
     warnings.warn(f"{path}: has no best.ckpt, so its last.ckpt is used", DataWarning, stacklevel=3)
     return last
@@ -103,7 +113,7 @@ def read_trained(path: Path, contents: checkpoint.Contents | None = None) -> Tra
     Parameters
     ----------
     path : Path
-        The file.
+        The file, or the folder of published weights.
     contents : Contents, optional
         Its entries, where they are at hand.
 
@@ -113,7 +123,8 @@ def read_trained(path: Path, contents: checkpoint.Contents | None = None) -> Tra
         As ``rsn.training.checkpoint.load``; and where its settings are wrong, or describe another network
         than its weights.
     """
-    contents = checkpoint.load(path) if contents is None else contents
+    if contents is None:
+        contents = published.load(path) if published.is_published(path) else checkpoint.load(path)
     try:
         config = settings.from_plain(contents["config"])
     except InputError as error:
@@ -142,7 +153,7 @@ def new_network(config: Config, model: Model) -> nn.Module:
     parts = {}
     for name, text in given.items():
         if text:
-            path = local_path(text)
+            path = find_checkpoint(text)
             parts[name] = Part(path, read_trained(path).network)
     start_weights(model, network, imagenet=section.imagenet, parts=parts, frozen_stages=section.frozen_stages)
     return network

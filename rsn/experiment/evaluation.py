@@ -10,9 +10,10 @@ from typing import Any, TextIO
 
 from rsgt.files import replacing, write_csv, write_text
 from rsgt.inputs import InputError
+from rsgt.quality.confidence import ConfidenceTable
 from rsgt.quality.evaluation.alignment import Alignment
 from rsgt.quality.evaluation.checks import check_outputs, checked_protocols
-from rsgt.quality.evaluation.protocol import Protocol, chosen_protocols
+from rsgt.quality.evaluation.protocol import Protocol, chosen_protocols, compared
 from rsgt.quality.evaluation.record import FORM, record_text
 from rsgt.quality.evaluation.table import Table, frame_maps
 from rsgt.store.predictions import write_prediction
@@ -22,6 +23,7 @@ from rsn.data.split import hold_out, split_frames
 from rsn.experiment.assembly import Place, load
 from rsn.models.frames import FramePrediction
 from rsn.models.inference import Array, support_of
+from rsn.predictor import Predictor
 from rsn.training.interrupt import explain_shortages
 from rsn.training.progress import Ticker
 
@@ -36,6 +38,7 @@ def evaluate(
     raw: bool = False,
     align: Alignment = "none",
     measures: str | Sequence[str] = "depth",
+    confidence: bool = False,
     device: str = "auto",
     save: Place | None = None,
     table: Place | None = None,
@@ -50,7 +53,7 @@ def evaluate(
     Parameters
     ----------
     checkpoint_path, store : path
-        The network (a file, or the folder of a run), and the frames with their truth (or an opened store).
+        The network, as ``load`` takes it, and the frames with their truth (or an opened store).
     protocols : str, Protocol, or sequence of these
         At least one; they agree in ``flip`` and ``align``.
     split : str
@@ -59,6 +62,8 @@ def evaluate(
         Options of the protocols that are given by name (``rsgt.quality.evaluation.protocol.Protocol``).
     measures : str or sequence of str
         Some of ``rsgt.quality.measures.SETS``, or ``all``; ``depth`` always is among them.
+    confidence : bool
+        Say how the error falls with confidence, by the first protocol; needs ``flip``.
     device : str
         As in ``rsn.config.RunConfig``.
     save, table, out : path, optional
@@ -69,8 +74,7 @@ def evaluate(
     Returns
     -------
     dict
-        The record, of plain values: what ``rsgt.quality.evaluation.table.Table.summary`` gives, with all
-        that shaped it.
+        The record, of plain values: ``rsgt.quality.evaluation.table.Table.summary`` with all that shaped it.
 
     Raises
     ------
@@ -81,13 +85,13 @@ def evaluate(
     save, table, out = (None if place is None else Path(place) for place in (save, table, out))
     judged_by = chosen_protocols(protocols, flip=flip, raw=raw, align=align)
     predictor, store = load(checkpoint_path, device=device, flip=judged_by[0].flip), opened(store)
-    learnt = {key: predictor.settings[key] for key in ("validation", "seed")}
-    frames = _frames_of(store, split, trained_on=predictor.contents["store"], **learnt)
+    frames = _frames_of(store, split, predictor)
     judged_by = checked_protocols(store, frames, judged_by)
     check_outputs(save=save, csv=table, out=out)
     result = Table(judged_by, measures=measures, categories=len(store.class_names))
     ticker = Ticker(len(frames), stream=stream)
     predicted = predictor.predict_frames(store, frames, full_size=result.truth)
+    predicted, sure = _with_confidence(predicted, judged_by[0]) if confidence else (predicted, {})
     judged = _judged(predicted, store, result, ticker, with_regions=predictor.model.predicts_support)
     with ExitStack() as written, explain_shortages("give more memory, or train with a smaller --batch-size"):
         aside = {place: written.enter_context(replacing(place)) for place in (save, table, out) if place}
@@ -97,6 +101,7 @@ def evaluate(
             source = {"checkpoint": predictor.checkpoint.name, "store": store.identity, "split": split}
             write_prediction(aside[save], judged, store.frame_id[frames], store.shape, source)
         record = {"form": FORM} | predictor.origin() | result.summary()
+        record |= {"confidence": {name: of.summary() for name, of in sure.items()}} if sure else {}
         seconds = time.perf_counter() - begun
         record |= {"damaged": [], "split": split, "store": store.identity, "seconds": seconds}
         if table is not None:
@@ -104,6 +109,29 @@ def evaluate(
         if out is not None:
             write_text(aside[out], record_text(record))
     return record
+
+
+def _with_confidence(
+    predicted: Iterator[FramePrediction], protocol: Protocol
+) -> tuple[Iterator[FramePrediction], dict[str, ConfidenceTable]]:
+    """Pass predictions on, and put each frame's error against its confidence into tables on the way.
+
+    They are there once all frames have passed: of ``agreement`` with the mirrored image, and of the network's
+    own ``reliability``, where it has one.
+    """
+    if not protocol.flip:
+        raise InputError("confidence: it comes of the mirrored image; predict that, too (--flip)")
+    tables: dict[str, ConfidenceTable] = {}
+
+    def passed_on() -> Iterator[FramePrediction]:
+        for found in predicted:
+            maps = compared(protocol, found.depth, found.truth["depth"]).maps
+            for name, share in (("agreement", found.confidence), ("reliability", found.reliability)):
+                if share is not None:
+                    tables.setdefault(name, ConfidenceTable()).add(share, maps)
+            yield found
+
+    return passed_on(), tables
 
 
 def _judged(
@@ -135,18 +163,18 @@ def _judged(
         yield {"prediction": found.depth} | {key: value for key, value in maps.items() if value is not None}
 
 
-def _frames_of(store: Store, split: str, *, trained_on: str, validation: float, seed: int) -> list[int]:
-    """Positions of a split's frames; ``validation`` are those that a run on ``trained_on`` held out."""
+def _frames_of(store: Store, split: str, predictor: Predictor) -> Sequence[int]:
+    """Positions of a split's frames; ``validation`` are those that the network's run held out."""
     if split not in (*SPLITS, "validation"):
         raise InputError(f"split: got {split!r}, expected one of {', '.join((*SPLITS, 'validation'))}")
     if split != "validation":
         return split_frames(store, split)
-    if store.identity not in trained_on.split("+"):
+    if store.identity not in predictor.contents["store"].split("+"):
         raise InputError(
             f"split: got 'validation', but the run held out frames of another store than {store.path}, "
             "and may have learnt from these; use train or test"
         )
-    held = hold_out(store, validation, seed)[1]
+    held = hold_out(store, predictor.settings["validation"], predictor.settings["seed"])[1]
     if not held:
         raise InputError(
             f"split: got 'validation', but the run held nothing out of {store.path}; use train or test"

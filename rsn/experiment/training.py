@@ -1,14 +1,16 @@
 """A run from its settings."""
 
 import os
+import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
-from rsn.config import Config, flat, from_plain, read_recipe, to_plain, with_overrides
+from rsn.config import Config, flat, from_plain, read_recipe, recipe_names, to_plain, with_overrides
 from rsn.data.dataset import EpochBatches
 from rsn.data.mixture import Mixture, Place, Portion, Stores, divide, mixed, told
 from rsn.experiment.assembly import new_network, read_trained
@@ -56,9 +58,10 @@ def fit(
 
     ``out`` then holds ``last.ckpt`` (to resume), ``best.ckpt`` (the network after the epoch with the lowest
     RMSE on the held-out frames; none where nothing is held out), ``config.toml`` (the settings, itself a
-    recipe) and ``log.csv``. ``.lock`` keeps a second process from training into the same folder. The others
-    follow from ``last.ckpt``: whenever a run ends or is killed, going on brings them in line. Frames without
-    a valid pixel are left out, counted and named.
+    recipe), ``log.csv``, ``curves.png`` and ``run.html``, which show its course, with predictions of some
+    held-out frames by epoch (``samples``). ``.lock`` keeps a second process from training into the same
+    folder. The others follow from ``last.ckpt``: whenever a run ends or is killed, going on brings them in
+    line. Frames without a valid pixel are left out, counted and named.
 
     Parameters
     ----------
@@ -68,9 +71,10 @@ def fit(
         Name of a recipe that comes with the package, such as ``"cpu/generation"``, or a TOML file.
     resume : bool
         Go on from ``last.ckpt``, with its settings, bit for bit on a CPU; start anew where there is none yet.
-        Where it runs may be another, and ``epochs`` more: the learning rate and ``frozen_norm`` follow the
-        share of the new number that is done, so that a run of 20 epochs goes on to 40 as one that is half
-        done.
+        Where it runs may be another, and ``epochs`` more, also of a finished run. At a constant rate it is
+        then, bit for bit on a CPU, the run that was begun with that number. Other schedules and
+        ``frozen_norm`` follow the share of the new number that is done, so that a run of 20 epochs goes on to
+        40 as one that is half done; what changes is said.
     tensorboard : bool
         Write the log's rows for TensorBoard too.
     stream : text file, optional
@@ -92,8 +96,9 @@ def fit(
     """
     out = Path(out)
     config, sized = _configured(recipe, settings, run=out if resume else None)
+    named = "" if recipe is None else Path(recipe).as_posix()
     complete = fit_config(
-        config, store, out, sized=sized, resume=resume, tensorboard=tensorboard, stream=stream
+        config, store, out, recipe=named, sized=sized, resume=resume, tensorboard=tensorboard, stream=stream
     )
     best = out / "best.ckpt"
     return FitResult(
@@ -108,6 +113,7 @@ def fit_config(
     store: Stores,
     out: Path,
     *,
+    recipe: str = "",
     sized: bool = True,
     resume: bool = False,
     tensorboard: bool = False,
@@ -115,14 +121,15 @@ def fit_config(
 ) -> bool:
     """Train a model by settings that are complete; say whether the run is. The rest is as for ``fit``.
 
-    ``sized`` says whether somebody chose the size, which several stores of different sizes need.
+    ``recipe`` is the name of the one that they are from, if any, and ``sized`` says whether somebody chose
+    the size, which several stores of different sizes need.
     """
     start.check_folder(out)
     config, mixture = _resolved(config), mixed(store)
     contents = _earlier(config, mixture, out, resume_run=resume)
     portions, model = _chosen(config, mixture, sized=sized)
     if contents is None:
-        _check_trainable(config, model)
+        _check_trainable(config, model, partial(_commands, recipe, mixture, out))
     fabric = make_fabric(config.run.device, config.run.devices, config.run.precision)
     writer = progress.tensorboard() if tensorboard else None
     for part in portions:
@@ -227,8 +234,27 @@ def _earlier(config: Config, mixture: Mixture, out: Path, *, resume_run: bool) -
     return contents
 
 
-def _check_trainable(config: Config, model: Model) -> None:
+TRAINED_BY = {"generation": "support", "refinement": "iterations"}
+"""Module of the whole network to the recipe, of the same set as the network's own, that trains it."""
+
+
+def _commands(recipe: str, mixture: Mixture, out: Path, missing: Sequence[str]) -> list[str]:
+    """Give the commands that train the modules which a recipe of the package starts from."""
+    if recipe not in recipe_names():
+        return []
+    stores = [part for store in mixture.stores for part in ("--store", str(store.path))]
+    family = recipe.partition("/")[0]
+    return [
+        shlex.join(
+            ["rsn", "fit", *stores, "--recipe", f"{family}/{TRAINED_BY[part]}", "--out", f"{out}-{part}"]
+        )
+        for part in missing
+    ]
+
+
+def _check_trainable(config: Config, model: Model, commands: Callable[[Sequence[str]], list[str]]) -> None:
     if config.network.norm == "batch":
+        missing = _missing_parts(config, model)
         start.check_batch_norm(
             batch_size=config.data.batch_size,
             passes=config.run.devices * config.optimizer.accumulate,
@@ -236,7 +262,8 @@ def _check_trainable(config: Config, model: Model) -> None:
             frozen_norm=config.optimizer.frozen_norm,
             epochs=config.run.epochs,
             model=config.network.model,
-            missing=_missing_parts(config, model),
+            missing=missing,
+            before=commands(missing or ()),
         )
 
 

@@ -200,9 +200,11 @@ class Clustering(Model):
         return clustering_loss(output, batch["depth"])
 
     def predict(self, network: Network, batch: Batch) -> BatchPrediction:
-        """Refined and initial depth, and the regions that the network finds, with their support."""
+        """Refined and initial depth, the regions that the network finds, their support, and r."""
         output: ClusteringOutput = network(self.colour(batch))
-        return BatchPrediction(output.refined, output.initial, output.support, output.region)
+        return BatchPrediction(
+            output.refined, output.initial, output.support, output.region, reliability=output.reliability
+        )
 
     def counts(self, batch: Batch) -> Tensor:
         """Pixels with depth and a region."""

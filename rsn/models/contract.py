@@ -20,13 +20,17 @@ Network = Callable[..., Any]
 class BatchPrediction(NamedTuple):
     """What a model predicts for a batch: metres (B, 1, h, w), and labels (B, h, w) from 1.
 
-    ``initial`` is the depth before the second stage, of a model that has two of its own.
+    ``initial`` is the depth before the second stage, of a model that has two of its own. ``confidence`` comes
+    of the mirrored batch (``rsn.models.inference.infer``), ``reliability`` of the network itself; both go
+    from 0 to 1, (B, 1, h, w).
     """
 
     depth: Tensor
     initial: Tensor | None = None
     support: Tensor | None = None
     region: Tensor | None = None
+    confidence: Tensor | None = None
+    reliability: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

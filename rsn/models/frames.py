@@ -10,11 +10,15 @@ from torch import nn
 
 from rsn.data.dataset import Frames, Store, loader
 from rsn.models.contract import Model
-from rsn.models.inference import Array, infer
+from rsn.models.inference import Array, Guide, infer
 
 
 class FramePrediction(NamedTuple):
-    """One frame: what was predicted, (y, x), float32 metres or int32 labels, and the truth asked for."""
+    """One frame: what was predicted, (y, x), and the truth asked for.
+
+    Float32 metres, int32 labels, and float32 from 0 to 1 of ``confidence`` (with ``flip``) and
+    ``reliability`` (of a model that has one); None is what there is none of.
+    """
 
     frame: int
     depth: Array
@@ -22,6 +26,8 @@ class FramePrediction(NamedTuple):
     support: Array | None
     region: Array | None
     truth: dict[str, Array]
+    confidence: Array | None = None
+    reliability: Array | None = None
 
 
 def predict_frames(
@@ -57,11 +63,12 @@ def predict_frames(
         Table from the store's categories to those that guide the model (``rsn.data.dataset.Frames``).
     """
     along = model.upsampling_guide
+    beside = [] if along is None else [along, "region"] if store.planar else [along]
     reader = Frames(
         store,
         model.arrays(training=False),
         size,
-        full_size=[*full_size, along] if along else full_size,
+        full_size=[*full_size, *beside],
         superpixels=superpixels,
         classes=classes,
     )
@@ -75,11 +82,12 @@ def predict_frames(
                 fabric.to_device(inputs),
                 store.shape,
                 flip=flip,
-                along=(batch[along], batch["full_" + along]) if along else None,
+                along=Guide(batch[along], *(batch["full_" + name] for name in beside)) if along else None,
             )
         for i, frame in enumerate(batch["frame"].tolist()):
             truth = {name: batch["full_" + name][i, 0].numpy() for name in full_size}
-            initial, support, region = (
+            initial, support, region, *sure = (
                 None if value is None else value[i, 0].numpy() for value in prediction[1:]
             )
-            yield FramePrediction(frame, prediction.depth[i, 0].numpy(), initial, support, region, truth)
+            depth = prediction.depth[i, 0].numpy()
+            yield FramePrediction(frame, depth, initial, support, region, truth, *sure)

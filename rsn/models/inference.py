@@ -1,19 +1,57 @@
 """A network in use: a batch predicted, with the mirrored one or without, and brought to another size."""
 
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from rsgt.inputs import InputError
 from rsgt.regions.algorithm import RegionSupport, region_support
 from rsn.data.resize import joint_bilateral_upsample, resize_bilinear, resize_nearest
 from rsn.models.contract import Batch, BatchPrediction, Model
 from rsn.models.region_means import match_means, region_mean_map
+from rsn.models.region_planes import enlarge_along_planes, match_planes
 
 Array = npt.NDArray[Any]
+
+
+class Guide(NamedTuple):
+    """True region support (B, 1, h, w) at a network's size and (B, 1, y, x) at the result's; 0 = no region.
+
+    ``region``, labels (B, 1, y, x), is there where regions are planes: their support says by itself which
+    pixels are one region only where it is constant.
+    """
+
+    small: Tensor
+    large: Tensor
+    region: Tensor | None = None
+
+    def enlarged(self, depth: Tensor) -> Tensor:
+        """Bring depth to the result's size along the support's borders, and restore what the support says."""
+        if self.region is None:
+            return match_means(joint_bilateral_upsample(depth, self.small, self.large), self.large)
+        enlarged = enlarge_along_planes(depth, self.small, self.large)
+        return match_planes(enlarged, self.large, self.region[:, 0])
+
+
+LEAST_SIDE = 8
+"""Pixels of a photo's shorter side as the network sees it, however long the photo is."""
+
+
+def working_size(shape: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """Give the height and width at which a network sees a photo.
+
+    Parameters
+    ----------
+    shape, size : (int, int)
+        Height and width of the photo, and those that the network was trained at. The photo keeps its own
+        shape; its longer side becomes as long as the longer of ``size``.
+    """
+    scale = max(size) / max(shape)
+    return max(LEAST_SIDE, round(shape[0] * scale)), max(LEAST_SIDE, round(shape[1] * scale))
 
 
 @torch.no_grad()
@@ -24,7 +62,7 @@ def infer(
     shape: tuple[int, int],
     *,
     flip: bool = False,
-    along: tuple[Tensor, Tensor] | None = None,
+    along: Guide | None = None,
 ) -> BatchPrediction:
     """Predict a batch and bring the result to another size: metres bilinearly, labels by nearest neighbour.
 
@@ -37,15 +75,16 @@ def infer(
     shape : (int, int)
         Height and width of the result.
     flip : bool
-        Average metres with the prediction for the mirrored batch.
-    along : (Tensor, Tensor), optional
-        True region support at the network's size and at ``shape``: depth is enlarged along its borders
-        (``joint_bilateral_upsample``) and gets its means (``match_means``).
+        Average metres with the prediction for the mirrored batch, and say how far the two agree.
+    along : Guide, optional
+        True region support: depth is enlarged along its borders and gets its means (``match_means``), or its
+        planes (``match_planes``).
 
     Returns
     -------
     BatchPrediction
-        On the CPU: float32 metres and int32 labels, all (B, 1, y, x).
+        On the CPU: float32 metres and int32 labels, all (B, 1, y, x). ``confidence`` is the
+        ``agreement`` of the two depths, without ``flip`` None.
     """
     if network.training:
         raise RuntimeError("a network predicts in evaluation mode only")
@@ -55,7 +94,7 @@ def infer(
         mirrored = {name: value.flip(-1) if value.ndim == 4 else value for name, value in batch.items()}
         other = model.predict(network, mirrored)
 
-    def metres(name: Literal["initial", "support"]) -> Tensor | None:
+    def enlarged(name: Literal["initial", "support"]) -> Tensor | None:
         values = getattr(found, name)
         return (
             None
@@ -70,13 +109,45 @@ def infer(
             "give another checkpoint"
         )
     return BatchPrediction(
-        match_means(joint_bilateral_upsample(depth, *along), along[1])
-        if along
-        else resize_bilinear(depth, shape),
-        metres("initial"),
-        metres("support"),
+        along.enlarged(depth) if along else resize_bilinear(depth, shape),
+        enlarged("initial"),
+        enlarged("support"),
         None if found.region is None else resize_nearest(found.region[:, None].int().cpu(), shape),
+        None if other is None else _share(agreement(found.depth, other.depth.flip(-1)), shape),
+        None if found.reliability is None else _share(found.reliability, shape),
     )
+
+
+def _share(share: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Bring numbers from 0 to 1 to another size; rounding leaves none beyond."""
+    return resize_bilinear(share, shape).clamp(0, 1)
+
+
+WINDOW = 20
+"""Disagreement is averaged over this part of the longer side; docs/log.md says what that is worth."""
+
+
+def agreement(one: Tensor, other: Tensor) -> Tensor:
+    """Say how sure two predictions of the same depth are together: 1 / (1 + s / 1 m), s the spread.
+
+    The spread is the geometric mean of the depth and of how far the two are apart, averaged over a window of
+    a twentieth of the longer side: errors grow with the depth, too.
+
+    Parameters
+    ----------
+    one, other : Tensor
+        Metres (B, 1, h, w), 0 where there is no depth.
+
+    Returns
+    -------
+    Tensor
+        float32 of that shape, no unit: 1 where the two agree, 0 where either is none.
+    """
+    one, other = one.float(), other.float()
+    half = round(max(one.shape[-2:]) / WINDOW / 2)
+    apart = F.avg_pool2d((one - other).abs(), 2 * half + 1, 1, half, count_include_pad=False)
+    spread = (apart * (one + other) / 2).sqrt()
+    return torch.where((one > 0) & (other > 0), 1 / (1 + spread), 0)
 
 
 def _averaged(metres: Tensor, mirrored: Tensor | None) -> Tensor:
@@ -91,10 +162,18 @@ def support_of(metres: Array) -> RegionSupport:
     return region_support(metres, np.zeros(metres.shape, np.uint16), unit_known=True)
 
 
-def photo_maps(
-    found: BatchPrediction, index: int, shape: tuple[int, int]
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.int32]]:
-    """Bring one photo's part of what ``infer`` gave to the photo's size: depth, support, dense regions.
+class PhotoMaps(NamedTuple):
+    """One photo's maps (y, x), at its own size; what each is, ``rsn.photos.prediction.Prediction`` says."""
+
+    depth: npt.NDArray[np.float32]
+    support: npt.NDArray[np.float32]
+    region: npt.NDArray[np.int32]
+    confidence: npt.NDArray[np.float32] | None
+    reliability: npt.NDArray[np.float32] | None
+
+
+def photo_maps(found: BatchPrediction, index: int, shape: tuple[int, int]) -> PhotoMaps:
+    """Bring one photo's part of what ``infer`` gave to the photo's size.
 
     Regions that a model does not predict are made of its support, or of its depth (``support_of``).
 
@@ -109,10 +188,11 @@ def photo_maps(
 
     Returns
     -------
-    depth, support, region
-        (y, x): float32 metres twice; int32 labels from 1, without those that a smaller photo has no pixel of.
+    PhotoMaps
+        Float32 metres twice; int32 labels from 1, without those that a smaller photo has no pixel of; and
+        float32 from 0 to 1 twice, where ``found`` has them.
     """
-    depth, _, base, region = (None if maps is None else maps[index : index + 1] for maps in found)
+    depth, _, base, region, *sure = (None if maps is None else maps[index : index + 1] for maps in found)
     assert depth is not None
     base = depth if base is None else base
     if region is None:
@@ -123,8 +203,9 @@ def photo_maps(
     there = torch.bincount(region.flatten()) > 0
     there[0] = False
     dense = there.cumsum(0).int() * there
-    return (
+    return PhotoMaps(
         resize_bilinear(depth, shape)[0, 0].numpy(),
         resize_nearest(support, shape)[0, 0].numpy(),
         dense[region].int().numpy(),
+        *(None if share is None else _share(share, shape)[0, 0].numpy() for share in sure),
     )

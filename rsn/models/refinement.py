@@ -149,7 +149,7 @@ class Refinement(Model):
 
     @property
     def upsampling_guide(self) -> str | None:
-        """True region support, where that is the guidance: where depth jumps, and its regions' means."""
+        """True region support, where that is the guidance: where depth jumps, and its means or planes."""
         return "support" if self.guidance == "ground-truth" else None
 
     @property

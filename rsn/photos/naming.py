@@ -8,7 +8,10 @@ from pathlib import Path
 
 from rsgt.inputs import InputError
 
-ENDS = (".depth.npy", ".depth.png", ".picture.png", ".region.npy", ".region.png", ".support.npy", ".ply")
+ENDS = (
+    ".depth.npy", ".depth.png", ".picture.png", ".region.npy", ".region.png", ".labels.png", ".support.npy",
+    ".confidence.png", ".reliability.png", ".ply", ".glb",
+)  # fmt: skip
 """What the files of a photo are called after its name."""
 
 

@@ -108,16 +108,16 @@ def load(path: Path) -> Contents:
             f"{path}: got checkpoint version {read.get('version')}, expected {VERSION}; "
             f"it was written by rsn {read.get('rsn')}: use that version"
         )
-    complaint = _complaint(read)
-    if complaint:
-        raise InputError(f"{path}: this checkpoint's {complaint}; {REMEDY}")
+    wrong = complaint(read)
+    if wrong:
+        raise InputError(f"{path}: this checkpoint's {wrong}; {REMEDY}")
     contents = Contents(read)
     contents.path = path
     return contents
 
 
-def _complaint(contents: Mapping[str, Any]) -> str | None:
-    """Say which entry is not what the module's table says, if any."""
+def complaint(contents: Mapping[str, Any]) -> str | None:
+    """Say which entry of what a file held is not what the module's table says, if any."""
     for key, kinds in ({"rsn": (str,)} | KINDS | OPTIONAL).items():
         if key in OPTIONAL and key not in contents:
             continue

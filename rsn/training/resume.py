@@ -14,7 +14,8 @@ from rsn.data.mixture import Mixture
 from rsn.models.weight_files import REMEDY
 from rsn.training import checkpoint
 from rsn.training.loop import Progress
-from rsn.training.start import FILES
+from rsn.training.optimizer import lr_factor
+from rsn.training.start import FILES, SAMPLES
 
 Settings = Mapping[str, Mapping[str, Any]]
 """Section to key to value, as checkpoints hold them."""
@@ -34,7 +35,7 @@ def read_earlier(out: Path, mixture: Mixture, *, resume: bool) -> checkpoint.Con
     """
     last = out / "last.ckpt"
     if not last.exists():
-        left = [name for name in FILES if (out / name).exists() or (out / name).is_symlink()]
+        left = [name for name in (*FILES, SAMPLES) if (out / name).exists() or (out / name).is_symlink()]
         if left:
             raise InputError(
                 f"{out}: contains {', '.join(left)} but no last.ckpt to resume from; restore it, or give "
@@ -89,6 +90,29 @@ def check_settings(
             f"epochs: got {epochs}, but the run to resume is already in epoch {begun}; give at least that, "
             "or another --out"
         )
+
+
+def more_epochs(contents: checkpoint.Contents, *, now: Settings) -> str | None:
+    """Say what becomes of a run that goes on to another number of epochs than it had; None where it has not.
+
+    At a constant rate nothing does: it is the run that was begun with that number, bit for bit on a CPU. What
+    is a share of the run, the course of the rate and ``frozen_norm``, goes by the new number from here on.
+    """
+    before, epochs = contents["config"].get("run", {}).get("epochs"), now["run"]["epochs"]
+    if before in (None, epochs):
+        return None
+    schedule, frozen_norm = now["optimizer"]["schedule"], now["optimizer"]["frozen_norm"]
+    changed = []
+    if schedule != "constant":
+        old, new = (lr_factor(schedule, min(1.0, contents["epoch"] / whole)) for whole in (before, epochs))
+        changed.append(
+            f"the learning rate ({schedule}) goes on at {new:.2g} of its peak instead of {old:.2g}"
+        )
+    if frozen_norm:
+        old, new = (whole - round(frozen_norm * whole) + 1 for whole in (before, epochs))
+        changed.append(f"batch statistics are kept from epoch {new} on instead of {old}")
+    what = ", and ".join(changed) or "at its constant rate this is one run of that many"
+    return f"epochs: {before} before, {epochs} now; {what}"
 
 
 def check_training(contents: checkpoint.Contents, optimizer: torch.optim.Optimizer, steps: int) -> None:

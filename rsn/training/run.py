@@ -15,9 +15,6 @@ from torch.utils.data import DataLoader
 
 from rsgt.files import write_csv, write_text
 from rsgt.inputs import InputError
-from rsgt.quality.evaluation.protocol import PAPER, compared
-from rsgt.quality.metrics import depth_measures
-from rsgt.quality.pooling import Pool
 from rsn.data.dataset import EpochBatches
 from rsn.data.mixture import Mixture, Portion, line_of, told
 from rsn.models.contract import Model
@@ -26,10 +23,12 @@ from rsn.models.weight_files import REMEDY
 from rsn.training import checkpoint, progress
 from rsn.training.device import keep_freed_memory
 from rsn.training.interrupt import explain_shortages, stop_signals
+from rsn.training.judging import judge
 from rsn.training.loop import Batch, Progress, Row, train
 from rsn.training.optimizer import lr_factor, reset_optimizer_state, update_ema
 from rsn.training.provenance import commit, versions
-from rsn.training.resume import check_training
+from rsn.training.resume import check_training, more_epochs
+from rsn.training.showing import Showing
 
 LESS_MEMORY = (
     "give fewer --workers, a smaller --batch-size, more --accumulate or --checkpointing; the state of the "
@@ -104,6 +103,14 @@ class Run:
         self.name = os.urandom(8).hex()
         self.restored: checkpoint.Contents | None = None
         self._without_truth: set[int] = set()
+        about = {
+            "model": model.name,
+            "epochs": epochs,
+            "parameters": f"{sum(weight.numel() for weight in network.parameters()):,}",
+            "device": str(fabric.device),
+            "trained by": self.versions[-1],
+        }
+        self.showing = Showing(out, portions, about)
         self.average = copy.deepcopy(network).eval() if ema else None
         trained: Any = torch.compile(network) if compiled else network
         self.wrapped, self.optimizer = fabric.setup(trained, optimizer)
@@ -118,12 +125,14 @@ class Run:
         self.ticker = progress.Ticker(steps * self.epochs, done, stream=self.stream if zero else None)
         if zero:
             self._reconcile()
+            if self.restored is not None and (text := more_epochs(self.restored, now=self.settings)):
+                self.ticker.line(text)
             for part in told(self.portions):
                 self.ticker.line(line_of(part))
         if self.fabric.device.type == "cpu":
             keep_freed_memory()
         with stop_signals() as self.stop_asked, explain_shortages(LESS_MEMORY):
-            return train(
+            complete = train(
                 self.fabric,
                 self.wrapped,
                 self.optimizer,
@@ -143,6 +152,9 @@ class Run:
                 stop_asked=self.stop_asked,
                 counts=self._counts,
             )
+        if zero:
+            self.showing.draw(self.progress.rows, self.recipe)
+        return complete
 
     def _batches(self, epoch: int, first_step: int) -> Iterable[Batch]:
         if first_step == 0 and self.model.turns_to_log(epoch):
@@ -184,31 +196,15 @@ class Run:
         if not (judged and self.fabric.is_global_zero):
             return shares
         checkpoint.save(self.out / "last.ckpt", self.contents())
-        network, target = self.network if self.average is None else self.average, self.model.target_array
-        scores = [Pool() for _ in judged]
-        everything, skipped = Pool(), []
-        for part, own in zip(judged, scores, strict=True):
-            for predicted in self.predict(
-                network, part.store, part.validate, full_size=[target], classes=part.classes
-            ):
-                if self.stop_asked():
-                    return None
-                truth = predicted.truth[target]
-                if PAPER.valid(truth).any():
-                    errors = depth_measures(compared(PAPER, predicted.depth, truth).maps)
-                    own.add(errors)
-                    everything.add(errors)
-                else:
-                    skipped.append(part.first + predicted.frame)
+        network = self.network if self.average is None else self.average
+        predict = partial(self.predict, network)
+        found = judge(predict, judged, self.model.target_array, self.stop_asked, self.showing.take)
+        if found is None:
+            return None
+        row, skipped = found
         self._name_frames("to judge by", skipped)
-        means = everything.reduced()["image_mean"]
-        row = {name: means[name] for name in ("rmse", "abs_rel", "delta1")}
-        if several:
-            for part, own in zip(judged, scores, strict=True):
-                if own.frames:
-                    row[f"rmse {part.name}"] = own.reduced()["image_mean"]["rmse"]
-            row |= shares
-        return row | ({"skipped": float(len(skipped))} if skipped else {})
+        self.showing.keep(self.progress.epoch + 1)
+        return row | shares
 
     def _save(self, done: Progress) -> None:
         if self.fabric.is_global_zero:
@@ -217,6 +213,7 @@ class Run:
             if done.step == 0:
                 self._derive(contents)
                 self._tell(done.rows[-1])
+                self.showing.draw_at_times(self.progress.rows, self.recipe)
         self.fabric.barrier()
 
     def _derive(self, contents: checkpoint.Contents) -> None:

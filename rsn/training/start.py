@@ -12,8 +12,11 @@ from rsgt.inputs import InputError
 from rsgt.quality.evaluation.protocol import PAPER
 from rsn.data.dataset import Store
 
-FILES = ("last.ckpt", "best.ckpt", "config.toml", "log.csv")
+FILES = ("last.ckpt", "best.ckpt", "config.toml", "log.csv", "curves.png", "run.html")
 """What a run writes into its folder."""
+
+SAMPLES = "samples"
+"""Folder in it with pictures of what was predicted, by epoch."""
 
 COARSEST = 160
 """Pixels of the image's side in one pixel of the coarsest map (``rsn.models.pyramid``)."""
@@ -46,6 +49,8 @@ def sole_writer(out: Path) -> Iterator[None]:
         with FileLock(out / ".lock", timeout=0):
             for name in FILES:
                 remove_leftovers(out / name)
+            for left in (out / SAMPLES).glob(".*.png.*.tmp"):
+                left.unlink(missing_ok=True)
             yield
     except Timeout as error:
         raise InputError(
@@ -82,6 +87,7 @@ def check_batch_norm(
     epochs: int,
     model: str,
     missing: Sequence[str] | None,
+    before: Sequence[str] = (),
 ) -> None:
     """Refuse settings under which batch normalisation would learn nothing, or nothing of use.
 
@@ -92,6 +98,8 @@ def check_batch_norm(
         the epochs that keep the statistics, and their number.
     model, missing
         The model's name, and its modules that would start untrained; None: they cannot start trained.
+    before
+        Commands that train these, where they are known.
 
     Raises
     ------
@@ -105,6 +113,7 @@ def check_batch_norm(
             raise InputError(
                 f"frozen_norm: got {frozen_norm:g}, batch statistics kept from the start, but {model} would "
                 f"start untrained; {give}a smaller --frozen-norm"
+                + (f"; first run: {'; '.join(before)}" if before else "")
             )
     elif batch_size == passes and max(size) <= COARSEST:
         raise InputError(

@@ -25,7 +25,8 @@ from rsgt.cli.commands import main
 from rsgt.inputs import InputError
 from rsgt.regions.algorithm import region_support
 from rsgt.sources import facts, open_source, train_test
-from rsgt.store import predictions, provenance, reader, schema, staging, writer
+from rsgt.store import predictions, provenance, reader, schema, writer
+from rsgt.store.plan import begun_plan
 from tests.conftest import smooth_frames, write_nyu
 
 ROOT = Path(__file__).parents[2]
@@ -359,12 +360,12 @@ def test_what_travels_with_a_task_does_not_grow_with_the_frames(nyu_file, tmp_pa
     sizes = [len(pickle.dumps(partial(builder.build_shard, source, tmp_path, p.key))) for p in (few, many)]
     assert sizes[0] == sizes[1]
     writer.create(tmp_path / "s.zarr", many)
-    assert staging.begun_plan(tmp_path / "s.zarr", many.key) == many
+    assert begun_plan(tmp_path / "s.zarr", many.key) == many
     assert builder.build_shard(source, tmp_path / "s.zarr", many.key, 3) == 3
     with pytest.raises(InputError, match="another build at"):
-        staging.begun_plan(tmp_path / "s.zarr", few.key)
+        begun_plan(tmp_path / "s.zarr", few.key)
     with pytest.raises(InputError, match="no build at .*same folder"):
-        staging.begun_plan(tmp_path / "none.zarr", few.key)
+        begun_plan(tmp_path / "none.zarr", few.key)
 
 
 def test_the_table_is_written_chunk_by_chunk(nyu_file, tmp_path, monkeypatch):
@@ -545,7 +546,7 @@ def test_planes_lie_where_the_camera_sees_the_support(nyu_file):
 def test_planes_leave_no_trace_in_other_stores(nyu_file, tmp_path):
     store = build(nyu_file[0], tmp_path / "s.zarr").store
     assert not {"surface", "regions", "tolerance", "across_labels"} & set(store.attributes["parameters"])
-    assert set(store.describe()["arrays"]) == set(schema.ARRAYS)
+    assert set(store.describe()["arrays"]) == {*schema.ARRAYS, *schema.RECORDED}
     with pytest.raises(InputError, match="surface is None, asked 'plane'"):
         build(nyu_file[0], tmp_path / "s.zarr", builder.Parameters(surface="plane", min_size=4))
 

@@ -31,6 +31,30 @@ def test_bars_have_the_height_of_their_share():
     assert np.allclose(np.array(heights) / heights[2], (3, 2, 1), atol=0.02)
 
 
+def test_courses_place_epochs_and_values():
+    lines = [
+        charts.Series("all", np.arange(1, 5), np.array([4.0, 2.0, np.nan, 1.0]), leading=True),
+        charts.Series("one", np.array([2, 4]), np.array([3.0, 3.0])),
+    ]
+    svg = charts.courses(lines, "RMSE", "metres")
+    groups = [g for g in drawn(svg).iter("g") if g.get("class").startswith("series")]
+    dots = [[(float(c.get("cx")), float(c.get("cy"))) for c in g.iter("circle")] for g in groups]
+    assert [len(points) for points in dots] == [3, 2]
+    (x1, y4), (x2, y2), (x4, y1) = dots[0]
+    assert x4 - x2 == pytest.approx(2 * (x2 - x1), abs=0.5)
+    assert y1 - y2 == pytest.approx((y2 - y4) / 2, abs=0.5)
+    ticks = [text.strip() for kind, _, y, text in texts(svg) if kind == "tick" and 195 < y < 215]
+    assert ticks == ["1", "2", "3", "4"]
+    assert {"all", "one"} <= {text for kind, *_, text in texts(svg) if kind == "name"}
+
+
+@pytest.mark.parametrize("values", [[0.0], [3.0, 3.0], [np.nan], [-1.0, 2.0], [1e-9, 1e9]])
+def test_courses_of_any_values(values):
+    svg = charts.courses([charts.Series("a", np.arange(1, len(values) + 1), np.array(values))], "t", "y")
+    assert "nan" not in svg
+    drawn(svg)
+
+
 def test_bars_of_counts_hold_as_many_whole_numbers_each():
     rng = np.random.default_rng(0)
     values = rng.permutation(np.repeat(np.arange(10, 150), 3))

@@ -165,6 +165,26 @@ ThreadPoolExecutor().submit(threading.Event().wait)
     assert done.stderr.strip() == said
 
 
+@pytest.mark.parametrize("status", [0, 130])
+def test_an_interrupt_in_the_last_moment_changes_nothing(status, tmp_path):
+    """While Python takes its modules apart, it has no handlers of signals any more."""
+    (tmp_path / "late.py").write_text(f"""
+import os, signal, sys
+
+class Last:
+    def __del__(self, kill=os.kill, me=os.getpid(), number=signal.SIGINT):
+        kill(me, number)
+
+last = Last()
+
+def main():
+    sys.exit({status})
+""")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from rsgt.__main__ import run; run('late')"
+    done = subprocess.run([sys.executable, "-c", code], timeout=60, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (status, "")
+
+
 def test_a_disk_that_is_full(tmp_path):
     """A small RAM disk, where this user may mount one: the build stops with one line and no store."""
     mount = tmp_path / "small"

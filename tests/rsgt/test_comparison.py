@@ -18,9 +18,11 @@ from rsgt import builder
 from rsgt.cli.commands import main
 from rsgt.inputs import InputError
 from rsgt.quality import comparison, families, partitions
+from rsgt.quality.statistics import statistics
 from rsgt.regions.algorithm import region_support
 from rsgt.sources import facts, open_source
 from rsgt.store import predictions, reader
+from tests import reference_planar
 from tests.conftest import smooth_frames, write_nyu
 
 label_maps = hnp.arrays(np.int32, (9, 11), elements=st.integers(0, 5))
@@ -145,14 +147,15 @@ def test_superpixels_follow_colour_or_depth():
 
 def test_label_sets_of_the_semantic_partitions():
     def names(class_names):
-        return [p.name for p in families.partitions(class_names) if p.name.startswith("semantic")]
+        means = [p for p in families.partitions(class_names) if p.surface == "mean"]
+        return [p.name for p in means if p.name.startswith("semantic")]
 
     assert names(facts.class_names("894")) == ["semantic 894", "semantic 40", "semantic 13"]
     assert names(facts.class_names("40")) == ["semantic 40", "semantic 13"]
     assert names(facts.class_names("13")) == ["semantic 13"]
     assert names(["floor", "wall"]) == ["semantic"]
     raw = np.arange(895, dtype=np.uint16)[None]
-    frame = families.FrameMaps(raw, raw, facts.class_map("40")[raw], raw, raw)
+    frame = families.FrameMaps(raw, raw, facts.class_map("40")[raw], raw, raw, raw)
     (of_40,) = [p for p in families.partitions(facts.class_names("40")) if p.name == "semantic 13"]
     assert np.array_equal(of_40.regions(frame)[0], facts.class_map("13") + 1)
 
@@ -200,6 +203,44 @@ def test_comparison_rows_are_means_of_the_measures(room_store, compared):
     assert rows["region support", "bins=10"]["rmse"] < rows["semantic 894", ""]["rmse"]
 
 
+def test_each_family_is_there_with_a_plane_in_each_region(room_store, compared):
+    opened = reader.open_store(room_store)
+    rows = {(row["name"], row["parameter"]): row for row in compared.rows()}
+    of_means = {key for key, row in rows.items() if row["surface"] == "mean" and "published" not in key[0]}
+    assert {(name + families.EACH, setting) for name, setting in of_means} <= {*rows}
+    for k in range(6):
+        depth = opened.read("depth", k, k + 1)[0]
+        grid = families.grid_regions(depth.shape, 27)
+        row = compared.partitions.index(
+            next(p for p in compared.partitions if p.name == "grid" + families.EACH and "27" in p.parameter)
+        )
+        found = dict(zip(partitions.MEASURES, compared.values[row, k], strict=True))
+        off = (reference_planar.support(depth, np.where(depth > 0, grid, 0)) - depth)[depth > 0]
+        assert found["rmse"] == pytest.approx(np.sqrt(np.mean(off.astype(float) ** 2)), rel=1e-5)
+        area = np.maximum(np.bincount(grid[depth > 0]), 1)
+        squares = np.bincount(grid[depth > 0], off.astype(float) ** 2) / area
+        spread = np.sqrt(squares[grid[depth > 0]])
+        median = np.quantile(spread, 0.5, method="inverted_cdf")
+        assert found["spread_median"] == pytest.approx(median, rel=1e-5)
+    for name in ("edge_recall", "cross_share", "agreement", "regions", "coverage"):
+        assert rows["SLIC", "n_segments=65"][name] == rows["SLIC, a plane each", "n_segments=65"][name]
+    planes = rows["region support, planes", "regions=40"]
+    assert planes["surface"] == "plane"
+    assert planes["rmse"] < rows["region support", "bins=3"]["rmse"]
+
+
+def test_a_planar_store_is_judged_by_its_planes(room_store, tmp_path):
+    source = open_source(room_store.parent / "rooms.mat")
+    found = builder.build(source, tmp_path / "p.zarr", surface="plane", min_size=8, regions=12)
+    (row,) = comparison.compare(found, only=["this store"]).rows()
+    assert row["surface"] == "own"
+    assert row["rmse"] == pytest.approx(statistics(found).summary()["rmse"], rel=1e-6)
+    by_means = [
+        measure(*(found.read(name, k, k + 1)[0] for name in ("region", "depth")))["rmse"] for k in range(6)
+    ]
+    assert row["rmse"] < 0.7 * np.mean(by_means)
+
+
 def test_two_threads_measure_what_one_does(room_store, compared):
     again = comparison.compare_frames(reader.open_store(room_store), np.arange(6), workers=2)
     assert np.array_equal(again.values, compared.values, equal_nan=True)
@@ -243,7 +284,7 @@ def test_command(room_store, tmp_path):
     assert result.exit_code == 0, result.output
     document = json.loads(result.stdout)
     assert document["frames"] == 2
-    keys = {"name", "parameter", *partitions.MEASURES}
+    keys = {"name", "parameter", "surface", *partitions.MEASURES}
     assert all(set(row) == keys for row in document["rows"])
     with table.open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -264,6 +305,7 @@ def test_predicted_regions_are_compared_where_there_are_any(room_store, tmp_path
     found = [{"prediction": np.ones(opened.shape, np.float32), "region": grid} for _ in some]
     predictions.write_prediction(path, found, opened.frame_id[some], opened.shape)
     options = ["compare", str(room_store), "--prediction", str(path), "--workers", "1"]
+    options += ["--only", "prediction", "--only", "prediction, a plane each"]
     document = json.loads(CliRunner().invoke(main, [*options, "--json"]).stdout)
     assert document["frames"] == 2
     rows = {row["name"]: row for row in document["rows"] if not row["parameter"]}
@@ -275,6 +317,11 @@ def test_predicted_regions_are_compared_where_there_are_any(room_store, tmp_path
     done = CliRunner().invoke(main, [*options, "--frames", "1"])
     assert done.exit_code == 2
     assert "frame 1 is not in the prediction" in done.stderr
+    for number in opened.frame_id[some]:
+        (tmp_path / "maps").mkdir(exist_ok=True)
+        Image.fromarray(grid.astype(np.uint8)).save(tmp_path / f"maps/{number:04d}.png")
+    options[options.index(str(path))] = str(tmp_path / "maps")
+    assert json.loads(CliRunner().invoke(main, [*options, "--json"]).stdout) == document
 
 
 def test_regions_that_are_none_are_skipped_and_named(room_store, tmp_path):

@@ -11,7 +11,7 @@ from rsgt.page import colours, pictures
 from rsgt.regions.algorithm import region_support
 from rsgt.sources import open_source
 from rsgt.store import reader
-from tests.conftest import smooth_frames, write_nyu
+from tests.conftest import known_camera, smooth_frames, write_nyu
 from tests.strategies import frames
 
 
@@ -65,6 +65,35 @@ def test_panel_is_written_and_titled(opened, tmp_path):
     pictures.save(drawn, tmp_path / "p.png")
     with Image.open(tmp_path / "p.png") as image:
         assert image.size[0] == pictures.WIDTH_IN * pictures.DPI
+
+
+def test_a_normal_has_the_colour_of_where_its_surface_faces():
+    normals = np.array([[0, 0, 1], [0, 1, 0], [0, -1, 0], [-1, 0, 0], [np.nan] * 3])
+    wall, floor, ceiling, right, none = colours.paint_normals(normals).tolist()
+    assert wall == [128, 128, 255]
+    assert floor == [128, 255, 128], "the normal of a floor, away from the camera, points down"
+    assert ceiling == [128, 0, 128]
+    assert right == [255, 128, 128]
+    assert none == [0xB9, 0xBC, 0xC0]
+    assert list(colours.NORMALS_KEY)[:3] == ["faces us", "up", "down"]
+
+
+def test_planes_have_a_row_of_their_own(nyu_file, tmp_path):
+    with known_camera():
+        found = builder.build(nyu_file[0], tmp_path / "p.zarr", min_size=4, surface="plane", regions=6)
+    drawn = pictures.panel(found, [2])
+    texts = [text.get_text() for text in drawn.texts]
+    assert "Normals of the planes" in texts
+    images = {axes.images[0].get_array().shape: axes.images[0] for axes in drawn.axes if axes.images}
+    assert (121, 121, 4) in images, "the legend"
+    frame = found.frame(2)
+    shown = [axes.images[0].get_array() for axes in drawn.axes if axes.images]
+    normals = np.stack([frame.regions[f"normal_{axis}"] for axis in "xyz"], axis=1)
+    expected = colours.paint_normals(normals)[frame.region - 1]
+    assert any(image.shape == expected.shape and (image == expected).all() for image in shown)
+    pictures.save(drawn, tmp_path / "p.png")
+    blind = builder.build(nyu_file[0], tmp_path / "b.zarr", min_size=4, surface="plane", regions=6)
+    assert "Normals of the planes: camera unknown" in [t.get_text() for t in pictures.panel(blind, [2]).texts]
 
 
 @pytest.mark.parametrize("shape", [(1, 40), (40, 1)])

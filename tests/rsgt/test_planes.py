@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from rsgt.cli.commands import main
 from rsgt.page.report import report
 from rsgt.quality.normals import Intrinsics
-from rsgt.quality.planes import normal_spreads, plane_errors, region_planes
+from rsgt.quality.planes import fit, normal_spreads, region_planes
 from rsgt.quality.statistics import PLANES, statistics
 from rsgt.store.reader import open_store
 from tests import reference_measures as reference
+from tests import reference_planar
 from tests.rooms import write_rooms
 
 CAMERA = Intrinsics(60.0, 55.0, 30.3, 22.8)
@@ -27,19 +28,8 @@ def plane(normal, distance=2.0):
     return reference.plane_depth(SHAPE, CAMERA, normal, distance).astype(np.float32)
 
 
-def twin(depth, region, regions):
-    """Least squares of z² (w - 1 / z) for each region by itself."""
-    found = []
-    for r in range(1, regions + 1):
-        y, x = np.nonzero((region == r) & (depth > 0))
-        z = depth[y, x].astype(float)
-        if not z.size:
-            found.append(math.nan)
-            continue
-        basis = np.stack([np.ones_like(z), x - x.mean(), y - y.mean()], 1) * z[:, None] ** 2
-        solution, *_ = np.linalg.lstsq(basis, z)
-        found.append(np.sqrt(np.mean((basis @ solution - z) ** 2)))
-    return np.array(found)
+def plane_errors(depth, region, regions):
+    return fit(depth, region, regions).residual[:, 0]
 
 
 @pytest.mark.parametrize("normal", [(0, 0, 1), (0.6, 0, 0.8), (0.2, -0.3, 0.9)])
@@ -105,13 +95,20 @@ def test_normals_that_spread_by_a_known_angle():
     width=st.integers(1, 12),
     holes=st.sampled_from([0.0, 0.4]),
 )
-def test_residuals_equal_the_obvious_twin(seed, height, width, holes):
+def test_planes_of_any_partition_equal_the_obvious_twin(seed, height, width, holes):
     rng = np.random.default_rng(seed)
     depth = rng.uniform(0.5, 9, (height, width)).astype(np.float32)
     depth *= rng.random(depth.shape) >= holes
     region = rng.integers(0, 4, depth.shape).astype(np.int32)
-    found = plane_errors(depth, region, 3)
-    np.testing.assert_allclose(found, twin(depth, region, 3), rtol=1e-5, atol=1e-5)
+    found = fit(depth, region, 3)
+    there = np.where(depth > 0, region, 0)
+    expected = reference_planar.support(depth, there)
+    np.testing.assert_allclose(found.support, expected, rtol=1e-5)
+    for r in range(1, 4):
+        off = (expected - depth)[there == r]
+        left = (np.sqrt(np.mean(off**2)), off.var()) if off.size else (np.nan, np.nan)
+        np.testing.assert_allclose(found.residual[r - 1], left, rtol=1e-5, atol=1e-5)
+        assert np.isnan(found.planes[r - 1]).all() == (off.size == 0)
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,12 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from rsgt import open_prediction
 from rsgt.inputs import InputError
 from rsgt.store import manifest, reader
-from rsgt.store.predictions import open_prediction, read_prediction, write_prediction
+from rsgt.store.predictions import read_prediction, write_prediction
 from tests.rooms import write_rooms
 
 SHAPE = (48, 64)
@@ -217,6 +219,38 @@ def test_regions_that_are_none(opened, tmp_path, message):
     np.save(tmp_path / "p.npy", REGIONS[message](np.zeros((5, *SHAPE))))
     with pytest.raises(InputError, match=message):
         read_all(tmp_path / "p.npy", opened, "region")
+
+
+@pytest.mark.parametrize("form", ["folder of png", "folder of npy", "npz", "npz by key"])
+def test_the_same_maps_in_other_forms(opened, depth, tmp_path, form):
+    numbers = opened.frame_id.tolist()
+    region = (depth > 2).astype(np.int32) + (depth > 3)
+    millimetres = np.rint(1000 * depth).astype(np.uint16)
+    for name, maps in (("region", region), ("prediction", depth)):
+        path, scale = tmp_path / name, None
+        if form.startswith("folder"):
+            path.mkdir()
+        for number, one, mm in zip(numbers, maps, millimetres, strict=True):
+            if form == "folder of png":
+                values = one.astype(np.uint8) if name == "region" else mm
+                Image.fromarray(values).save(path / f"{number:04d}.png")
+                scale = None if name == "region" else 1000
+            elif form == "folder of npy":
+                np.save(path / f"{number}.npy", one)
+        if form == "npz":
+            np.savez(path, maps=maps, frame=numbers)
+        elif form == "npz by key":
+            np.savez(path, **dict(zip(map(str, numbers), maps, strict=True)))
+        path = path if path.exists() else path.with_suffix(".npz")
+        frames, found = open_prediction(path, opened, np.array([3, 0]), name, scale=scale)
+        assert frames.tolist() == [0, 3]
+        for k in frames:
+            assert found(k).dtype == (np.int32 if name == "region" else np.float32)
+            np.testing.assert_allclose(found(k), maps[k], atol=6e-4)
+    with pytest.raises(
+        InputError, match="expected whole numbers, 0 = no region" if "png" not in form else "6"
+    ):
+        open_prediction(tmp_path / path.name, opened, np.arange(5), "region")[1](0)
 
 
 @pytest.mark.parametrize("dtype", ["<f2", ">f4", "<f8", "longdouble", "fortran"])

@@ -14,12 +14,12 @@ from PIL import Image
 from rsgt import builder
 from rsgt.cli.commands import main
 from rsgt.inputs import InputError
-from rsgt.page import browser, colours, report
+from rsgt.page import browser, colours, comparison_section, report
 from rsgt.quality.statistics import statistics
 from rsgt.sources import facts, open_source
 from rsgt.store.reader import open_store
 from tests.chromium import acting_parts, in_chromium
-from tests.conftest import smooth_frames, write_nyu
+from tests.conftest import known_camera, smooth_frames, write_nyu
 
 NASTY = "</script><b>&'\""
 ROW = {"name": "region support", "parameter": "bins=10", "regions": 100.0, "rmse": 0.2, "abs_rel": None}
@@ -94,7 +94,8 @@ def test_frames_carry_the_stores_own_values(opened, html):
 
 
 def test_planes_are_drawn_as_planes(nyu_file, tmp_path):
-    opened = builder.build(nyu_file[0], tmp_path / "s.zarr", surface="plane", min_size=4)
+    with known_camera():
+        opened = builder.build(nyu_file[0], tmp_path / "s.zarr", surface="plane", min_size=4)
     html = report.page(opened, frame_ids=[2])
     assert "Each is a plane, whose depth stands for its pixels" in html
     (frame,) = data_of(html)["frames"]
@@ -102,6 +103,12 @@ def test_planes_are_drawn_as_planes(nyu_file, tmp_path):
     a, b, c = np.array([[0, 0, np.inf], *frame["plane"]])[region].transpose(2, 0, 1)
     y, x = np.indices(region.shape)
     np.testing.assert_allclose(1 / (a * x + b * y + c), 1000 * support, rtol=1e-6)
+    table = opened.frame(2).regions
+    normals = np.stack([table[f"normal_{axis}"] for axis in "xyz"], axis=1)
+    painted = colours.paint_normals(normals).tolist()
+    assert frame["facing"] == [bytes(colour).hex() for colour in painted]
+    assert data_of(html)["facing"]["faces us"] == "#8080ff"
+    assert "Slant of a plane" in html
 
 
 def test_summary_and_table_are_those_of_stats(opened, html):
@@ -206,7 +213,7 @@ def test_odd_comparisons_are_shown_or_refused_in_one_line(tmp_path):
         path.write_text(json.dumps(document))
         said, section = "", ""
         try:
-            section = report._comparison(report.read_comparison(path))
+            section = comparison_section.section(report.read_comparison(path))
         except InputError as error:
             said = str(error)
         assert "<b>&'" not in section

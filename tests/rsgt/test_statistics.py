@@ -20,7 +20,7 @@ from rsgt.quality.statistics import statistics
 from rsgt.regions import kernels
 from rsgt.sources import facts, open_source
 from rsgt.store import predictions, reader, schema
-from tests.conftest import smooth_frames, write_nyu
+from tests.conftest import known_camera, smooth_frames, write_nyu
 
 KEYS = {
     "frames", "regions", "regions_per_frame", "coverage", "rmse", "abs_rel", "sq_rel", "delta1",
@@ -73,6 +73,26 @@ def test_equal_to_pandas(built):
     assert summary["regions"] == len(per_region)
     assert summary["rmse"] == pytest.approx(expected["rmse"].mean(), rel=1e-6)
     assert summary["instability"] == pytest.approx(variance.mean() / rmse.mean(), rel=1e-4)
+
+
+def test_planes_tell_how_far_off_and_how_turned_they_are(nyu_file, tmp_path):
+    with known_camera():
+        found = builder.build(nyu_file[0], tmp_path / "p.zarr", min_size=4, surface="plane", regions=6)
+    distributions = statistics(found).document()["distributions"]
+    residual, slant = [], []
+    for frame in found:
+        for r in frame.regions["label"]:
+            inside = frame.region == r
+            off = (frame.support - frame.depth)[inside].astype(float)
+            residual.append(np.sqrt(np.mean(off**2)))
+        slant += np.degrees(np.arctan2(
+            np.hypot(frame.regions["normal_x"], frame.regions["normal_y"]), frame.regions["normal_z"]
+        )).tolist()  # fmt: skip
+    assert distributions["plane_residual"]["median"] == pytest.approx(np.median(residual), abs=1e-5)
+    assert distributions["plane_slant"]["p95"] == pytest.approx(np.quantile(slant, 0.95), abs=1e-4)
+    assert 0 < distributions["plane_slant"]["maximum"] < 90
+    constant = builder.build(nyu_file[0], tmp_path / "c.zarr", min_size=4)
+    assert not [name for name in statistics(constant).distributions() if name.startswith("plane")]
 
 
 def test_split_selects_frames(nyu_file, tmp_path):

@@ -17,7 +17,7 @@ from rsgt.sources.synthetic import NYU_SHAPE, Layout, Room, render_room, write_r
 pytest.importorskip("embreex", reason="rendering needs the extra synth")
 
 SHAPE = (48, 64)
-SEED = 5
+SEED = 7
 FLOOR, CEILING, WALL, PICTURE = (
     class_names("894").index(n) + 1 for n in ("floor", "ceiling", "wall", "picture")
 )

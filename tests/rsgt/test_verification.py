@@ -11,10 +11,12 @@ import pytest
 import zarr
 
 from rsgt import builder
+from rsgt.inputs import InputError
 from rsgt.quality.verification import frame_problems, verify
 from rsgt.sources import open_source
-from rsgt.store import manifest, reader
+from rsgt.store import manifest, reader, schema
 from tests.conftest import smooth_frames, write_nyu
+from tests.version3 import as_version_3
 
 
 @pytest.fixture
@@ -85,7 +87,14 @@ def test_altered_labels_with_mended_checksums(built):
     array = zarr.open_array(str(out / "region"), mode="r+")
     array[0:4] = np.where(array[0:4] == 1, 2, array[0:4])
     record = manifest.file_record(out / "region/c/0/0/0")
-    rewrite_root(out, lambda attributes: attributes["shards"][0]["files"].update(region=record))
+    at = 0, [*schema.FRAME_SPECS].index("region")
+    zarr.open_array(str(out / "shards/bytes"), mode="r+")[at] = record["bytes"]
+    digest = np.frombuffer(bytes.fromhex(record["sha256"]), np.uint8)
+    zarr.open_array(str(out / "shards/sha256"), mode="r+")[at] = digest
+    mended = {
+        name: manifest.file_record(out / name) for name in ("shards/bytes/c/0/0", "shards/sha256/c/0/0/0")
+    }
+    rewrite_root(out, lambda attributes: attributes["files"].update(mended))
     found = messages(out)
     assert any("content hash differs" in m for m in found)
     assert any(m.startswith("frame 1: region labels are not dense") for m in found)
@@ -132,11 +141,13 @@ RESEALED = {
     "parameters is None, expected a dict": {"parameters": None},
     "its parameters are none": {"parameters": {"bins": 10, "colour": "blue"}},
     "its parameters are none .*bins": {"parameters": {"bins": -3}},
-    "shards is {}, expected a list": {"shards": {}},
-    "it has no shards": {"shards": []},
-    "its shard 0 holds frames .3, 4. after 0": {"shards": [{"frames": [3, 4], "files": {}}]},
-    "its shard 0 holds frames None": {"shards": ["all"]},
-    "is not of the arrays rgb": {"shards": [{"frames": [0, 4], "files": {}}]},
+    "shards is .., expected a dict": {"shards": []},
+    "its shards are {}": {"shards": {}},
+    "its shards are {'frames': 0": {"shards": {"frames": 0, "shard_frames": 0}},
+    "its shards are {'frames': 10, 'shard_frames': '4'": {"shards": {"frames": 10, "shard_frames": "4"}},
+    "its cameras are those of 10 frames, expected 9": {"shards": {"frames": 9, "shard_frames": 4}},
+    "records of shards are none": {"shards": {"frames": 10, "shard_frames": 2}},
+    "got format version 5": {"format_version": 5},
     "source is 7, expected a dict": {"source": 7},
     "versions is '1', expected a dict": {"versions": "1"},
     "has no record of the array rgb, depth": {"files": {}},
@@ -151,11 +162,39 @@ RESEALED = {
 def test_attributes_that_are_none_though_they_are_sealed(built, message):
     _, out = built
     rewrite_root(out, lambda attributes: attributes.update(RESEALED[message]))
+    if "format version" in message:
+        with pytest.raises(InputError, match=message):
+            verify(out)
+        return
     (found,) = messages(out)
     assert re.search(message, found), found
     if "parameters are" not in message:
         with pytest.raises(reader.DamageError, match=message):
             reader.open_store(out)
+
+
+LISTED = {
+    "shards is {}, expected a list": {},
+    "it has no shards": [],
+    "its shard 0 holds frames .3, 4. after 0": [{"frames": [3, 4], "files": {}}],
+    "its shard 0 holds frames None": ["all"],
+    "is not of the arrays rgb": [{"frames": [0, 4], "files": {}}],
+    "records of shards are none": [
+        {"frames": [0, 10], "files": {name: {"bytes": 1, "sha256": "x"} for name in schema.FRAME_SPECS}}
+    ],
+}
+
+
+@pytest.mark.parametrize("message", LISTED)
+def test_records_of_shards_in_attributes_that_are_none(built, message):
+    _, out = built
+    as_version_3(out)
+    assert messages(out) == []
+    rewrite_root(out, lambda attributes: attributes.update(shards=LISTED[message]))
+    (found,) = messages(out)
+    assert re.search(message, found), found
+    with pytest.raises(reader.DamageError, match=message):
+        reader.open_store(out)
 
 
 def test_a_chunk_without_a_record_is_named(built):
@@ -173,7 +212,7 @@ def test_a_root_that_is_no_file(built):
     assert "it is no file" in found
 
 
-@pytest.mark.parametrize("name", ["rgb", "region", "frame", "split", "scene", "regions"])
+@pytest.mark.parametrize("name", ["rgb", "region", "frame", "split", "scene", "regions", "names", "shards"])
 def test_a_lost_array_is_named(built, name):
     _, out = built
     shutil.rmtree(out / name)

@@ -81,13 +81,21 @@ def test_evaluate_prints_protocol_and_writes_the_record(trained, store, tmp_path
     assert len((tmp_path / "a.csv").read_text().splitlines()) == 3
 
 
+def test_evaluate_prints_error_by_confidence(trained, store):
+    common = ["--store", store, "--checkpoint", trained / "best.ckpt", "--device", "cpu", "--confidence"]
+    told = call("evaluate", *common, "--flip").stdout
+    assert "confidence by agreement, tenths of 6,1" in told
+    assert "the least sure tenth holds" in told
+    assert "--flip" in call("evaluate", *common, code=2).stderr
+
+
 def test_predict_writes_and_says_what_it_saw(trained, tmp_path):
     Image.fromarray(np.full((30, 40, 3), 120, np.uint8)).save(tmp_path / "a.png")
     common = [tmp_path / "a.png", "--checkpoint", trained / "last.ckpt", "--device", "cpu"]
     result = call("predict", *common, "--out", tmp_path / "out", "--fx", 30, "--cx", 20, "--cy", 15)
     assert "a.png: " in result.stdout
     assert (tmp_path / "out" / "a.ply").exists()
-    (found,) = json.loads(call("predict", "--json", "--out", tmp_path / "two", *common, "--fov", 90).stdout)
+    found = json.loads(call("predict", "--json", "--out", tmp_path / "two", *common, "--fov", 90).stdout)
     assert found["focal"] == pytest.approx([20, 20])
 
 

@@ -6,6 +6,8 @@ from itertools import chain
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 from rsgt.inputs import InputError
@@ -78,8 +80,8 @@ def test_a_cached_frame_is_decoded_once(store, monkeypatch):
 
 
 def test_split_frames(store):
-    assert split_frames(store, "train") == list(range(14))
-    assert split_frames(store, "test") == list(range(14, 18))
+    assert [*split_frames(store, "train")] == list(range(14))
+    assert [*split_frames(store, "test")] == list(range(14, 18))
     with pytest.raises(InputError, match="split: got 'val', expected one of train, test"):
         split_frames(store, "val")
 
@@ -93,7 +95,7 @@ def test_a_split_without_frames_is_named(tmp_path):
 @pytest.mark.parametrize("seed", range(5))
 def test_validation_takes_whole_training_scenes(store, seed):
     learn, validate = hold_out(store, 0.2, seed)
-    assert sorted(learn + validate) == split_frames(store, "train")
+    assert sorted([*learn, *validate]) == [*split_frames(store, "train")]
     assert len(validate) == 4  # 0.2 x 14 = 2.8 frames, scenes of two
     assert not set(store.scene[learn]) & set(store.scene[validate])
     assert TEST not in store.split[learn + validate]
@@ -102,13 +104,15 @@ def test_validation_takes_whole_training_scenes(store, seed):
 
 def test_validation_differs_by_seed_can_be_none_and_never_all(store):
     assert len({tuple(hold_out(store, 0.2, seed)[1]) for seed in range(8)}) > 1
-    assert hold_out(store, 0.0, 0) == (list(range(14)), [])
+    learn, validate = hold_out(store, 0.0, 0)
+    assert ([*learn], [*validate]) == (list(range(14)), [])
     learn, validate = hold_out(store, 0.9, 0)
     assert (len(learn), len(validate)) == (2, 12)  # 0.9 x 14 = 12.6 frames, but a scene stays
 
 
 def test_of_a_single_scene_nothing_is_held_out(tmp_path):
-    assert hold_out(open_store(write_rooms(tmp_path / "s.zarr", train=2, test=2)), 0.2, 0) == ([0, 1], [])
+    learn, validate = hold_out(open_store(write_rooms(tmp_path / "s.zarr", train=2, test=2)), 0.2, 0)
+    assert ([*learn], [*validate]) == ([0, 1], [])
 
 
 def test_the_order_is_a_permutation_that_seed_and_epoch_fix():
@@ -124,7 +128,30 @@ def test_the_order_stays_within_a_window_of_shards():
     order = epoch_order(range(64), 4, seed=0, epoch=0, window=2)
     for first in range(0, 64, 8):
         assert len({frame // 4 for frame in order[first : first + 8]}) == 2
-    assert order[:8] != sorted(order[:8])
+    assert [*order[:8]] != sorted(order[:8])
+
+
+def listed_order(frames, shard_frames, *, seed, epoch, window=16):
+    """The obvious twin of ``epoch_order``, with lists."""
+    rng = np.random.default_rng((seed, epoch))
+    shards = {}
+    for frame in frames:
+        shards.setdefault(frame // shard_frames, []).append(frame)
+    shuffled = [shards[key] for key in rng.permutation(sorted(shards))]
+    order = []
+    for first in range(0, len(shuffled), window):
+        near = [frame for shard in shuffled[first : first + window] for frame in shard]
+        order += rng.permutation(near).tolist()
+    return order
+
+
+@given(
+    st.sets(st.integers(0, 300)), st.integers(1, 40), st.integers(0, 9), st.integers(0, 9), st.integers(1, 9)
+)
+def test_the_order_is_that_of_lists(frames, shard_frames, seed, epoch, window):
+    options = {"seed": seed, "epoch": epoch, "window": window}
+    found = epoch_order(sorted(frames), shard_frames, **options)
+    assert [*found] == listed_order(sorted(frames), shard_frames, **options)
 
 
 @pytest.mark.parametrize(("processes", "accumulate"), [(1, 1), (2, 1), (1, 3), (2, 3)])

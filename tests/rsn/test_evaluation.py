@@ -11,6 +11,7 @@ import zarr
 from torch import nn
 
 import rsgt
+import rsn
 from rsgt.inputs import InputError
 from rsgt.quality.evaluation.protocol import (
     NYU_EIGEN,
@@ -30,7 +31,7 @@ from rsn.experiment.assembly import read_trained
 from rsn.models.catalogue import make_model
 from rsn.models.frames import predict_frames
 from rsn.models.generation import GenerationOutput
-from rsn.models.inference import infer
+from rsn.models.inference import agreement, infer
 from rsn.models.region_means import match_means, region_mean_map
 from rsn.training.device import make_fabric
 from tests.rooms import room, write_rooms
@@ -414,3 +415,41 @@ def test_a_page_takes_a_checkpoints_record_with_its_saved_maps(store_path, tmp_p
     page = rsgt.result_page(store_path, [(out, save)], tmp_path / "page.html")
     for figure in record["metrics"][next(iter(record["metrics"]))]["pixel_pool"].values():
         assert f"{figure:.4f}" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (24, 32), (50, 41)])
+def test_agreement_is_what_a_plain_loop_finds(shape):
+    rng = np.random.default_rng(0)
+    one, other = rng.uniform(0.5, 6, (2, *shape))
+    one[0, 0] = 0
+    half = round(max(shape) / 20 / 2)
+    found = agreement(*(torch.from_numpy(values)[None, None] for values in (one, other)))[0, 0].numpy()
+    assert found.dtype == np.float32
+    for y, x in np.ndindex(shape):
+        rows, columns = (slice(max(0, at - half), at + half + 1) for at in (y, x))
+        apart = np.abs(one - other)[rows, columns].mean()
+        spread = math.sqrt(apart * (one[y, x] + other[y, x]) / 2)
+        assert found[y, x] == pytest.approx(0 if one[y, x] == 0 else 1 / (1 + spread), rel=1e-5)
+    same = torch.from_numpy(other)[None, None]
+    assert (agreement(same, same) == 1).all()
+
+
+@pytest.mark.parametrize(("name", "sources"), [("generation", 1), ("clustering", 2)])
+def test_error_is_told_by_tenths_of_confidence(store_path, tmp_path, name, sources):
+    """As by the predictions themselves; without it the record has none."""
+    path = write_checkpoint(tmp_path / "a.ckpt", network={"model": name})
+    record = evaluate(path, store_path, flip=True, confidence=True, device="cpu", stream=None)
+    found = record["confidence"]
+    assert list(found) == ["agreement", "reliability"][:sources]
+    store, predictor = open_store(store_path), rsn.load(path, device="cpu", flip=True)
+    tests = [position for position in range(len(store.frame_id)) if store.split[position] == 1]
+    predicted = [*predictor.predict_frames(store, tests, full_size=["depth"])]
+    counts = np.concatenate([one.truth["depth"].ravel() > 1e-3 for one in predicted])
+    error = np.concatenate([abs(one.depth - one.truth["depth"]).ravel() for one in predicted])[counts]
+    sure = np.concatenate([one.confidence.ravel() for one in predicted])[counts]
+    order = np.argsort(sure, kind="stable")
+    worst = error[order][: error.size // 10].mean()
+    assert found["agreement"]["pixels"] == error.size
+    assert found["agreement"]["tenths"][0]["mae"] == pytest.approx(worst, rel=0.02)
+    with pytest.raises(InputError, match="it comes of the mirrored image; predict that, too"):
+        evaluate(path, store_path, confidence=True, device="cpu", stream=None)

@@ -1,6 +1,7 @@
 """Whole runs on made-up rooms: the same seed, a stop, a kill, two processes; and what a run refuses."""
 
 import csv
+import io
 import math
 import os
 import signal
@@ -80,7 +81,9 @@ def finished(store, tmp_path_factory):
 def test_a_run_leaves_what_it_promises(finished, store):
     out, last = finished
     files = sorted(file.name for file in out.iterdir())
-    assert files == [".lock", "best.ckpt", "config.toml", "last.ckpt", "log.csv"]
+    assert files == [
+        ".lock", "best.ckpt", "config.toml", "curves.png", "last.ckpt", "log.csv", "run.html", "samples",
+    ]  # fmt: skip
     assert from_plain(tomllib.loads((out / "config.toml").read_text())) == quick(ema=0.9)
     assert last["config"] == to_plain(quick(ema=0.9))
     assert last["store"] == open_store(store).identity
@@ -137,6 +140,40 @@ def test_stopped_and_resumed_is_uninterrupted(finished, store, tmp_path, monkeyp
     complete, last = run(config, store, tmp_path / "run", resume=True)
     assert complete
     assert_same(last, whole)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"schedule": "constant"}, "at its constant rate this is one run of that many"),
+        ({"ema": 0.9}, "the learning rate (one-cycle) goes on at 0.46 of its peak instead of 4e-06"),
+        ({"schedule": "constant", "frozen_norm": 0.4}, "statistics are kept from epoch 3 on instead of 2"),
+    ],
+)
+def test_more_epochs_at_a_constant_rate_are_one_long_run(store, tmp_path, changes, said):
+    """Of other courses it is said what changes."""
+    told = io.StringIO()
+    fit_config(quick(epochs=2, **changes), store, tmp_path / "run", stream=None)
+    fit_config(quick(**changes), store, tmp_path / "run", resume=True, stream=told)
+    assert "epochs: 2 before, 3 now; " in told.getvalue()
+    assert said in told.getvalue()
+    _, whole = run(quick(**changes), store, tmp_path / "whole")
+    last = checkpoint.load(tmp_path / "run" / "last.ckpt")
+    if changes == {"schedule": "constant"}:
+        assert_same(last, whole)
+        for ours, other in zip(optimizer_state(last), optimizer_state(whole), strict=True):
+            assert torch.equal(ours, other)
+        for name in ("truth.png", "00001.png", "00002.png", "00003.png"):
+            pictures = [tmp_path / out / "samples" / name for out in ("run", "whole")]
+            assert pictures[0].read_bytes() == pictures[1].read_bytes()
+    else:
+        pairs = [(value, last["weights"][name]) for name, value in whole["weights"].items()]
+        assert not all(torch.equal(*pair) for pair in pairs)
+
+
+def optimizer_state(contents):
+    state = contents["training"]["optimizer"]["state"]
+    return [value for weight in state.values() for value in weight.values()]
 
 
 def test_killed_and_resumed_is_uninterrupted(finished, store, tmp_path):

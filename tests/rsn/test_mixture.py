@@ -98,7 +98,7 @@ def test_without_shares_an_epoch_has_every_frame_once(pair):
     assert [part.drawn for part in portions] == [len(part.learn) for part in portions]
     orders = [drawn_of(portions, both, epoch) for epoch in range(3)]
     for order in orders:
-        assert [sorted(found) for found in order] == [part.learn for part in portions]
+        assert [sorted(found) for found in order] == [[*part.learn] for part in portions]
     assert orders[0] != orders[1]
 
 
@@ -136,7 +136,36 @@ def test_an_order_follows_from_seed_and_epoch_alone(pair):
         range(len(order)), 2, order=lambda *, epoch: mixed_order(portions, len(both), seed=1, epoch=epoch)
     )
     batches.epoch, batches.first_step = 2, 1
-    assert [item for batch in batches for item in batch] == order[2 : 2 * batches.steps]
+    assert [item for batch in batches for item in batch] == [*order[2 : 2 * batches.steps]]
+
+
+def listed_mixture(portions, length, seed, epoch):
+    """The obvious twin of ``mixed_order``, item by item."""
+    streams, chosen = [], []
+    for k, part in enumerate(portions):
+        own = seed if k == 0 else int(np.random.SeedSequence(seed, spawn_key=(k,)).generate_state(1)[0])
+        start, count = epoch * part.drawn, len(part.learn)
+        passes = range(start // count, -(-(start + part.drawn) // count))
+        whole = [
+            (turn - passes[0], frame)
+            for turn in passes
+            for frame in epoch_order(part.learn, part.store.shard_frames, seed=own, epoch=turn)
+        ]
+        first = start - passes[0] * count
+        streams.append(iter(whole[first : first + part.drawn]))
+        chosen += [k] * part.drawn
+    rng = np.random.default_rng(np.random.SeedSequence((seed, epoch), spawn_key=(0,)))
+    drawn = [(k, *next(streams[k])) for k in rng.permutation(chosen)]
+    return [turn * length + portions[k].first + frame for k, turn, frame in drawn]
+
+
+@pytest.mark.parametrize("shares", [(), (1, 5), (0.7, 0.3)])
+def test_an_order_of_several_stores_is_drawn_item_by_item(pair, shares):
+    both = mixed(pair)
+    portions = divide(both, shares, 0.2, 0)
+    for epoch in range(6):
+        found = mixed_order(portions, len(both), seed=2, epoch=epoch)
+        assert [*found] == listed_mixture(portions, len(both), 2, epoch)
 
 
 def test_stores_are_mixed_within_an_epoch(tmp_path):

@@ -23,6 +23,7 @@ from rsn.models.catalogue import make_model
 from rsn.models.generation import GenerationOutput
 from rsn.photos import naming, writing
 from rsn.photos.camera import focal_length
+from rsn.photos.prediction import check_depth
 from rsn.photos.reading import open_photo
 from rsn.predictor import Predictor
 from rsn.training.device import make_fabric
@@ -118,7 +119,8 @@ def test_depth_is_written_in_metres_and_millimetres(tmp_path):
 
 
 def test_the_picture_is_a_picture(tmp_path):
-    writing.write_picture(tmp_path / "a", np.linspace(1, 5, 1200, dtype=np.float32).reshape(30, 40))
+    depth = np.linspace(1, 5, 1200, dtype=np.float32).reshape(30, 40)
+    writing.write_picture(tmp_path / "a", np.full((30, 40, 3), 9, np.uint8), depth)
     with Image.open(tmp_path / "a.picture.png") as image:
         assert image.width > 400
         assert len(set(image.convert("RGB").get_flattened_data())) > 100
@@ -134,40 +136,25 @@ def test_regions_are_shown_in_their_mean_colour(tmp_path):
         shown = np.asarray(image)
     assert shown[0].tolist() == [[20] * 3] * 3 + [[80] * 3] + [[200] * 3] * 2
     assert np.array_equal(np.load(tmp_path / "a.region.npy"), region)
+    with Image.open(tmp_path / "a.labels.png") as image:
+        assert image.mode.startswith("I;16")
+        assert np.array_equal(np.asarray(image), region)
 
 
-def read_ply(path):
-    header, _, body = path.read_bytes().partition(b"end_header\n")
-    lines = header.decode().splitlines()
-    assert lines[:2] == ["ply", "format binary_little_endian 1.0"]
-    kinds = {"float": "<f4", "uchar": "u1"}
-    names = [(line.split()[2], kinds[line.split()[1]]) for line in lines if line.startswith("property")]
-    points = np.frombuffer(body, names)
-    assert f"element vertex {len(points)}" in lines
-    return points
-
-
-def test_points_project_back_to_their_pixels(tmp_path):
-    rng = np.random.default_rng(0)
-    depth = rng.uniform(1, 5, (12, 16)).astype(np.float32)
-    depth[3, 4] = 0
-    rgb = rng.integers(0, 256, (12, 16, 3)).astype(np.uint8)
-    focal, centre = (20.0, 24.0), (7.5, 5.0)
-    count = writing.write_points(tmp_path / "a.ply", rgb, depth, focal=focal, centre=centre)
-    points = read_ply(tmp_path / "a.ply")
-    assert count == len(points) == 12 * 16 - 1
-    x = np.rint(points["x"] / points["z"] * focal[0] + centre[0]).astype(int)
-    y = np.rint(points["y"] / points["z"] * focal[1] + centre[1]).astype(int)
-    assert np.array_equal(np.unique(y * 16 + x), np.delete(np.arange(192), 3 * 16 + 4))
-    assert np.array_equal(points["z"], depth[y, x])
-    assert np.array_equal(np.stack([points[c] for c in ("red", "green", "blue")], -1), rgb[y, x])
-
-
-def test_large_clouds_are_thinned(tmp_path):
-    rgb, depth = np.zeros((100, 100, 3), np.uint8), np.ones((100, 100), np.float32)
-    assert (
-        writing.write_points(tmp_path / "a.ply", rgb, depth, focal=(1, 1), centre=(0, 0), most=2500) == 2500
+def test_more_labels_than_16_bits_are_left_to_the_array(tmp_path):
+    region = np.arange(1, 300 * 300 + 1, dtype=np.int32).reshape(300, 300)
+    writing.write_regions(
+        tmp_path / "a", np.zeros((300, 300, 3), np.uint8), region, region.astype(np.float32)
     )
+    assert not (tmp_path / "a.labels.png").exists()
+    assert np.load(tmp_path / "a.region.npy").max() == 90_000
+
+
+def test_shares_are_written_in_16_bits(tmp_path):
+    writing.write_share(tmp_path / "a.png", np.array([[0, 0.5, 1]], np.float32))
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.mode.startswith("I;16")
+        assert np.asarray(image).tolist() == [[0, 32768, 65535]]
 
 
 def test_focal_length():
@@ -179,7 +166,12 @@ def test_focal_length():
         focal_length((3, 4), fov=180)
 
 
-FILES = ("depth.npy", "depth.png", "picture.png", "region.npy", "region.png", "support.npy", "ply")
+FILES = {
+    "depth.npy", "depth.png", "picture.png", "region.npy", "region.png", "labels.png", "support.npy",
+    "confidence.png", "ply", "glb",
+}  # fmt: skip
+FLAT = len(FILES) - 2
+"""Files of a photo without those of its scene, and one less without those of the mirrored photo."""
 
 
 @pytest.mark.parametrize("name", ["generation", "rsn", "clustering"])
@@ -189,7 +181,9 @@ def test_a_photo_becomes_every_file(tmp_path, name):
     (result,) = predict_photos(
         path, [tmp_path / "my.room.jpg"], tmp_path / "out", fov=60, flip=True, device="cpu"
     )
-    assert {file.name for file in (tmp_path / "out").iterdir()} == {f"my.room.{end}" for end in FILES}
+    ends = FILES | ({"reliability.png"} if name == "clustering" else set())
+    written = {file.name for file in (tmp_path / "out").iterdir()}
+    assert written == {f"my.room.{end}" for end in ends} | {"predicted.html"}
     depth = np.load(tmp_path / "out" / "my.room.depth.npy")
     assert depth.shape == (70, 50)
     assert depth.dtype == np.float32
@@ -217,7 +211,7 @@ def ckpt(tmp_path_factory):
 
 
 def predict_all(ckpt, photos, out, **options):
-    return list(predict_photos(ckpt, photos, out, device="cpu", **{"points": 0} | options))
+    return list(predict_photos(ckpt, photos, out, device="cpu", **{"points": 0, "page": False} | options))
 
 
 @pytest.mark.parametrize(
@@ -257,7 +251,7 @@ def test_photos_of_one_name_are_all_predicted(ckpt, tmp_path):
     photos = [tmp_path / "left" / "frame.png", tmp_path / "right" / "frame.png"]
     found = predict_all(ckpt, photos, tmp_path / "out")
     assert [Path(result["out"]).name for result in found] == ["left_frame.png", "right_frame.png"]
-    assert len(list((tmp_path / "out").iterdir())) == 12
+    assert len(list((tmp_path / "out").iterdir())) == 2 * (FLAT - 1)
 
 
 def test_the_photos_own_folder_may_hold_the_files_and_is_predicted_again(ckpt, tmp_path):
@@ -267,7 +261,7 @@ def test_the_photos_own_folder_may_hold_the_files_and_is_predicted_again(ckpt, t
         found = predict_all(ckpt, sorted(tmp_path.iterdir()), tmp_path)
         assert [Path(r["photo"]).name for r in found if "out" in r] == ["a.png", "b.jpg"]
         assert not any("error" in result for result in found)
-    assert len(list(tmp_path.iterdir())) == 2 + 2 * 6
+    assert len(list(tmp_path.iterdir())) == 2 + 2 * (FLAT - 1)
     with pytest.raises(InputError, match="got only the output of earlier predictions"):
         predict_all(ckpt, [tmp_path / "a.picture.png"], tmp_path)
 
@@ -292,7 +286,7 @@ BROKEN = {
     "absent": "no such image",
     "empty": "the file is empty",
     "text": "cannot be read as an image",
-    "folder": "it is a folder",
+    "folder": "no photo in this folder",
     "truncated": "truncated",
     "pipe": "not a regular file",
     "depth map": "looks like a depth map",
@@ -329,13 +323,13 @@ def test_one_bad_photo_is_named_and_the_others_are_predicted(ckpt, tmp_path, kin
     assert bad.name in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert done.stdout.endswith("2 of 3 photos predicted\n")
-    assert len(list((tmp_path / "o").iterdir())) == 12
+    assert len(list((tmp_path / "o").iterdir())) == 2 * FLAT + 1
     found = CliRunner().invoke(
         main, ["predict", str(bad), arguments[0], *common, "--out", str(tmp_path / "p"), "--json"]
     )
     assert found.exit_code == 1
     assert found.stderr == ""
-    failed, fine = json.loads(found.stdout)
+    failed, fine = sorted(map(json.loads, found.stdout.splitlines()), key=lambda one: "out" in one)
     assert failed["photo"] == str(bad)
     assert re.search(BROKEN[kind], failed["error"])
     assert fine["out"] == str(tmp_path / "p" / "a")
@@ -391,10 +385,13 @@ def test_an_earlier_cloud_does_not_stay_beside_another_depth(tmp_path):
     path = write_checkpoint(tmp_path / "a.ckpt")
     Image.fromarray(np.full((12, 16, 3), 90, np.uint8)).save(tmp_path / "a.png")
     cloud = tmp_path / "out" / "a.ply"
-    predict_all(path, [tmp_path / "a.png"], tmp_path / "out", points=100)
+    sure = tmp_path / "out" / "a.confidence.png"
+    predict_all(path, [tmp_path / "a.png"], tmp_path / "out", points=100, flip=True)
     assert cloud.exists()
+    assert sure.exists()
     predict_all(path, [tmp_path / "a.png"], tmp_path / "out", points=0)
     assert not cloud.exists()
+    assert not sure.exists()
     (tmp_path / "out" / "a.depth.npy").unlink()
     cloud.write_text("another program's")  # where no prediction stands, it is nobody's but its owner's
     predict_all(path, [tmp_path / "a.png"], tmp_path / "out", points=0)
@@ -425,19 +422,21 @@ def check_files(stem, shape, result):
     assert region.max() == result["regions"]
     for label in labels[labels > 0]:
         assert np.ptp(support[region == label]) == 0
-    for name in ("depth.png", "region.png"):
+    for name in ("depth.png", "region.png", "labels.png"):
         with Image.open(f"{stem}.{name}") as image:
             assert image.size == shape[::-1]
     with Image.open(f"{stem}.picture.png") as image:
         assert max(image.size) <= 3.2 * min(image.size)
+    with Image.open(f"{stem}.labels.png") as image:
+        assert np.array_equal(np.asarray(image), region)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1), (3000, 2500), (40, 30), (30, 40)])
 def test_the_picture_of_any_size_can_be_looked_at(tmp_path, size):
     depth = np.linspace(1, 5, size[0] * size[1], dtype=np.float32).reshape(size)
-    writing.write_picture(tmp_path / "a", depth)
+    writing.write_picture(tmp_path / "a", np.zeros((*size, 3), np.uint8), depth)
     with Image.open(tmp_path / "a.picture.png") as image:
-        assert 250 <= min(image.size) <= max(image.size) <= 1100
+        assert 350 <= min(image.size) <= max(image.size) <= 1300
 
 
 @pytest.mark.parametrize(
@@ -457,10 +456,10 @@ def test_the_picture_of_any_size_can_be_looked_at(tmp_path, size):
 def test_a_prediction_is_looked_at_before_it_is_written(depth, outcome):
     depth = np.array(depth, np.float32)
     if isinstance(outcome, list):
-        assert writing.check_depth(depth) == outcome
+        assert check_depth(depth) == outcome
     else:
         with pytest.raises(InputError, match=outcome):
-            writing.check_depth(depth)
+            check_depth(depth)
 
 
 def test_a_network_that_says_nan_fails_the_photo(tmp_path, ckpt, monkeypatch):

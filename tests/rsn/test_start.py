@@ -82,6 +82,26 @@ def test_a_recipe_of_trained_modules_names_them_in_a_dry_run(store, tmp_path):
     done = CliRunner().invoke(main, [*map(str, arguments)])
     assert done.exit_code == 2
     assert "give --generation CKPT and --refinement CKPT" in done.stderr
+    first, second = (f"rsn fit --store {store} --recipe cpu/{name} --out {tmp_path / 'run'}-{part}"
+                     for name, part in (("support", "generation"), ("iterations", "refinement")))  # fmt: skip
+    assert f"; first run: {first}; {second}\n" in done.stderr
+
+
+def test_what_a_message_tells_to_run_before_trains_the_whole_network(store, tmp_path):
+    """The two commands, as small as it goes, and then the recipe with the folders that they left."""
+    fit = ["fit", "--store", store, "--device", "cpu", "--epochs", 2, "--batch-size", 2, "--precision", "32"]
+    small = ["--imagenet", "", "--size", "24x32", "--no-cache", "--workers", 0]
+    runs = {part: tmp_path / f"run-{part}" for part in ("generation", "refinement")}
+    whole = ["--frozen-stages", 0, *(word for part, run in runs.items() for word in (f"--{part}", run))]
+    for recipe, out, more in (
+        ("support", runs["generation"], small),
+        ("iterations", runs["refinement"], small),
+        ("rsn", tmp_path / "run", [*small, *whole]),
+    ):
+        arguments = [*fit, "--recipe", f"cpu/{recipe}", "--out", out, *more]
+        done = CliRunner().invoke(main, [*map(str, arguments)])
+        assert done.exit_code == 0, done.output
+    assert (tmp_path / "run" / "last.ckpt").exists()
 
 
 def held_out(store, config):
@@ -301,11 +321,11 @@ def test_files_of_two_runs_in_one_folder_are_told(store, tmp_path, swapped):
     for seed, run in enumerate(runs):
         assert fit_config(quick(seed=seed), store, run, stream=None)
     shutil.copy(runs[1] / swapped, runs[0] / swapped)
-    before = {file.name: file.read_bytes() for file in runs[0].iterdir()}
+    before = {file.name: file.read_bytes() for file in runs[0].iterdir() if file.is_file()}
     config = quick(seed=int(swapped == "last.ckpt"), epochs=2)
     with pytest.raises(InputError, match=r"best\.ckpt: is of another run than last\.ckpt"):
         fit_config(config, store, runs[0], resume=True, stream=None)
-    assert before == {file.name: file.read_bytes() for file in runs[0].iterdir()}
+    assert before == {file.name: file.read_bytes() for file in runs[0].iterdir() if file.is_file()}
 
 
 def test_held_out_frames_are_those_of_the_run_s_own_store(trained, tmp_path):

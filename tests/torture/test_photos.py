@@ -132,7 +132,7 @@ def predict(checkpoint, photos, out, rng):
     arguments = ["predict", "--checkpoint", checkpoint, "--out", out, "--device", "cpu", "--json", *flags]
     result = CliRunner().invoke(main, [*map(str, arguments), "--", *map(str, photos)])
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    found = json.loads(result.stdout)
+    found = [*map(json.loads, result.stdout.splitlines())]
     assert result.exit_code == any("error" in one for one in found)
     assert all(one["error"] and "\n" not in one["error"] for one in found if "error" in one)
     return found
@@ -152,4 +152,4 @@ def check_prediction(result):
     if cloud.exists():
         header, _, body = cloud.read_bytes().partition(b"end_header\n")
         (points,) = (int(line.split()[2]) for line in header.splitlines() if line.startswith(b"element"))
-        assert len(body) == points * struct.calcsize("<3f3B")
+        assert len(body) == points * struct.calcsize("<3f4B")

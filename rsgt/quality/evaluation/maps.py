@@ -1,9 +1,10 @@
 """Predicted maps in any form that people keep them in, matched with the frames of a store."""
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ import numpy.typing as npt
 
 from rsgt.inputs import InputError, local_path
 from rsgt.quality.evaluation.alignment import Kind
+from rsgt.quality.evaluation.matching import match_keys
 from rsgt.quality.evaluation.resizing import bilinear
-from rsgt.sources.folder.names import Key, reduced
 from rsgt.sources.images import SUFFIXES, read_map
 from rsgt.sources.units import guessed, read_stored
-from rsgt.store.predictions import MapError, checked_metres, map_npy, open_prediction
+from rsgt.store import predictions
+from rsgt.store.predictions import MapError, checked_metres, checked_regions, map_npy
 from rsgt.store.reader import Store
 
 Array = npt.NDArray[Any]
@@ -67,16 +69,13 @@ class PredictedMaps:
         MapError
             Where it is damaged, or no such map.
         """
-        try:
+        with self._told():
             values = self.readers[position]()
             if values.ndim != 2 or values.dtype.kind not in "fiu" or not values.size:
                 raise InputError(f"is {values.dtype} {values.shape}, expected one number a pixel (y, x)")
             self._check_shape((values.shape[0], values.shape[1]))
             if self.scale is None and values.dtype.kind != "f":
                 raise InputError(_unit_missing(values))
-        except (InputError, ValueError, OSError, RuntimeError, KeyError) as error:
-            told = str(error)
-            raise MapError(told if str(self.path) in told else f"{self.path}: {told}") from error
         with np.errstate(over="ignore", invalid="ignore"):
             metres = np.divide(values, self.scale or 1.0, dtype=np.float64).astype(np.float32)
         if metres.shape != self.shape:
@@ -87,6 +86,27 @@ class PredictedMaps:
     def read_sound(self, position: int) -> npt.NDArray[np.float32]:
         """Read one map; MapError, too, where it holds what no depth in metres can (``checked_metres``)."""
         return checked_metres(self.read(position), str(self.path))
+
+    def read_regions(self, position: int) -> npt.NDArray[np.int32]:
+        """Read one map (y, x) of labels, 0 = no region; MapError where it is none, or of another size."""
+        with self._told():
+            values = self.readers[position]()
+            if values.dtype.kind not in "iu":
+                raise InputError(
+                    f"maps are {values.dtype}, expected whole numbers, 0 = no region; convert them"
+                )
+            if values.shape != self.shape:
+                raise InputError(f"maps are {values.shape}, expected the store's {self.shape}; resize them")
+            return checked_regions(values, str(self.path))
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn what reading raises into a MapError that names the maps."""
+        try:
+            yield
+        except (InputError, ValueError, OSError, RuntimeError, KeyError) as error:
+            told = str(error)
+            raise MapError(told if str(self.path) in told else f"{self.path}: {told}") from error
 
     def told(self, store: Store, frames: Array) -> dict[str, Any]:
         """Say in plain values what was read: by what they were matched, how many of ``frames`` have none."""
@@ -121,7 +141,7 @@ def _unit_missing(values: Array) -> str:
 
 def open_maps(
     path: Path, store: Store, frames: Array, *, kind: Kind = "depth", scale: float | None = None,
-    match: str | None = None,
+    match: str | None = None, name: str = "prediction",
 ) -> PredictedMaps:  # fmt: skip
     """Open predicted maps in any form, and match them with frames of a store.
 
@@ -136,6 +156,8 @@ def open_maps(
         What the numbers are, and how many make a metre; None = 1 for floats, refused for whole numbers.
     match
         ``number`` or ``name``: what files and keys are called by; None = as they tell.
+    name
+        Which of ``schema.PREDICTIONS`` to take of a ``.zarr``, and what the maps are elsewhere.
 
     Raises
     ------
@@ -147,7 +169,7 @@ def open_maps(
     if not path.exists():
         raise InputError(f"{path}: no such file or folder; give predicted maps")
     if (path.is_dir() and (path / "zarr.json").exists()) or path.suffix.lower() == ".zarr":
-        form, matched_by, readers, beside = *_of_zarr(path, store, frames), {}
+        form, matched_by, readers, beside = *_of_zarr(path, store, frames, name), {}
         beside = _beside(path, store, frames)
     elif path.suffix.lower() == ".npy" and path.is_file():
         form, (matched_by, readers) = ".npy", _of_stack(path, map_npy(path), None, store, frames)
@@ -162,7 +184,7 @@ def open_maps(
             for file in files
         ]
         matched_by, places = match_keys(path, keys, store, match)
-        readers = {place: _file_reader(file) for place, file in zip(places, files, strict=True)}
+        readers = {place: _file_reader(file, name) for place, file in zip(places, files, strict=True)}
     wanted = set(frames.tolist())
     readers = {place: reader for place, reader in readers.items() if place in wanted}
     if not readers:
@@ -170,6 +192,46 @@ def open_maps(
             f"{path}: none of its maps is of the {len(frames)} frames asked for; choose another --split"
         )
     return PredictedMaps(path, form, matched_by, scale, store.shape, kind, readers, beside)
+
+
+def open_prediction(
+    path: str | PathLike[str], store: Store, frames: Array, name: str = "prediction", *,
+    scale: float | None = None, match: str | None = None,
+) -> tuple[Array, Callable[[int], Array]]:  # fmt: skip
+    """Open predicted depths or regions in any form, and match them with frames of a store.
+
+    Parameters
+    ----------
+    path, frames, scale, match
+        As for ``open_maps``.
+    store
+        The store; regions have its height and width, depths are resized to it.
+    name
+        ``prediction``, ``support`` or ``initial`` (depths), or ``region``.
+
+    Returns
+    -------
+    The positions of those of ``frames`` that have a map, and a function from such a position to its map,
+    (y, x): float32 metres, or int32 labels, 0 = none. The function raises ``MapError`` where the map is
+    damaged or holds what no such map can: NaN, infinite or negative numbers, nothing but 0 as depth, metres
+    that no camera sees, more labels than pixels.
+
+    Raises
+    ------
+    InputError
+        Where there are no maps, they are no numbers of their kind, are another store's, in another unit than
+        metres, or none belongs to ``frames``.
+    """
+    path = local_path(path)
+    kept = path.suffix.lower() in (".npy", ".zarr") or (path / "zarr.json").exists()
+    if kept and scale is None:
+        return predictions.open_prediction(path, store, frames, name)
+    maps = open_maps(path, store, frames, scale=scale, match=match, name=name)
+    matched = np.array(sorted(maps.readers), np.int64)
+    if name == "region":
+        return matched, maps.read_regions
+    predictions.refuse_other_unit(path, store, matched, maps.read_sound)
+    return matched, maps.read_sound
 
 
 def _files(path: Path) -> list[Path]:
@@ -180,77 +242,22 @@ def _files(path: Path) -> list[Path]:
     return files
 
 
-def _file_reader(file: Path) -> Reader:
+def _file_reader(file: Path, name: str) -> Reader:
+    if name == "region":  # 8 bits are no depth, but labels
+        return lambda: read_map(file, "regions")
     if file.suffix.lower() in _PICTURES:
         return lambda: read_stored(file)
     return lambda: read_map(file, "depth")
 
 
-def match_keys(path: Path, keys: Sequence[str], store: Store, match: str | None) -> tuple[str, list[int]]:
-    """Match names of maps with frames: by the frames' names in the source, else by their numbers.
-
-    Returns
-    -------
-    ``name`` or ``number``, and the position of each key's frame in the store.
-
-    Raises
-    ------
-    InputError
-        Where a key is no frame's, two are of one frame, or names and numbers tell different frames.
-    """
-    full = {name: k for k, name in enumerate(store.frame_names)}
-    last: dict[str, list[int]] = {}
-    for name, k in full.items():
-        last.setdefault(name.rsplit("/", 1)[-1], []).append(k)
-    of_number = {int(number): k for k, number in enumerate(store.frame_id)}
-
-    def by_name(key: str) -> int | None:
-        for text in (key, _bare(key)):
-            one = last.get(text.rsplit("/", 1)[-1], [])
-            if text in full or len(one) == 1:
-                return full.get(text, one[0] if one else None)
-        return None
-
-    def by_number(key: str) -> int | None:
-        numbers = re.findall(r"\d+", _bare(key).rsplit("/", 1)[-1])
-        return of_number.get(int(numbers[0])) if len(numbers) == 1 else None
-
-    ways = {"name": [by_name(key) for key in keys], "number": [by_number(key) for key in keys]}
-    whole = [way for way, found in ways.items() if None not in found and match in (None, way)]
-    if not whole:
-        best = min(ways, key=lambda way: ways[way].count(None)) if match is None else match
-        lost = keys[ways[best].index(None)]
-        raise InputError(
-            f"{path}: {lost} is no frame of {store.path}, by its {best}; expected numbers as "
-            f"{store.frame_id[0]} "
-            f"or names as {store.frame_names[0]}; take it away, or give the store that it is of"
-        )
-    if len(whole) == 2 and ways["name"] != ways["number"]:
-        k = next(i for i, key in enumerate(keys) if ways["name"][i] != ways["number"][i])
-        raise InputError(
-            f"{path}: {keys[k]} is one frame by its name and another by its number; say which with --match"
-        )
-    places = [place for place in ways[whole[0]] if place is not None]
-    if len(set(places)) < len(places):
-        twice = next(key for key, place in zip(keys, places, strict=True) if places.count(place) > 1)
-        raise InputError(f"{path}: {twice} is not the only map of its frame; keep one for each")
-    return whole[0], places
-
-
-def _bare(key: str) -> str:
-    """A key without words that name a map: ``0001_depth`` is ``0001``."""
-    folder, _, stem = key.rpartition("/")
-    return f"{folder}/{reduced(Key('', '', stem), 2).stem}".lstrip("/")
-
-
-def _of_zarr(path: Path, store: Store, frames: Array) -> tuple[str, str, dict[int, Reader]]:
-    matched, read = open_prediction(path, store, frames, check_unit=False)
+def _of_zarr(path: Path, store: Store, frames: Array, name: str) -> tuple[str, str, dict[int, Reader]]:
+    matched, read = predictions.open_prediction(path, store, frames, name, check_unit=False)
     return ".zarr", "number", {int(k): partial(read, int(k)) for k in matched}
 
 
 def _beside(path: Path, store: Store, frames: Array) -> dict[str, Callable[[int], Array]]:
     return {
-        name: open_prediction(path, store, frames, name, check_unit=False)[1]
+        name: predictions.open_prediction(path, store, frames, name, check_unit=False)[1]
         for name in ("region", "support", "initial")
         if (path / name).exists()
     }

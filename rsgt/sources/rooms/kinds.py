@@ -195,12 +195,12 @@ def bookstore(p: Plan) -> None:
 
 
 KINDS: dict[str, tuple[Callable[[Plan], None], tuple[float, float], tuple[float, float]]] = {
-    "bedroom": (bedroom, (3.2, 4.6), (3.6, 6.0)),
-    "living_room": (living_room, (3.8, 5.0), (4.8, 9.0)),
-    "dining_room": (dining_room, (3.4, 4.6), (4.2, 7.5)),
-    "kitchen": (kitchen, (2.8, 3.8), (3.6, 6.4)),
-    "office": (office, (3.4, 5.0), (4.2, 8.2)),
-    "bookstore": (bookstore, (3.8, 4.8), (6.8, 9.0)),
+    "bedroom": (bedroom, (2.8, 4.8), (3.2, 6.0)),
+    "living_room": (living_room, (3.6, 6.0), (4.4, 10.0)),
+    "dining_room": (dining_room, (3.2, 5.2), (3.8, 8.5)),
+    "kitchen": (kitchen, (2.8, 3.8), (3.0, 6.4)),
+    "office": (office, (2.8, 6.0), (3.4, 10.0)),
+    "bookstore": (bookstore, (3.8, 6.5), (6.8, 12.0)),
 }
 """Scene type -> how it is furnished, and the ranges of its width and length in metres."""
 

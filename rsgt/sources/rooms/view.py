@@ -11,7 +11,7 @@ from rsgt.sources.rooms.tracing import Camera, Hits, Tracer, View
 Indices = npt.NDArray[np.intp]
 
 PROBE = (24, 32)
-NEAREST_M = 0.75
+NEAREST_M = 0.6
 
 BRIGHTEST = 40.0
 """Linear light above which a pixel is white whatever it shares its place with."""
@@ -28,22 +28,22 @@ def _candidate(scene: Scene, rng: np.random.Generator) -> Camera:
         if not any(a - 0.15 < x < c + 0.15 and b - 0.15 < y < d + 0.15 for a, b, c, d in scene.taken):
             break
     aim_x, aim_y = rng.uniform(0.1, 0.9) * width, rng.uniform(0.1, 0.9) * length
-    eye = rng.uniform(1.05, min(1.7, height - 0.6))
-    yaw, pitch = np.arctan2(aim_y - y, aim_x - x), rng.normal(np.radians(13), np.radians(7))
+    eye = rng.uniform(0.9, min(1.75, height - 0.6))
+    yaw, pitch = np.arctan2(aim_y - y, aim_x - x), rng.normal(np.radians(13), np.radians(10))
     return Camera(*(float(value) for value in (x, y, eye, yaw, pitch, rng.normal(0, 0.03))))
 
 
 def choose_camera(scene: Scene, tracer: Tracer, rng: np.random.Generator, candidates: int = 12) -> Camera:
     """Try some places to stand, look with few rays, and take the one that shows most from a good distance."""
     best, best_score = None, -np.inf
-    wanted = 2.4 * float(np.exp(rng.normal(0, 0.3)))
+    wanted = 2.0 * float(np.exp(rng.normal(0, 0.42)))
     for _ in range(candidates):
         camera = _candidate(scene, rng)
         hits = tracer.look(camera, PROBE).hits
         owners, seen = np.unique(scene.mesh.owner[hits.triangle], return_counts=True)
         kinds = {scene.categories[o] for o, n in zip(owners, seen, strict=True) if n > 1}
         score = 0.5 * len(kinds) - 100 * (hits.reach.min() < NEAREST_M)
-        score -= 8 * abs(float(np.log(np.median(hits.reach) / wanted)))
+        score -= 10 * abs(float(np.log(np.median(hits.reach) / wanted)))
         score += 1.7 * float(np.log(hits.reach.max() / hits.reach.min()))
         if score > best_score:
             best, best_score = camera, score

@@ -1,0 +1,243 @@
+"""Figures of a store's support, as ``rsgt.statistics`` returns them: a frame, a category, the whole store."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property, partial
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rsgt.files import write_figure
+from rsgt.inputs import local_path
+from rsgt.quality import planar_columns
+from rsgt.quality.category_rows import category_rows
+from rsgt.quality.distribution import HELD, Stream, mean_and_quantiles
+from rsgt.quality.metrics import instability
+from rsgt.quality.planes import RegionPlanes
+from rsgt.quality.region_rows import RegionRows
+from rsgt.store import schema
+
+Array = npt.NDArray[Any]
+Row = dict[str, Any]
+
+ERRORS = ("rmse", "abs_rel", "sq_rel", "delta1", "delta2", "delta3")
+QUANTILES = {"minimum": 0.0, "p5": 0.05, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95, "maximum": 1.0}
+DISTRIBUTIONS = {
+    "regions_per_frame": "regions per frame",
+    "region_area": "pixels per region",
+    "region_spread": "standard deviation of depth in a region (m)",
+}
+PLANES = RegionPlanes._fields
+"""Figures of planes, where they are asked for: columns of the regions' table, means of these elsewhere."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapErrors:
+    """Errors of one map against another, one value a frame; NaN where the frame has none.
+
+    Attributes
+    ----------
+    errors : dict of float arrays
+        Keys of ``ERRORS``, over the valid pixels; ``rmse`` and ``sq_rel`` in metres.
+    region_rmse, region_variance : float array
+        Mean over the frame's regions of the root mean square error (m) and of the error's variance (m²).
+        Source: the paper, "Per-region statistics".
+    """
+
+    errors: dict[str, Array]
+    region_rmse: Array
+    region_variance: Array
+
+    def summary(self) -> dict[str, Any]:
+        """Means over the frames that have the figure."""
+        rmse, variance = mean_of_known(self.region_rmse), mean_of_known(self.region_variance)
+        return {
+            "rmse": mean_of_known(self.errors["rmse"]),
+            **{name: mean_of_known(self.errors[name]) for name in ERRORS[1:]},
+            "region_rmse": rmse,
+            "region_variance": variance,
+            "instability": instability({"rmse": rmse, "variance": variance}),
+        }
+
+    def columns(self, prefix: str = "") -> dict[str, Array]:
+        """Columns of a table with a row a frame."""
+        regional = {"region_rmse": self.region_rmse, "region_variance": self.region_variance}
+        return {prefix + name: values for name, values in (self.errors | regional).items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statistics(MapErrors):
+    """Figures of a store's support against its depth, one value a frame.
+
+    The two regional figures are of the regions' table: for a region's own mean depth they follow from the
+    variance of its depth, and planes have columns of their own.
+
+    Attributes
+    ----------
+    frame, number, split : int array
+        Position in the store, number (from 1) in the source, 0 = train and 1 = test.
+    regions : int array
+        Number of regions.
+    valid, covered : int array
+        Pixels with valid depth, and those of them that have a region.
+    rows : RegionRows
+        The regions of these frames, which are read as they are asked for.
+    class_names : list of str
+        Names of the categories 1, 2, ….
+    prediction : dict of MapErrors
+        A predicted map against the depth and against the support, keys of ``AGAINST``; empty without one.
+    maps : dict
+        What was read of predicted maps, as a record of ``rsgt.evaluate`` says it; empty without any.
+    skipped : list of str
+        Why a frame's predicted map was not judged, a line a frame.
+    """
+
+    frame: Array
+    number: Array
+    split: Array
+    regions: Array
+    valid: Array
+    covered: Array
+    rows: RegionRows
+    class_names: list[str]
+    prediction: dict[str, MapErrors]
+    maps: dict[str, Any]
+    skipped: list[str]
+
+    def summary(self) -> dict[str, Any]:
+        """Return the store's figures: counts and means over the frames."""
+        return {
+            "frames": len(self.frame),
+            "regions": int(self.regions.sum()),
+            "regions_per_frame": float(np.median(self.regions)),
+            "coverage": float(self.covered.sum() / max(1, self.valid.sum())),
+            **super().summary(),
+            **{name: mean_of_known(values) for name, values in self.planes().items()},
+        }
+
+    @cached_property
+    def table(self) -> dict[str, Array]:
+        """All regions of these frames at once.
+
+        Columns ``semantic``, ``area``, ``depth_mean``, ``depth_variance``, ``support_rmse``,
+        ``support_variance``, and ``owner``, the place of the region's frame in ``frame``; those of ``PLANES``
+        (m, degrees), where they were asked for.
+        """
+        return self.rows.whole()
+
+    def planes(self) -> dict[str, Array]:
+        """Means over the regions of each frame of ``PLANES``, NaN where it has none; empty without them."""
+        return self.rows.means([*self.rows.fitted])
+
+    def document(self) -> dict[str, Any]:
+        """Return summary, distributions and what was found of a prediction, as plain JSON types.
+
+        None is what no frame has.
+        """
+        found = _plain(self.summary())
+        streams: dict[str, Stream] = {
+            "regions_per_frame": lambda: (
+                self.regions[k : k + HELD] for k in range(0, len(self.regions), HELD)
+            ),
+            "region_area": partial(self.rows.column, "area"),
+            "region_spread": lambda: map(np.sqrt, self.rows.column("depth_variance")),
+            **{name: partial(self.rows.column, name) for name in self.rows.fitted},
+            **planar_columns.streams(self.rows),
+        }
+        found["distributions"] = {name: _quantiles(stream) for name, stream in streams.items()}
+        if self.prediction:
+            against = {f"against_{name}": _plain(e.summary()) for name, e in self.prediction.items()}
+            found["prediction"] = against
+            found["maps"] = self.maps
+            found["skipped"] = self.skipped
+        return found
+
+    def distributions(self) -> dict[str, Array]:
+        """Values under the keys of ``DISTRIBUTIONS``, one a frame or one a region; and of planes, theirs."""
+        return {
+            "regions_per_frame": self.regions,
+            "region_area": self.table["area"],
+            "region_spread": np.sqrt(self.table["depth_variance"]),
+            **{name: values[~np.isnan(values)] for name, values in self.rows.fitted.items()},
+            **{name: np.concatenate([*s()]) for name, s in planar_columns.streams(self.rows).items()},
+        }
+
+    def frames(self) -> list[Row]:
+        """One row a frame: its number in the source, split, counts and errors; None where it has no depth."""
+        columns = {
+            "frame": self.number,
+            "split": np.array(list(schema.SPLITS))[self.split],
+            "regions": self.regions,
+            "valid": self.valid,
+            "covered": self.covered,
+            **self.columns(),
+            **self.planes(),
+        }
+        for name, errors in self.prediction.items():
+            columns |= errors.columns(f"prediction_{name}_")
+        return [
+            _plain(dict(zip(columns, row, strict=True)))
+            for row in zip(*(column.tolist() for column in columns.values()), strict=True)
+        ]
+
+    def plot(self, path: str | PathLike[str]) -> None:
+        """Draw distributions, and frames' errors over their regions, into a picture file."""
+        from matplotlib.figure import Figure  # here, since it takes longer to import than all the rest
+
+        from rsgt.page.pictures import check_suffix
+
+        path = local_path(path)
+        check_suffix(path)
+        figure = Figure(figsize=(11, 8), layout="constrained")
+        panels = figure.subplots(2, 2).ravel()
+        distributions = self.distributions()
+        for axes, name in zip(panels, DISTRIBUTIONS, strict=False):
+            values = distributions[name]
+            # Below a millimetre of spread there is only rounding.
+            shown = np.maximum(values, 1e-3) if name == "region_spread" else values
+            log = name != "regions_per_frame" and values.size > 0
+            bars = np.geomspace(shown.min(), 1.001 * shown.max(), 60) if log else 40
+            axes.hist(shown, bars, color="#0f766e")
+            axes.set(xscale="log" if log else "linear", xlabel=DISTRIBUTIONS[name])
+            axes.set_ylabel("frames" if name == "regions_per_frame" else "regions")
+        panels[3].scatter(self.regions, self.errors["rmse"], s=8, alpha=0.4, color="#0f766e")
+        panels[3].set(xlabel="regions of the frame", ylabel="RMSE of the support (m)")
+        for axes in panels:
+            axes.spines[["top", "right"]].set_visible(False)
+        write_figure(path, figure, dpi=120)
+
+    def categories(self) -> list[Row]:
+        """One row a category that has regions, by id; from the regions' table alone.
+
+        ``region_rmse`` and ``region_variance`` are means over the category's regions of all frames, and
+        ``instability`` their ratio, None where nothing errs; ``pixels`` and ``share`` count the pixels of
+        those regions, ``region_area`` is the median and ``depth_mean`` goes over pixels.
+        """
+        return [
+            _plain(
+                {**row, "name": self.class_names[row["category"] - 1] if row["category"] else "unlabelled"}
+            )
+            for row in category_rows(self.rows)
+        ]
+
+
+def _plain(row: Row) -> Row:
+    """Put None in the place of NaN, which JSON and CSV do not know."""
+    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()}
+
+
+def _quantiles(stream: Stream) -> dict[str, float | None]:
+    """Mean and ``QUANTILES`` of one distribution; None where it is empty."""
+    found = mean_and_quantiles(stream, [*QUANTILES.values()])
+    if found is None:
+        return dict.fromkeys(("mean", *QUANTILES))
+    mean, quantiles = found
+    return {"mean": mean, **dict(zip(QUANTILES, quantiles, strict=True))}
+
+
+def mean_of_known(values: Array) -> float:
+    """Mean of the values that are no NaN; NaN where there is none."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else float("nan")
