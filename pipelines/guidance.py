@@ -15,7 +15,7 @@ from rsgt.quality import curves
 from rsgt.quality.families import EACH
 
 BEGIN, END = "<!-- planes: begin -->", "<!-- planes: end -->"
-COUNTS = (50, 111, 400)
+COUNTS = (50, 100, 400)
 OURS = ("region support, planes", "region support, planes across labels")
 PEER_HEAD = (
     "planes of", "planes", "on a plane", "RMSE there (m)", "RMSE, all (m)", "within 1 cm", "2 cm", "5 cm",
