@@ -86,7 +86,7 @@ def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
 
 def _where(record: Mapping[str, Any]) -> str:
     return (
-        f"{record['frames']} frames (every {record['step']}th), store {record['store'][:12]}, commit "
+        f"{record['frames']} frames (one in {record['step']}), store {record['store'][:12]}, commit "
         f"{record['commit'][:10]}"
     )
 
