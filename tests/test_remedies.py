@@ -15,7 +15,9 @@ ROOT = Path(__file__).parents[1]
 CODE = sorted([*ROOT.glob("rsgt/**/*.py"), *ROOT.glob("rsn/**/*.py"), *ROOT.glob("pipelines/**/*.py")])
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "Makefile", *ROOT.glob("docs/*.md")])
+DOCUMENTS = sorted(
+    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "Makefile", *ROOT.glob("docs/**/*.md")]
+)
 PROGRAMS = {"rsgt": rsgt.cli.commands.main, "rsn": rsn.cli.main}
 OF_OTHERS = {
     "--ntasks-per-node",
@@ -88,11 +90,12 @@ def test_every_flag_that_a_message_names_exists(path):
 
 @pytest.mark.parametrize("path", [*CODE, *DOCUMENTS], ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_command_that_is_named_exists(path):
-    """A command stands in backquotes, begins an indented line, or is what a message tells to run."""
+    """A command stands in backquotes, begins a line of a block, or is what a message tells to run."""
     for text in texts(path):
+        shell = "".join(re.findall(r"(?ms)^```bash\n(.*?)^```", text)).replace("\\\n", " ")
         for program, name, rest in re.findall(
             r"(?m)(?:`|^ {4,}|; run |use |before )(rsgt|rsn) +([a-z][a-z-]*)(?![\w.])([^`\n]*)", text
-        ):
+        ) + re.findall(r"(?m)^(rsgt|rsn) +([a-z][a-z-]*)(.*)$", shell):
             if path.suffix == ".py" and name not in PROGRAMS[program].commands:
                 assert f"`{program} {name}" not in text, f"{program} {name}"
                 continue  # prose: "the store that rsn reads"
@@ -110,6 +113,13 @@ def test_every_path_and_module_that_a_document_names_exists(path):
         assert (ROOT / name).exists(), name
     for name in re.findall(r"`((?:rsgt|rsn)(?:\.[A-Za-z_]\w*)+)`", text):
         assert resolved(name), name
+
+
+@pytest.mark.parametrize("path", CODE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_page_that_code_names_exists(path):
+    for text in texts(path):
+        for name in re.findall(r"\bdocs/[\w/-]+\.md\b", text):
+            assert (ROOT / name).exists(), name
 
 
 def resolved(name):

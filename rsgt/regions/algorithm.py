@@ -109,8 +109,9 @@ def region_support(
 
     Notes
     -----
-    Source: the paper, Algorithm 1; see ``docs/algorithm.md``. Labels are canonical, so that equality is
-    ``==``: in raster order of first appearance (default) or in descending order of support (published).
+    Source: the paper, Algorithm 1; see ``docs/explanation/algorithm.md``. Labels are canonical, so that
+    equality is ``==``: in raster order of first appearance (default) or in descending order of support
+    (published).
 
     Examples
     --------

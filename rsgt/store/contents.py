@@ -31,7 +31,7 @@ class Contents:
     path : Path or ObjectPath
         The store's folder, or its URL.
     attributes : dict
-        Parameters, source, versions and checksums, as ``docs/format.md`` lists them.
+        Parameters, source, versions and checksums, as ``docs/reference/format.md`` lists them.
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:

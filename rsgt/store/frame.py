@@ -33,7 +33,7 @@ class Frame:
     support : float32 array
         Mean depth of the region, or the depth of its plane there, in metres; 0 = no region.
     regions : dict of arrays
-        A row a region, in the order of its labels: columns of ``docs/format.md``, "Regions".
+        A row a region, in the order of its labels: columns of ``docs/reference/format.md``, "Regions".
     """
 
     number: int

@@ -1,7 +1,7 @@
 """The contract of a region-support store, and the facts of NYU Depth v2, as data.
 
 Every array's name, axes, dtype, unit, meaning of 0 and chunking stands here once; ``store`` creates
-what this file lists and ``verify`` checks against it. ``docs/format.md`` is the prose beside it.
+what this file lists and ``verify`` checks against it. ``docs/reference/format.md`` is the prose beside it.
 """
 
 from collections.abc import Mapping

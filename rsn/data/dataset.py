@@ -150,9 +150,11 @@ def guidance_classes(store: Store) -> tuple[npt.NDArray[np.uint16], int]:
 
     A label over the number of labels is all that the network sees of it. Over NYU's 894 raw labels, of which
     few are frequent, most pixels lie below 0.1: they are brought to the 40 classes that the field reports.
-    Other categories stay as they are.
+    Other categories stay as they are; numbers without names, which may be any, count as unlabelled.
     """
     names = store.class_names
+    if not names:
+        return np.zeros(2**16, np.uint16), 0
     if label_set(names) == "894":
         return class_map("40"), len(class_names("40"))
     return np.arange(len(names) + 1, dtype=np.uint16), len(names)

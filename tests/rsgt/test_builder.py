@@ -567,7 +567,7 @@ def test_planes_from_the_command_line(nyu_file, tmp_path):
 
 
 def test_attributes_are_those_of_the_documentation(nyu_file, tmp_path):
-    text = (ROOT / "docs" / "format.md").read_text()
+    text = (ROOT / "docs" / "reference" / "format.md").read_text()
     section = text.partition("## Attributes of the root group")[2].partition("## ")[0]
     rows = [line.split("|") for line in section.splitlines() if line.startswith("| `")]
     documented = {name for row in rows for name in re.findall(r"`(\w+)`", row[1])}

@@ -46,6 +46,14 @@ def test_a_smaller_size_keeps_support_and_region_together(store):
     assert item["rgb"].shape == (3, 17, 23)
 
 
+def test_labels_without_names_count_as_unlabelled(tmp_path):
+    """A folder's labels may be any numbers, and nobody has said what they are."""
+    nameless = open_store(write_rooms(tmp_path / "nameless.zarr", train=2, test=1, class_names=()))
+    assert nameless.read("semantic", 0, 1).max() > 0
+    assert guidance_classes(nameless)[1] == 0
+    assert Frames(nameless, ["semantic"])[0]["semantic"].max() == 0
+
+
 def test_a_raw_label_of_nyu_guides_as_one_of_40_classes(store, tmp_path):
     assert guidance_classes(store)[1] == 40
     raw = facts.class_names("894")

@@ -86,7 +86,7 @@ def evaluate(
     Returns
     -------
     dict
-        The record: ``docs/evaluation.md``.
+        The record: ``docs/reference/evaluation.md``.
 
     Raises
     ------

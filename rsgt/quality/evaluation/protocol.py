@@ -2,7 +2,7 @@
 
 Identical predictions differ by half in AbsRel from one convention to the next: a protocol therefore is an
 object with a name, it is printed with every result, and it goes into every record whole. Where each is from:
-``docs/evaluation.md``.
+``docs/reference/evaluation.md``.
 """
 
 from collections.abc import Sequence

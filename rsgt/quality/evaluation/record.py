@@ -1,6 +1,6 @@
 """Records of evaluations: how they are written, and read again.
 
-``docs/evaluation.md`` lists what one holds.
+``docs/reference/evaluation.md`` lists what one holds.
 """
 
 import json
