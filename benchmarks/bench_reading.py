@@ -2,12 +2,10 @@
 
 ``python -m benchmarks.bench_reading FOLDER [FRAMES [PROCESSES [PLACES]]]`` makes the same frames, real ones
 where they are at hand, into each kind of shard below FOLDER, where they are not there yet, and prints the
-table of ``docs/explanation/performance.md``: from a folder and from an S3 server on loopback, with one and two
-loader processes, cold and warm, at the frames' own size and at half of it. All give the same batches: colour,
-depth, regions and support, shuffled, brought to the size by the same functions, without loss. A peer that is not
-processes, cold and warm, at the frames' own size and at half of it. All give the same batches: colour, depth,
-regions and support, shuffled, brought to the size by the same functions, without loss. A peer that is not
-installed is left out, and said to be: ``pip install webdataset litdata``.
+table of ``docs/explanation/performance.md``: from a folder and from an S3 server on loopback, with one and
+two loader processes, cold and warm, at the frames' own size and at half of it. All give the same batches:
+colour, depth, regions and support, shuffled, brought to the size by the same functions, without loss. A peer
+that is not installed is left out, and said to be: ``pip install webdataset litdata``.
 
 Of the peers each in two forms: ``arrays``, every map as NumPy has it, and ``packed``, colour and regions as
 PNG, depth and support as deflated ``.npz``. Cold, of a folder: its pages are dropped from memory before.
