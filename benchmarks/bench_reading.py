@@ -1,11 +1,11 @@
 """Frames a second that reach a training loop: a store against shards of WebDataset and of LitData.
 
-``python -m benchmarks.bench_reading FOLDER [FRAMES [PROCESSES]]`` makes the same frames, real ones where they
-are at hand, into each kind of shard below FOLDER, where they are not there yet, and prints the table of
-``docs/explanation/performance.md``: from a folder and from an S3 server on loopback, with one and two loader
-processes, cold and warm, at the frames' own size and at half of it. All give the same batches: colour, depth,
-regions and support, shuffled, brought to the size by the same functions, without loss. A peer that is not
-installed is left out, and said to be: ``pip install webdataset litdata``.
+``python -m benchmarks.bench_reading FOLDER [FRAMES [PROCESSES [PLACES]]]`` makes the same frames, real ones
+where they are at hand, into each kind of shard below FOLDER, where they are not there yet, and prints the
+table of ``docs/explanation/performance.md``: from a folder and from an S3 server on loopback, with one and
+two loader processes, cold and warm, at the frames' own size and at half of it. All give the same batches:
+colour, depth, regions and support, shuffled, brought to the size by the same functions, without loss. A peer
+that is not installed is left out, and said to be: ``pip install webdataset litdata``.
 
 Of the peers each in two forms: ``arrays``, every map as NumPy has it, and ``packed``, colour and regions as
 PNG, depth and support as deflated ``.npz``. Cold, of a folder: its pages are dropped from memory before.
@@ -256,15 +256,21 @@ def drop_pages(folder):
                 os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def rate(feed, *, processor=False):
-    """Frames a second from the first batch on, or milliseconds of this process's own time a frame."""
-    clock, begun, total, first = time.process_time if processor else time.perf_counter, None, 0, 0
+def rate(feed):
+    """Frames a second from the first batch on."""
+    begun, total, first = 0.0, 0, 0
     for batch in feed:
         total += len(batch["rgb"])
-        if begun is None:
-            begun, first = clock(), total
-    seconds, count = max(clock() - begun, 1e-9), max(total - first, 1)
-    return 1000 * seconds / count if processor else count / seconds
+        if not begun:
+            begun, first = time.perf_counter(), total
+    return (total - first) / max(time.perf_counter() - begun, 1e-9)
+
+
+def processor_ms(feed):
+    """Milliseconds of this process's own time a frame, from the start on."""
+    begun = time.process_time()
+    total = sum(len(batch["rgb"]) for batch in feed)
+    return 1000 * (time.process_time() - begun) / total
 
 
 def measured(kind, folder, where, warm, workers, size):
@@ -278,7 +284,8 @@ def measured(kind, folder, where, warm, workers, size):
             drop_pages(folder)
         if warm:
             rate(kind.feed(place, size, workers, cache))
-        return rate(kind.feed(place, size, workers, cache), processor=not workers)
+        feed = kind.feed(place, size, workers, cache)
+        return rate(feed) if workers else processor_ms(feed)
 
 
 def upload(folder):
@@ -304,14 +311,14 @@ def client(endpoint):
         os.environ |= before
 
 
-def table(store, root, sizes, *, workers=(0, 1, 2), kinds=None):
+def table(store, root, sizes, *, places=("folder", "S3"), workers=(0, 1, 2), kinds=None):
     """Measure every kind in every setting; a dict for each kind, figures by the setting."""
     kinds = [kind for kind in kinds or KINDS if kind.there]
     found = {kind.name: {"MB a frame": written(kind, store, root) / 1e6} for kind in kinds}
     with object_server() as endpoint, client(endpoint):
-        for kind in kinds:
+        for kind in kinds if "S3" in places else ():
             upload(root / kind.folder)
-        for where, warm, count, size in product(("folder", "S3"), (False, True), workers, sizes):
+        for where, warm, count, size in product(places, (False, True), workers, sizes):
             how = f"{count} processes, frames/s" if count else "processor ms a frame"
             setting = f"{where}, {'warm' if warm else 'cold'}, {size[0]}x{size[1]}, {how}"
             for kind in kinds:  # one right after the other: all see the same load of the machine
@@ -374,14 +381,14 @@ def test_table(benchmark, tmp_path):
     print(f"\n{told(found)}")
 
 
-def main(folder, frames=256, workers="0,1,2"):
+def main(folder, frames=256, workers="0,1,2", places="folder,S3"):
     """Print the table."""
     frames, workers = int(frames), [int(count) for count in workers.split(",")]
     folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / "a.mat").exists():
-        frames_file(folder / "a.mat", frames)
-    store = rsgt.build(folder / "a.mat", folder / "store.zarr", shard_frames=SHARD)
-    print(told(table(store, folder / "shards", sizes_of(store), workers=workers)))
+    if not (folder / "store.zarr").exists():
+        rsgt.build(frames_file(folder / "a.mat", frames), folder / "store.zarr", shard_frames=SHARD)
+    store = rsgt.open(folder / "store.zarr")
+    print(told(table(store, folder / "shards", sizes_of(store), workers=workers, places=places.split(","))))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from rsgt.quality import curves
 from rsgt.quality.families import EACH
 
 BEGIN, END = "<!-- planes: begin -->", "<!-- planes: end -->"
-COUNTS = (50, 111, 400)
+COUNTS = (50, 100, 400)
 OURS = ("region support, planes", "region support, planes across labels")
 PEER_HEAD = (
     "planes of", "planes", "on a plane", "RMSE there (m)", "RMSE, all (m)", "within 1 cm", "2 cm", "5 cm",
@@ -86,7 +86,7 @@ def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
 
 def _where(record: Mapping[str, Any]) -> str:
     return (
-        f"{record['frames']} frames (every {record['step']}th), store {record['store'][:12]}, commit "
+        f"{record['frames']} frames (one in {record['step']}), store {record['store'][:12]}, commit "
         f"{record['commit'][:10]}"
     )
 

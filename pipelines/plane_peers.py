@@ -194,8 +194,10 @@ def compared(view: View, peers: Mapping[str, Any]) -> dict[str, tuple[dict[str, 
     return found
 
 
-def make(store_path: Path, out: Path, step: int = 1) -> None:
+def make(store_path: Path, out: Path, step: int = 1, first: int | None = None) -> None:
     """Write ``results/figure2/plane-peers.json`` of every so-many-th frame, unless it is there.
+
+    Of these the ``first`` so many alone; None = all.
 
     A run that was stopped goes on: ``plane-peers.part.json`` has the frames that are done, of any step.
     """
@@ -208,7 +210,7 @@ def make(store_path: Path, out: Path, step: int = 1) -> None:
     for name, package in missing.items():
         click.echo(f"{name}: left out, {package} is not installed: pip install {package}", err=True)
     peers = {name: peer for name, peer in PEERS.items() if name not in missing}
-    positions, part = range(0, len(store), step), path.with_suffix(".part.json")
+    positions, part = range(0, len(store), step)[:first], path.with_suffix(".part.json")
     known = json.loads(part.read_text(encoding="utf-8")) if part.exists() else {}
     same = {"store": store.identity, "peers": [*peers]}
     done: dict[str, Any] = known["frames"] if known.items() >= same.items() else {}
@@ -263,9 +265,10 @@ def _means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
 @click.option("--store", type=INPUT, required=True, help="Store whose frames have cameras.")
 @click.option("--out", type=INPUT, default=HERE, help="Where results go.  [default: pipelines]")
 @click.option("--step", type=click.IntRange(1), default=1, show_default=True, help="Every so-many-th frame.")
-def run(store: Path, out: Path, step: int) -> None:
+@click.option("--first", type=click.IntRange(1), help="Only so many of them.  [default: all]")
+def run(store: Path, out: Path, step: int, first: int | None) -> None:
     """Compare planes with those of Open3D, RANSAC, and Felzenszwalb's segments of normals."""
-    make(store, out, step)
+    make(store, out, step, first)
 
 
 if __name__ == "__main__":

@@ -144,7 +144,8 @@ def courses(series: Sequence[Series], title: str, y_label: str) -> str:
     low, high = (float(ys.min()), float(ys.max())) if ys.size else (0.0, 1.0)
     edge = (high - low) * 0.06 or abs(high) * 0.1 or 1.0
     x = _Axis(float(epochs.min()) - 0.5, float(epochs.max()) + 0.5, 58, 428, whole=True)
-    y = _Axis(low - edge, high + edge, 190, 30)
+    top = 16 + 14 * len(series)  # below the names
+    y = _Axis(low - edge, high + edge, top + 160, top)
     body = [*_grid(x, y, "", percent=False), f'<path class="axis" d="M{x.start:g} {y.start:g}H{x.stop:g}"/>']
     body += [_text(4, 14, y_label, "start"), _text(x.stop, y.start + 34, "epoch", "end")]
     for k, (one, finite) in enumerate(known):
@@ -154,7 +155,7 @@ def courses(series: Sequence[Series], title: str, y_label: str) -> str:
         dots = "".join(f'<circle cx="{a:.1f}" cy="{b:.1f}" r="2.5"/>' for a, b in points)
         name = _text(x.stop, 14 + 14 * k, one.name, "end", "name") if len(series) > 1 else ""
         body.append(f'<g class="series {kind}"><path d="M{line}"/>{dots}{name}</g>' if points else "")
-    return _svg(440, 232, title, body)
+    return _svg(440, top + 202, title, body)
 
 
 def _free_place(

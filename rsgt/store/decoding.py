@@ -6,6 +6,7 @@ The libraries are those that zarr-python itself decodes with. Whatever is encode
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,12 +53,23 @@ class Plain:
         """
         opened = os.open(file, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         try:
-            whole, size = os.fstat(opened).st_size, _ENTRY * self.shard + _CHECKSUM
-            index = _part(opened, whole - size, size, whole)
-            first, length = np.frombuffer(index, "<u8", 2, _ENTRY * k).tolist()
-            packed = _part(opened, first, length, whole)
+            size = os.fstat(opened).st_size
+            return self.decoded(lambda first, length: os.pread(opened, length, first), size, k)
         finally:
             os.close(opened)
+
+    def decoded(self, part: Callable[[int, int], bytes], size: int, k: int) -> npt.NDArray[Any]:
+        """Decode the ``k``-th frame of a shard of so many bytes; ``part`` reads some: from where, how many.
+
+        Raises
+        ------
+        ValueError, RuntimeError
+            Where its chunk is missing or damaged.
+        """
+        end = _ENTRY * self.shard + _CHECKSUM
+        index = _checked(part, size - end, end, size)
+        first, length = np.frombuffer(index, "<u8", 2, _ENTRY * k).tolist()
+        packed = _checked(part, first, length, size)
         values = np.empty(self.shape, self.dtype)
         _, unpacked, _, here = np.frombuffer(packed, "<u4", 4).tolist()
         if (unpacked, here) != (values.nbytes, len(packed)):
@@ -83,11 +95,11 @@ def plain(array: zarr.Array[Any]) -> Plain | None:
     return Plain(array.shards[0], array.shape[1:], array.dtype) if ours else None
 
 
-def _part(opened: int, first: int, length: int, whole: int) -> bytes:
-    """A part of an open file of so many bytes without the checksum at its end, which has to hold."""
-    if not (0 <= first <= first + length <= whole):  # as of a chunk that was never written
+def _checked(part: Callable[[int, int], bytes], first: int, length: int, size: int) -> bytes:
+    """Read a part without the checksum at its end, which has to hold."""
+    if not (0 <= first <= first + length <= size):  # as of a chunk that was never written
         raise ValueError(f"bytes {first} to {first + length} are beyond the end")
-    content = os.pread(opened, length, first)
+    content = part(first, length)
     inner, told = content[:-_CHECKSUM], content[-_CHECKSUM:]
     if google_crc32c.value(inner) != int.from_bytes(told, "little"):
         raise ValueError("a checksum does not hold")

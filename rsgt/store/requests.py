@@ -7,7 +7,8 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from zarr.abc.store import OffsetByteRequest, RangeByteRequest, SuffixByteRequest
-from zarr.core.buffer import Buffer, BufferPrototype
+from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
+from zarr.core.sync import sync
 from zarr.storage import ObjectStore
 
 from rsgt.store.kept import Kept
@@ -66,6 +67,20 @@ class Requests(ObjectStore[Any]):
                 if len(self._indexes) > _INDEXES:
                     self._indexes.popitem(last=False)
         return prototype.buffer.from_bytes(content)
+
+    def part(self, key: str, size: int, first: int, length: int) -> bytes:
+        """Read so many bytes of an object of a size that has to be there; its end, a shard's index, is kept.
+
+        Raises
+        ------
+        ObjectError
+            As ``get`` does.
+        """
+        stop = first + length
+        asked = SuffixByteRequest(length) if stop == size else RangeByteRequest(first, stop)
+        buffer = sync(self.get(key, default_buffer_prototype(), asked))
+        assert buffer is not None  # it would have been refused
+        return buffer.to_bytes()
 
     async def _got(self, key: str, byte_range: Any) -> bytes | None:
         expected = self.size_of(key) if self.size_of else None

@@ -183,8 +183,8 @@ def _figures(records: Sequence[Record], told: Mapping[str, Any]) -> str:
     if not records:
         return "None are given."
     lines = [
-        "| protocol | frames | RMSE (m) | AbsRel | δ1 | weights |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| protocol | frames | RMSE (m) | 95 % of the mean | AbsRel | δ1 | weights |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     explained = []
     for record in records:
@@ -192,8 +192,10 @@ def _figures(records: Sequence[Record], told: Mapping[str, Any]) -> str:
         for key, protocol in record["protocols"].items():
             errors = record["metrics"][key][protocol["reducer"]]
             low, high = record["intervals"][key]["rmse"]
+            mean = protocol["reducer"] == "image_mean"  # whose intervals they are
             rmse, abs_rel, delta1 = (f"{errors[measure]:.3f}" for measure in ("rmse", "abs_rel", "delta1"))
-            frames, span = f"{record['frames']} of {record['split']}", f"{low:.3f} to {high:.3f}"
+            frames = f"{record['frames']} of {record['split']}"
+            span = f"{low:.3f} to {high:.3f}" if mean else "–"
             lines.append(_row([key, frames, rmse, span, abs_rel, delta1, judged]))
             how = protocol["reducer"].replace("_", " ")
             explained.append(f"- {key}: {how}, store `{record['store'][:16]}`")

@@ -43,7 +43,7 @@ def test_courses_place_epochs_and_values():
     (x1, y4), (x2, y2), (x4, y1) = dots[0]
     assert x4 - x2 == pytest.approx(2 * (x2 - x1), abs=0.5)
     assert y1 - y2 == pytest.approx((y2 - y4) / 2, abs=0.5)
-    ticks = [text.strip() for kind, _, y, text in texts(svg) if kind == "tick" and 195 < y < 215]
+    ticks = [text.strip() for kind, _, y, text in texts(svg) if kind == "tick" and 210 < y < 230]
     assert ticks == ["1", "2", "3", "4"]
     assert {"all", "one"} <= {text for kind, *_, text in texts(svg) if kind == "name"}
 

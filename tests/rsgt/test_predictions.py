@@ -247,9 +247,7 @@ def test_the_same_maps_in_other_forms(opened, depth, tmp_path, form):
         for k in frames:
             assert found(k).dtype == (np.int32 if name == "region" else np.float32)
             np.testing.assert_allclose(found(k), maps[k], atol=6e-4)
-    with pytest.raises(
-        InputError, match="expected whole numbers, 0 = no region" if "png" not in form else "6"
-    ):
+    with pytest.raises(InputError, match="expected whole numbers|labels from"):
         open_prediction(tmp_path / path.name, opened, np.arange(5), "region")[1](0)
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from rsgt import builder
 from rsgt.cli.commands import main
 from rsgt.inputs import InputError
-from rsgt.page import browser, colours, comparison_section, report
+from rsgt.page import browser, colours, comparison_file, comparison_section, report
 from rsgt.quality.statistics import statistics
 from rsgt.sources import facts, open_source
 from rsgt.store.reader import open_store
@@ -193,7 +193,7 @@ def odd_comparisons():
     for value in [*ODD, None]:
         for key in ("rows", "equal_counts", "frames"):
             yield {**whole, key: value}
-        for key in [*report.COMPARED, "name", "parameter"]:
+        for key in [*comparison_file.COMPARED, "name", "parameter"]:
             row = {**ROW, key: value}
             yield {**whole, "rows": [ROW, row]}
             yield {**whole, "equal_counts": [{"regions": 100.0, "rows": [row]}]}

@@ -87,7 +87,7 @@ def test_the_card_is_made_of_records(run, folder, tmp_path):
     store = write_rooms(tmp_path / "store.zarr")
     of_run, of_folder = tmp_path / "run.json", tmp_path / "folder.json"
     rsn.evaluate(run, store, ["paper"], device="cpu", stream=None, out=of_run)
-    record = rsn.evaluate(folder, store, ["paper"], device="cpu", stream=None, out=of_folder)
+    record = rsn.evaluate(folder, store, ["paper", "nyud-mt"], device="cpu", stream=None, out=of_folder)
     arguments = ["publish", "--checkpoint", run, "--out", tmp_path / "out", "--terms", "research use"]
     arguments += ["--record", of_run, "--record", of_folder, "--limits", "Not for mirrors."]
     done = CliRunner().invoke(main, [*map(str, arguments)])
@@ -100,8 +100,12 @@ def test_the_card_is_made_of_records(run, folder, tmp_path):
     ):  # fmt: skip
         assert text in card
     rmse = record["metrics"]["paper"]["image_mean"]["rmse"]
-    (line,) = [line for line in card.splitlines() if "as published" in line]
+    line, pooled = (line for line in card.splitlines() if "as published" in line)
     assert line.startswith(f"| paper | 3 of test | {rmse:.3f} |")
+    assert pooled.startswith(
+        f"| nyud-mt | 3 of test | {record['metrics']['nyud-mt']['pixel_pool']['rmse']:.3f} | – |"
+    )
+    assert len({row.count("|") for row in card.splitlines() if row.startswith("| ")}) == 1
     other = write_checkpoint(tmp_path / "other.ckpt", run={"seed": 3})
     with pytest.raises(InputError, match="run.json: is a record of epoch 3 of another checkpoint"):
         rsn.publish(other, tmp_path / "no", records=[of_run])

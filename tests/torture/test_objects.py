@@ -237,7 +237,7 @@ def test_every_damaged_object_is_found(bucket, tmp_path):
     store = rsgt.build(path, f"{bucket}/{tmp_path.name}/s.zarr", shard_frames=2, min_size=4, workers=1)
     names, rng = sorted(name for name in sizes_below(store.path) if name != "zarr.json"), random.Random(2)
     counts = dict.fromkeys(("gone", "shorter", "longer", "changed"), 0)
-    for turn in range(often(8, 200)):
+    for turn in range(often(6, 200)):
         name = names[turn * 7 % len(names)] if turn < len(names) else rng.choice(names)
         file, kind = store.path / name, rng.choice([*counts])
         whole = file.read_bytes()
