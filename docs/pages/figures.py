@@ -27,6 +27,7 @@ NETWORKS = {
     "table2/refinement-ground-truth-0": "refinement, guided by true region support",
     "table2/generation-depth-0": "depth from colour alone (`cpu/generation`)",
     "table2/rsn-0": "the paper's whole network (`cpu/rsn`)",
+    "weights/nyu": "the one that comes with the package",
     "readme": "eight epochs at 96x128, six minutes of one core",
 }
 

@@ -110,8 +110,7 @@ def region_support(
     Notes
     -----
     Source: the paper, Algorithm 1; see ``docs/explanation/algorithm.md``. Labels are canonical, so that
-    equality is ``==``: in raster order of first appearance (default) or in descending order of support
-    (published).
+    equality is ``==``: by first appearance in raster order (default), or by descending support (published).
 
     Examples
     --------
