@@ -1,7 +1,7 @@
 """The files of a store: each read through Zarr, and held against its record first."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -156,6 +156,13 @@ class Contents:
             if not isinstance(self.path, Path):
                 self._refuse(files)
             raise DamageError(f"{self.path}: {what} can't be read ({error}); {REMEDY}") from error
+
+    def _frame_of(self, plain: decoding.Plain, file: str, position: int) -> Array:
+        k, requests = position % plain.shard, self._requests
+        if requests is None:
+            return plain.read(Path(self.path / file), k)
+        size = self._size(file) or 0
+        return plain.decoded(partial(requests.part, file, size), size, k)
 
     def _refuse(self, files: Sequence[str]) -> None:
         for file in files:

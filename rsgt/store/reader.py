@@ -2,10 +2,9 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import pairwise
 from os import PathLike
-from pathlib import Path
 from re import fullmatch
 from typing import Any
 
@@ -223,13 +222,6 @@ class Store(Contents):
         if plain := self._plain[name]:
             return self._read(lambda: self._frame_of(plain, files[0], start), files, what)[None]
         return self._read(lambda: array[start], files, what)[None]
-
-    def _frame_of(self, plain: decoding.Plain, file: str, position: int) -> Array:
-        k, requests = position % plain.shard, self._requests
-        if requests is None:
-            return plain.read(Path(self.path / file), k)
-        size = self._size(file) or 0
-        return plain.decoded(partial(requests.part, file, size), size, k)
 
     def region_table(self, frame: int) -> dict[str, Array]:
         """Return the regions of one frame: columns of ``schema.region_arrays``, one row a region."""
