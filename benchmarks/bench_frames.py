@@ -138,12 +138,12 @@ def build(out, count):
 
 def task_bytes(out, count):
     """Bytes that go to each worker of a cluster once, and with each task."""
-    from rsgt.parallel import _call
+    from rsgt.parallel import call_on_worker
 
     source = Simulated(count)
     plan = builder.plan_build(source, builder.Parameters(min_size=4), shard_frames=32)
     packed = zlib.compress(pickle.dumps(partial(builder.build_shard, source, out, plan.key)), level=1)
-    return {"worker_bytes": len(packed), "task_bytes": len(pickle.dumps((_call, plan.n_shards)))}
+    return {"worker_bytes": len(packed), "task_bytes": len(pickle.dumps((call_on_worker, plan.n_shards)))}
 
 
 def finish(out, count):

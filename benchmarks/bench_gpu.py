@@ -226,7 +226,7 @@ def training(store, device, folder, *, tiny, workers):
     }  # fmt: skip
 
 
-def tests(clock):
+def gpu_tests(clock):
     """The tests that need a GPU: how many passed, failed and were passed over."""
     command = [sys.executable, "-m", "pytest", "tests/rsn", "-m", "gpu", "-p", "no:cacheprovider", "-v"]
     root = Path(__file__).parents[1]
@@ -255,7 +255,7 @@ def main(arguments):
         record["networks"] = networks(store, arguments.device, clock, tiny=arguments.tiny)
         record["loading"] = loading(store, arguments.device, tiny=arguments.tiny, workers=workers)
         record["training"] = training(store, arguments.device, folder, tiny=arguments.tiny, workers=workers)
-    record["tests"] = {"error": TINY} if arguments.tiny else tests(clock)
+    record["tests"] = {"error": TINY} if arguments.tiny else gpu_tests(clock)
     record["minutes"] = round((time.monotonic() - begun) / 60, 2)
     arguments.out.write_text(json.dumps(record, indent=1) + "\n")
     print(f"{arguments.out}: {record['minutes']} minutes; learnt: {record['training']['learnt']}")

@@ -127,7 +127,7 @@ from {package}.__main__ import main
 main()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stderr) == (130, "")
+    assert (done.returncode, done.stderr) == (0, "")  # all is done: there is nothing to interrupt
 
 
 def shell(command, **environment):

@@ -77,14 +77,14 @@ def test_every_row_has_a_record_and_its_line(out):
     assert published["store"] != json.loads((out / "results/table2/rsn-0.json").read_text())["store"]
     assert json.loads((out / "results/figure2/comparison.json").read_text())["rows"]
     peers = json.loads((out / "results/figure2/plane-peers.json").read_text())
-    page = (out / "guidance.md").read_text()
+    about = (out / "guidance.md").read_text()
     for row in peers["rows"]:
-        assert f"| {row['rmse']:.3f} | {row['rmse_all']:.3f} |" in page
+        assert f"| {row['rmse']:.3f} | {row['rmse_all']:.3f} |" in about
         mine = [other for other in peers["rows"] if (other["name"], other["of"]) == (row["name"], "ours")]
         assert abs(mine[0]["planes"] - row["planes"]) <= 0.1 * row["planes"] or row["of"] == "ours"
     assert {row["of"] for row in peers["rows"]} == {"peer", "ours"}
     assert ("open3d" in peers["left_out"].values()) == (importlib.util.find_spec("open3d") is None)
-    assert "region support, planes" in page
+    assert "region support, planes" in about
     assert (out / "planes.png").exists()
     for name in ("generation-support", "clustering"):
         record = json.loads((out / f"results/regions/{name}-0.json").read_text())

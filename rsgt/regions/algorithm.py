@@ -92,9 +92,8 @@ def region_support(
     surface
         A region's support: a ``"constant"`` depth (the paper), or that of a ``"plane"``.
     regions, tolerance, across_labels
-        Of planes: how many, at least one a segment, None = as many regions as equal steps make; instead,
-        metres: merge while that adds no more squared error than they do on a hundredth of the pixels; and
-        whether to merge those of different segments, too.
+        Of planes: how many, at least one a segment, None = as many as equal steps make; instead, metres:
+        merge while it adds no more squared error than they do on 1 % of the pixels; whether segments merge.
     unit_known
         These are metres for sure; else a frame of which half is above ``FURTHEST_MEDIAN_M`` is refused.
 

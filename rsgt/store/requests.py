@@ -132,25 +132,31 @@ class Requests(ObjectStore[Any]):
             return await super().exists((self.place / key).key)
 
     async def delete(self, key: str) -> None:  # noqa: D102
-        await super().delete((self.place / key).key)
+        with (self.place / key).told():
+            await super().delete((self.place / key).key)
 
     async def delete_dir(self, prefix: str) -> None:  # noqa: D102
         async for name in self.list_prefix(prefix):
             await self.delete(name)
 
     async def getsize(self, key: str) -> int:  # noqa: D102
-        return await super().getsize((self.place / key).key)
+        with (self.place / key).told():
+            return await super().getsize((self.place / key).key)
 
     async def list_prefix(self, prefix: str) -> AsyncGenerator[str, None]:  # noqa: D102
-        start = len(self.place.key) + 1
-        async for key in super().list_prefix((self.place / prefix).key.rstrip("/") + "/"):
-            yield key[start:]
+        start, below = len(self.place.key) + 1, self.place / prefix
+        with below.told():
+            async for key in super().list_prefix(below.key.rstrip("/") + "/"):
+                yield key[start:]
 
     def list(self) -> AsyncGenerator[str, None]:  # noqa: D102
         return self.list_prefix("")
 
-    def list_dir(self, prefix: str) -> AsyncGenerator[str, None]:  # noqa: D102
-        return super().list_dir((self.place / prefix).key.rstrip("/"))
+    async def list_dir(self, prefix: str) -> AsyncGenerator[str, None]:  # noqa: D102
+        below = self.place / prefix
+        with below.told():
+            async for name in super().list_dir(below.key.rstrip("/")):
+                yield name
 
 
 def _limits(byte_range: Any, size: int | None) -> Any:

@@ -21,7 +21,7 @@ from tests.object_server import be_client, faulty
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("cluster")]
 
-PAGE = Path(__file__).parents[2] / "docs" / "cluster.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "cluster.md"
 NAMED = r"worker tcp://127\.0\.0\.1:\d+ on \S+: "
 
 

@@ -98,7 +98,7 @@ def test_what_is_simulated_is_sound(tmp_path):
 def test_the_benchmark_runs(tmp_path):
     from benchmarks import bench_frames
 
-    found = bench_frames.main(tmp_path, [64, 128])
+    found = bench_frames.main(tmp_path, [256, 512])
     assert all(found[count]["finish"]["regions"] > count for count in found)
     for key in ("worker_bytes", "task_bytes"):
-        assert abs(found[64]["build"][key] - found[128]["build"][key]) < 30
+        assert abs(found[256]["build"][key] - found[512]["build"][key]) < 30

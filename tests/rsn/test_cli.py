@@ -196,7 +196,8 @@ def test_every_shipped_recipe_is_valid(store, tmp_path):
     for recipe in recipes:
         plan = json.loads(call("fit", "--recipe", recipe, "--dry-run", "--json", *flags).stdout)
         assert plan["steps"] > 0
-        model = {"ablation": "generation", "support": "generation", "iterations": "refinement"}.get(
-            Path(recipe).name, Path(recipe).name
+        name = Path(recipe).name
+        model = {"iterations": "refinement"} | dict.fromkeys(
+            ("ablation", "support", "rooms", "small"), "generation"
         )
-        assert plan["config"]["network"]["model"] == model
+        assert plan["config"]["network"]["model"] == model.get(name, name)

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from rsgt.cli.commands import main as rsgt
 from rsgt.cli.options import Folder, LocalPath, Output, StorePlace
 from rsn.cli import main as rsn
+from rsn.cli.loading import Weights
 from tests.conftest import often, smooth_frames, write_nyu
 
 LONG = "x" * 300
@@ -34,6 +35,7 @@ BARE = {
     "verify": ["s.zarr"],
     "stats": ["s.zarr"],
     "synth": ["--frames", "1", "new.mat"],
+    "planes": ["s.zarr", "new"],
     "show": ["s.zarr", "1"],
     "compare": ["s.zarr", "--only", "this store", "--sample", "1"],
     "report": ["s.zarr", "--frames", "1", "--out", "new.html"],
@@ -141,6 +143,7 @@ def test_every_path_option_says_what_it_is_for(program):
                 assert not isinstance(parameter.type, click.Path) or type(parameter.type) in (
                     LocalPath,
                     StorePlace,
+                    Weights,
                 )
 
 

@@ -122,7 +122,7 @@ def test_killed_between_two_files(store, whole, tmp_path, monkeypatch, after):
         try:
             fit_config(from_plain(SETTINGS), store, out, stream=None)
         except Killed:
-            assert [file for file in out.iterdir() if file.suffix == ".tmp"]
+            assert list(out.rglob("*.tmp"))
     assert fit_config(from_plain(SETTINGS), store, out, resume=True, stream=None)
     assert_the_same(out, whole)
 
@@ -142,7 +142,7 @@ def test_a_full_disk_keeps_the_state_and_leaves_nothing_half(store, whole, tmp_p
         patch.setattr(os, "fsync", full)
         with contextlib.suppress(OSError, InputError):
             assert fit_config(from_plain(SETTINGS), store, out, stream=None)
-        assert not list(out.glob("*.tmp"))
+        assert not list(out.rglob("*.tmp"))
     assert fit_config(from_plain(SETTINGS), store, out, resume=True, stream=None)
     assert_the_same(out, whole)
 
