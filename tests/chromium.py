@@ -25,9 +25,7 @@ def in_chromium(html, folder, ready="#r-pixel"):
         flags += ["--use-angle=swiftshader", "--enable-unsafe-swiftshader"]  # WebGL without a graphics card
         chromium = playwright.chromium.launch(executable_path=executable, args=flags)
         page = chromium.new_page(viewport={"width": 1280, "height": 900})
-        page.set_default_timeout(
-            120_000
-        )  # a scene drawn without a graphics card takes its time beside other work
+        page.set_default_timeout(120_000)  # drawing without a graphics card takes its time beside other work
         page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("request", lambda request: complaints.append(request.url))
