@@ -169,7 +169,8 @@ def test_what_is_pointed_at_is_read_out(opened):
     assert read(opened, "support") == "2.000 m"
     assert read(opened, "region").startswith("2, ")
     choose(opened, "strip", NASTY)
-    opened.wait_for_function("document.getElementById('r-confidence').textContent === 'not predicted'")
+    # By locators: the page's policy lets no function be polled for.
+    opened.locator("#r-confidence", has_text="not predicted").wait_for()
     assert opened.locator("#title").inner_text() == NASTY
     sizes = opened.evaluate("[...document.querySelectorAll('.panel canvas')].map(c => [c.height, c.width])")
     assert sizes == [[90, 60]] * 5
@@ -179,7 +180,7 @@ def test_the_scene_is_drawn_and_can_be_turned(opened):
     opened.locator("#cloud").scroll_into_view_if_needed()
     for name, found in PHOTOS.items():
         choose(opened, "strip", name)
-        opened.wait_for_function("name => document.getElementById('cloud').dataset.photo === name", arg=name)
+        opened.locator(f"#cloud[data-photo={json.dumps(name)}]").wait_for()
         step = 3 if name == "large" else 1
         camera = found.camera._replace(
             focal=tuple(side / step for side in found.camera.focal),
