@@ -149,6 +149,18 @@ def by_steps(depth: Array, runs: Runs, segment: Array, bins: int, log: bool, ste
 
 
 @_jit
+def count_steps(runs: Runs, segment: Array, bins: int) -> int:
+    """Count the equal steps of the frame's depth that its segments span, one at least each."""
+    low, high, _ = _extents(runs, segment, segment.max() + 1)
+    delta = (runs.frame_high - runs.frame_low) / bins
+    steps = low.size
+    for s in range(low.size):
+        if delta > 0:
+            steps += _step_of(high[s], low[s], delta)
+    return steps
+
+
+@_jit
 def _running_sums(offset: Array, count: Array) -> tuple[Array, Array]:
     """Sum up pixels, pixels*bin and pixels*bin² before each occupied bin and after the last: ``(row, sums)``.
 

@@ -19,8 +19,8 @@ Array = npt.NDArray[Any]
 
 _jit = jit(error_model="numpy")
 
-BREAKS_A_GROUP, LEAST_BREAKS = 2.0, 64
-"""Natural breaks before merging: for each group that equal steps make of the frame; and at least."""
+BREAKS_A_STEP, LEAST_BREAKS = 1.2, 64
+"""Natural breaks before merging: for each equal step of depth that a segment spans; and at least."""
 CELLS, LEAST_CELL = 13, 32
 """Cells along a side of the frame, an odd number, for flipped ones are the same; and their least pixels."""
 SHARE = 0.01
@@ -191,6 +191,23 @@ def _fine_runs(depth: Array, runs: grouping.Runs, segment: Array, groups: groupi
 
 
 @_jit
+def _longest_runs(cut: kernels.Cut, region: Array) -> tuple[kernels.Cut, Array]:
+    """Put together neighbouring runs of a row that lie in one region; cells and groups cut them no more."""
+    starts, ends, row = np.empty_like(cut.starts), np.empty_like(cut.ends), np.zeros_like(cut.row)
+    of_run = np.empty_like(region)
+    n = 0
+    for y in range(row.size - 1):
+        for i in range(cut.row[y], cut.row[y + 1]):
+            if i > cut.row[y] and region[i] == region[i - 1] and cut.starts[i] == cut.ends[i - 1]:
+                ends[n - 1] = cut.ends[i]
+            else:
+                starts[n], ends[n], of_run[n] = cut.starts[i], cut.ends[i], region[i]
+                n += 1
+        row[y + 1] = n
+    return kernels.Cut(starts[:n], ends[:n], row, cut.key, cut.owner, cut.total), of_run[:n]
+
+
+@_jit
 def _paint(label: Array, starts: Array, ends: Array, row: Array, number: Array) -> None:
     """Write each run's number, from 0, as its pixels' label, from 1."""
     for y in range(row.size - 1):
@@ -249,12 +266,14 @@ def planar_region_support(
         return region, np.zeros(depth.shape, np.float32), segment, np.empty((0, 3)), np.empty((0, 2))
     component = kernels.connect(runs.starts, runs.ends, runs.row, runs.key, runs.starts.size)
     # Until regions are numbered their array holds the depth steps, as for constants.
-    steps = grouping.by_steps(depth, runs, component, bins, False, region)
-    breaks = max(int(BREAKS_A_GROUP * (steps.group[-1] + 1)), LEAST_BREAKS, regions)
     if regions == 0:
-        cut = kernels.region_runs(depth, runs, component, steps)
+        cut = kernels.region_runs(
+            depth, runs, component, grouping.by_steps(depth, runs, component, bins, False, region)
+        )
         piece = kernels.connect(cut.starts, cut.ends, cut.row, cut.key, cut.starts.size)
         regions = _number(kernels.merge_small(cut, piece, min_size)[0])[1]
+    steps = grouping.count_steps(runs, component, bins)
+    breaks = max(int(BREAKS_A_STEP * steps), LEAST_BREAKS, regions)
     fine = grouping.by_breaks(depth, runs, component, breaks, region)
     cut = _fine_runs(depth, runs, component, fine)
     seed, owner, touching = _seeds(cut, min_size)
@@ -264,7 +283,7 @@ def planar_region_support(
     most = (tolerance * scale) ** 2 * moments[:, 0].sum() * SHARE
     first = merge_planes(moments, _seed_pairs(touching, owner, across), regions, most)
     merged, _ = _number(first)  # in the order of the first seeds, which is the raster's
-    of_run = merged[seed]
+    cut, of_run = _longest_runs(cut, merged[seed])
     _paint(region, cut.starts, cut.ends, cut.row, of_run)
     kept = moments[first == np.arange(first.size)]
     found, residual, support = planes.fit_planes(depth, cut, of_run, kept, scale)
