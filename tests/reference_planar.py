@@ -86,7 +86,7 @@ def support(depth, region):
         z = depth[inside].astype(float)
         (a, b, c), left = plane(depth, inside)
         inverse = (a * x + b * y + c)[inside]
-        if (left**2).mean() > (0.005 * np.average(z, weights=z**3)) ** 2:
+        if (left**2).mean() > (0.02 * np.average(z, weights=z**3)) ** 2:
             inverse = metre_step(depth, inside, inverse, depth.max())
         fitted = np.where(inverse > 0, 1 / inverse, np.inf)
         mean = np.full(z.size, z.mean())

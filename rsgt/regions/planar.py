@@ -19,7 +19,7 @@ Array = npt.NDArray[Any]
 
 _jit = jit(error_model="numpy")
 
-BREAKS_A_STEP, LEAST_BREAKS = 1.2, 64
+BREAKS_A_STEP, LEAST_BREAKS = 1.3, 64
 """Natural breaks before merging: for each equal step of depth that a segment spans; and at least."""
 CELLS, LEAST_CELL = 13, 32
 """Cells along a side of the frame, an odd number, for flipped ones are the same; and their least pixels."""

@@ -31,7 +31,7 @@ ROUNDING = 1e-10
 """Share of the squared deviation from the mean below which a plane is taken to leave none."""
 _LEAST = 1e-30
 """Depth, relative to the frame's largest, below which pixels weigh no less: no weight is 0."""
-ROUGH = 0.005
+ROUGH = 0.02
 """RMSE about its plane, relative to a region's depth, up to which that of inverse depth does for metres."""
 _FURTHEST = 0.25
 """Inverse depth, relative to that of the frame's largest, from which on a plane is far beyond all depth."""

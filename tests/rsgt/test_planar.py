@@ -22,12 +22,12 @@ def noisy(draw, side=8):
 
 
 def seeds(depth, semantic, min_size, regions=0):
-    """What is merged: natural breaks, 1.2 for each equal step that a segment spans, 64 at least; by cells."""
+    """What is merged: natural breaks, 1.3 for each equal step that a segment spans, 64 at least; by cells."""
     segment = reference.components(semantic, depth > 0)
     delta = np.ptp(depth[depth > 0]) / 10 if (depth > 0).any() else 0
     spans = [np.ptp(depth[segment == s]) for s in range(1, segment.max() + 1)]
     steps = sum(1 + int(span / delta) if delta else 1 for span in spans)
-    breaks = max(int(1.2 * steps), 64, regions)
+    breaks = max(int(1.3 * steps), 64, regions)
     natural = region_support(depth, semantic, grouping="natural", groups=breaks, min_size=0)
     y, x = (np.array(cells(size)) for size in depth.shape)
     piece = reference.components(natural.region * 169 + y[:, None] * 13 + x, depth > 0)
