@@ -131,9 +131,11 @@ def build(out, count):
     writer.finish = stop
     try:
         rsgt.build(Simulated(count), out, workers=1, **OPTIONS)
+        raise SystemExit("it was finished")
     except _Stopped:
-        return task_bytes(out, count)
-    raise SystemExit("it was finished")
+        pass
+    # Not within the clause: what was raised holds the whole build's plan.
+    return task_bytes(out, count)
 
 
 def task_bytes(out, count):

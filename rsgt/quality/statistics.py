@@ -36,13 +36,13 @@ _PART = 32
 def select_frames(store: Store, split: str | None) -> Array:
     """Positions of a split's frames in the store; all for None."""
     if split is None:
-        return np.arange(len(store))
+        return np.arange(len(store), dtype=np.int32)
     if split not in schema.SPLITS:
         raise InputError(f"split: got {split!r}, expected {' or '.join(schema.SPLITS)}")
     frames = np.flatnonzero(store.split == schema.SPLITS[split])
     if not frames.size:
         raise InputError(f"{store.path}: no frame is in split {split!r}")
-    return frames
+    return frames.astype(np.int32)
 
 
 def _part(
@@ -179,17 +179,19 @@ def statistics(
     asked = frames = select_frames(store, split)
     if prediction is not None:
         maps = open_maps(local_path(prediction), store, asked, scale=scale, match=match)
-        frames, predicted = np.array(sorted(maps.readers)), maps.read_sound
+        frames, predicted = np.array(sorted(maps.readers), np.int32), maps.read_sound
         refuse_other_unit(maps.path, store, frames, predicted)
     elif scale is not None or match is not None:
         raise InputError("--prediction-scale and --match are for --prediction; omit them")
-    frames = frames.astype(np.int32)
     judged = _Judged(store, frames, predicted, planes)
     judged.run(workers)
     skipped = judged.skipped
     if predicted and len(skipped) == len(frames):
         raise InputError(f"{skipped[0]}; none of its {len(frames)} frames can be judged")
 
+    # Nothing is copied where all frames are meant: it may be a million of them.
+    these = slice(None) if len(frames) == len(store) else frames
+    counts = np.subtract(store.region_start[1:], store.region_start[:-1], dtype=np.int32, casting="unsafe")
     rows = RegionRows(store, frames, judged.fitted_columns())
     means = rows.means(SUPPORT)
     return Statistics(
@@ -197,9 +199,9 @@ def statistics(
         region_rmse=means["support_rmse"],
         region_variance=means["support_variance"],
         frame=frames,
-        number=store.frame_id[frames],
-        split=store.split[frames],
-        regions=np.diff(store.region_start).astype(np.int32)[frames],
+        number=store.frame_id[these],
+        split=store.split[these],
+        regions=counts[these],
         valid=judged.counted[0],
         covered=judged.counted[1],
         rows=rows,

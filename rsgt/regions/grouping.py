@@ -153,7 +153,7 @@ def count_steps(runs: Runs, segment: Array, bins: int) -> int:
     """Count the equal steps of the frame's depth that its segments span, one at least each."""
     low, high, _ = _extents(runs, segment, segment.max() + 1)
     delta = (runs.frame_high - runs.frame_low) / bins
-    steps = low.size
+    steps: int = low.size
     for s in range(low.size):
         if delta > 0:
             steps += _step_of(high[s], low[s], delta)

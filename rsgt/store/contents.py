@@ -1,6 +1,8 @@
 """The files of a store: each read through Zarr, and held against its record first."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property, partial
 from os import PathLike
 from pathlib import Path
@@ -72,17 +74,28 @@ class Contents:
             Where they can't be read, or are none.
         """
         told = self.attributes["shards"]
-        try:
+        with self._as_damage():
             if isinstance(told, list):
                 return ShardRecords.of_list(told)
             found = ShardRecords.room(told["frames"], told["shard_frames"])
             found.sizes[...] = self.column("shards/bytes")
-            found.hashes[...] = self.column("shards/sha256")
+            return replace(found, ask_hashes=partial(self._hashes, found.ask_hashes))
+
+    def _hashes(self, room: Callable[[], Array]) -> Array:
+        with self._as_damage():
+            found = room()
+            found[...] = self.column("shards/sha256")
+            return found
+
+    @contextmanager
+    def _as_damage(self) -> Iterator[None]:
+        """Say what is wrong with the records where they are none."""
+        try:
+            yield
         except (StorageError, DamageError):
             raise
         except (ValueError, OverflowError, KeyError) as error:
             raise DamageError(f"{self.path}: records of shards are none ({error}); {REMEDY}") from error
-        return found
 
     @cached_property
     def _requests(self) -> Requests | None:

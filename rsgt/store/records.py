@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -30,20 +31,25 @@ class ShardRecords:
         Frames of the store, and of every shard but the last.
     sizes
         (shard, array) int64, bytes.
-    hashes
-        (shard, array, 32) uint8.
+    ask_hashes
+        Gives the ``hashes`` when they are first needed: most that read a store don't.
     """
 
     frames: int
     each: int
     sizes: Array
-    hashes: Array
+    ask_hashes: Callable[[], Array]
+
+    @cached_property
+    def hashes(self) -> Array:
+        """SHA-256, (shard, array, 32) uint8."""
+        return self.ask_hashes()
 
     @classmethod
     def room(cls, frames: int, each: int) -> "ShardRecords":
         """Make room for the records of so many frames, to ``put`` them."""
         shape = (-(-frames // each), len(_PLACE))
-        return cls(frames, each, np.zeros(shape, np.int64), np.zeros((*shape, 32), np.uint8))
+        return cls(frames, each, np.zeros(shape, np.int64), lambda: np.zeros((*shape, 32), np.uint8))
 
     @classmethod
     def of_list(cls, shards: Sequence[Mapping[str, Any]]) -> "ShardRecords":
