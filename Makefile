@@ -32,9 +32,11 @@ demo: $(VENV)/.demo
 	$(BIN)/rsgt stats $(DEMO)/rooms.zarr
 	$(BIN)/rsgt show $(DEMO)/rooms.zarr 1 4 7 --out $(DEMO)/rooms.png
 	$(BIN)/rsgt report $(DEMO)/rooms.zarr --out $(DEMO)/report.html
-	$(BIN)/rsn fit --store $(DEMO)/rooms.zarr --recipe cpu/generation --size 96x128 --batch-size 4 --epochs 10 --out $(DEMO)/run
-	$(BIN)/rsn evaluate --store $(DEMO)/rooms.zarr --checkpoint $(DEMO)/run --out $(DEMO)/record.json --save $(DEMO)/maps.zarr
-	$(BIN)/rsn report --store $(DEMO)/rooms.zarr --result $(DEMO)/record.json $(DEMO)/maps.zarr --out $(DEMO)/result.html
+	test -f $(DEMO)/many.mat || $(BIN)/rsgt synth $(DEMO)/many.mat --frames 160 --size 120x160 --seed 1
+	$(BIN)/rsgt build --nyu $(DEMO)/many.mat --out $(DEMO)/many.zarr --shard-frames 16
+	$(BIN)/rsn fit --store $(DEMO)/many.zarr --recipe cpu/small --epochs 6 --out $(DEMO)/run
+	$(BIN)/rsn evaluate --store $(DEMO)/many.zarr --checkpoint $(DEMO)/run --out $(DEMO)/record.json --save $(DEMO)/maps.zarr
+	$(BIN)/rsn report --store $(DEMO)/many.zarr --result $(DEMO)/record.json $(DEMO)/maps.zarr --out $(DEMO)/result.html
 	test -d $(DEMO)/new || $(BIN)/rsgt synth $(DEMO)/new --layout folder --frames 1 --seed 7
 	$(BIN)/rsn predict $(DEMO)/new/*/rgb/*.png --checkpoint $(DEMO)/run --out $(DEMO)/predicted
 	@echo
@@ -42,7 +44,7 @@ demo: $(VENV)/.demo
 	@echo '          $(DEMO)/report.html    the store: figures, and frames to look into'
 	@echo '          $(DEMO)/result.html    the network: truth, prediction and error of frames that it never saw'
 	@echo '          $(DEMO)/predicted/predicted.html  a photo, its depth and regions, and its scene to turn'
-	@echo 'A dozen rooms and a minute teach little: docs/tutorial.md goes on.'
+	@echo 'A hundred rooms and a minute teach little: docs/tutorial.md goes on.'
 
 # One pytest process a core; more threads in each would only wait for each other, spinning.
 test: $(VENV)/.dev

@@ -39,6 +39,8 @@ SMALL = {
     ("rsgt", "synth"): ["--size", "x".join(map(str, SHAPE))],
 }
 """What makes a command's run small: the last one given of an option counts."""
+MOST_ROOMS = 24
+"""Frames that ``rsgt synth`` renders at most."""
 AT_FULL_SIZE = {"nyu-eigen": "paper"}
 """What is for frames of 480x640 alone, and what stands in for it."""
 TINY = {
@@ -167,6 +169,9 @@ def _run_line(line, place):
         SMALL.get((words[0], words[1]), []) if "--resume" not in words and "--dry-run" not in words else []
     )
     arguments = [AT_FULL_SIZE.get(word, word) for word in arguments]
+    if words[1] == "synth" and "--frames" in arguments:
+        at = arguments.index("--frames") + 1
+        arguments[at] = str(min(int(arguments[at]), MOST_ROOMS))
     done = CliRunner().invoke(PROGRAMS[words[0]], [*arguments, *small])
     assert done.exit_code == 0, f"{place}: {line}\n{done.output}{done.exception!r}"
     if into:
