@@ -41,7 +41,7 @@ def at_counts(comparison: Mapping[str, Any]) -> list[str]:
         for name, cells in found.items()
     ]
     lines.sort(key=lambda line: line[4] if line[4] != "–" else "9")
-    return _table(head, lines)
+    return table(head, lines)
 
 
 def single(comparison: Mapping[str, Any]) -> list[str]:
@@ -52,7 +52,7 @@ def single(comparison: Mapping[str, Any]) -> list[str]:
         for name, row in rows.items()
         if not row["parameter"] and name + EACH in rows
     ]
-    return _table(["one setting", "regions", "means", "planes"], lines)
+    return table(["one setting", "regions", "means", "planes"], lines)
 
 
 def ours(comparison: Mapping[str, Any]) -> list[str]:
@@ -64,7 +64,7 @@ def ours(comparison: Mapping[str, Any]) -> list[str]:
         for row in comparison["rows"] if row["name"] in OURS
     ]  # fmt: skip
     head = ["planes", "setting", "regions", "RMSE (m)", "AbsRel", "spread", "spread 95 %", "edges", "across"]
-    return _table(head, lines)
+    return table(head, lines)
 
 
 def peers(record: Mapping[str, Any]) -> list[str]:
@@ -77,10 +77,11 @@ def peers(record: Mapping[str, Any]) -> list[str]:
     left = [
         f"\n{name}: left out, {package} was not installed." for name, package in record["left_out"].items()
     ]
-    return [*_table(PEER_HEAD, lines), *left]
+    return [*table(PEER_HEAD, lines), *left]
 
 
-def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
+def table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table in Markdown."""
     return [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *lines)]
 
 

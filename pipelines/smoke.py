@@ -11,6 +11,7 @@ import regions
 import report
 import table1
 import table2
+import variants
 from rows import Place, make
 
 import rsgt
@@ -48,6 +49,13 @@ def run(out: Path) -> None:
     about = out / "guidance.md"
     about.write_text(f"{guidance.BEGIN}\n{guidance.END}\n", encoding="utf-8")
     guidance.write(out / "results" / "figure2", about)
+    variants.make(place.store, out, step=FRAMES // 2)
+    algorithm = out / "algorithm.md"
+    algorithm.write_text(
+        "".join(f"<!-- {name}: begin -->\n<!-- {name}: end -->\n" for name in variants.TABLES),
+        encoding="utf-8",
+    )
+    variants.write(out / "results" / "regions", algorithm)
     figure4.draw(place, [1, 2], 0, out / "results" / "figure4.png")
     page = out / "README.md"
     page.write_text(f"{report.BEGIN}\n{report.END}\n", encoding="utf-8")

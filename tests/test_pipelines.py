@@ -86,6 +86,12 @@ def test_every_row_has_a_record_and_its_line(out):
     assert ("open3d" in peers["left_out"].values()) == (importlib.util.find_spec("open3d") is None)
     assert "region support, planes" in about
     assert (out / "planes.png").exists()
+    variants = json.loads((out / "results/regions/variants.json").read_text())
+    assert variants["frames"] == 2
+    told = (out / "algorithm.md").read_text()
+    for row in variants["rows"]:
+        assert row["rmse"] <= row["pooled"] * (1 + 1e-9)
+        assert f"| {row['rmse']:.4f} |" in told
     for name in ("generation-support", "clustering"):
         record = json.loads((out / f"results/regions/{name}-0.json").read_text())
         assert record["split"] == "validation"
