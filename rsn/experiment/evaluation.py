@@ -17,7 +17,7 @@ from rsgt.quality.evaluation.protocol import Protocol, chosen_protocols, compare
 from rsgt.quality.evaluation.record import FORM, record_text
 from rsgt.quality.evaluation.table import Table, frame_maps
 from rsgt.store.predictions import write_prediction
-from rsgt.store.schema import SPLITS
+from rsgt.store.schema import SPLITS, largest_category
 from rsn.data.dataset import Store, opened
 from rsn.data.split import hold_out, split_frames
 from rsn.experiment.assembly import Place, load
@@ -88,7 +88,7 @@ def evaluate(
     frames = _frames_of(store, split, predictor)
     judged_by = checked_protocols(store, frames, judged_by)
     check_outputs(save=save, csv=table, out=out)
-    result = Table(judged_by, measures=measures, categories=len(store.class_names))
+    result = Table(judged_by, measures=measures, categories=largest_category(store.class_names))
     ticker = Ticker(len(frames), stream=stream)
     predicted = predictor.predict_frames(store, frames, full_size=result.truth)
     predicted, sure = _with_confidence(predicted, judged_by[0]) if confidence else (predicted, {})

@@ -396,3 +396,15 @@ def test_measures_are_chosen_by_name_and_left_out_where_they_cannot_be(store, ma
     assert record["measures"] == ["depth", "normals", "shape"]
     assert not any(name.startswith("normal_") for name in record["metrics"]["paper"]["image_mean"])
     assert "region_rmse_scale" in record["intervals"]["paper"]
+
+
+def test_labels_without_names_are_judged_by_number_on_the_page_too(maps, tmp_path):
+    """As named ones are, of which only the names differ."""
+    np.save(tmp_path / "m.npy", maps)
+    unnamed = rsgt.open(write_rooms(tmp_path / "u.zarr", train=2, test=4, class_names=()))
+    record = rsgt.evaluate(unnamed, tmp_path / "m.npy", measures="all")
+    named = rsgt.open(write_rooms(tmp_path / "n.zarr", train=2, test=4))
+    assert record["metrics"] == rsgt.evaluate(named, tmp_path / "m.npy", measures="all")["metrics"]
+    page = tmp_path / "page.html"
+    rsgt.result_page(unnamed, [(record, tmp_path / "m.npy")], page)
+    assert ">class 2<" in page.read_text()

@@ -25,6 +25,7 @@ from rsgt.quality.statistics import select_frames
 from rsgt.store.predictions import MapError, refuse_other_unit
 from rsgt.store.provenance import commit, versions
 from rsgt.store.reader import Store, as_store
+from rsgt.store.schema import largest_category
 
 Place = str | PathLike[str]
 Array = npt.NDArray[Any]
@@ -105,7 +106,7 @@ def evaluate(
     judged_by = checked_protocols(opened, found, judged_by)
     if align == "none":
         refuse_other_unit(maps.path, opened, np.array(found), lambda k: _metres(maps, k))
-    result = Table(judged_by, kind, sets, len(opened.class_names))
+    result = Table(judged_by, kind, sets, largest_category(opened.class_names))
     damaged = _fill(result, opened, maps, found, workers or default_workers(), progress)
     record = {"form": FORM, "prediction": maps.told(opened, frames)} | result.summary()
     record |= {
