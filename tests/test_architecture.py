@@ -141,6 +141,7 @@ def test_one_bridge_from_training_to_the_store():
         "rsgt.sources.facts",
         "rsgt.store.provenance",
         "rsgt.store.schema",
+        "rsgt.store.splits",
         "rsgt.store.reader",
     }
     for name, found in IMPORTS.items():

@@ -16,11 +16,11 @@ from rsgt.quality.normals import known_intrinsics
 from rsgt.quality.planes import RegionPlanes, region_planes
 from rsgt.quality.region_rows import SUPPORT, RegionRows
 from rsgt.regions import kernels
-from rsgt.store import schema
 from rsgt.store.predictions import MapError, refuse_other_unit
 from rsgt.store.reader import Store, as_store
+from rsgt.store.splits import select_frames
 
-__all__ = ["PLANES", "Statistics", "pixel_errors", "select_frames", "statistics"]
+__all__ = ["PLANES", "Statistics", "pixel_errors", "statistics"]
 
 Array = npt.NDArray[Any]
 
@@ -31,18 +31,6 @@ _FIGURES = 9
 
 _PART = 32
 """Frames read at once: zarr decodes whole shards at twice the rate of single frames."""
-
-
-def select_frames(store: Store, split: str | None) -> Array:
-    """Positions of a split's frames in the store; all for None."""
-    if split is None:
-        return np.arange(len(store))
-    if split not in schema.SPLITS:
-        raise InputError(f"split: got {split!r}, expected {' or '.join(schema.SPLITS)}")
-    frames = np.flatnonzero(store.split == schema.SPLITS[split])
-    if not frames.size:
-        raise InputError(f"{store.path}: no frame is in split {split!r}")
-    return frames
 
 
 def _part(
@@ -159,7 +147,7 @@ def statistics(
     store
         A finished store, or its path.
     split
-        ``"train"``, ``"test"`` or None for all frames.
+        ``"train"``, ``"test"``, or ``"all"`` frames (None is the same).
     workers
         Threads; default one per core. Each holds one part of a shard at a time.
     prediction

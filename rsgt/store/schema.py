@@ -23,6 +23,10 @@ ATTRIBUTES = (
 
 TRAIN, TEST = 0, 1
 SPLITS = {"train": TRAIN, "test": TEST}
+ALL = "all"
+"""What the frames of every split together are called; None in Python is the same."""
+BY_SCENE = "by scene"
+"""How the origin of a split begins that was drawn, since nobody said which frames test."""
 
 
 @dataclass(frozen=True)

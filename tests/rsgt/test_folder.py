@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
+from rsgt.cli.commands import main
 from rsgt.inputs import InputError
 from rsgt.sources import facts, folder, open_source
 from rsgt.sources.exports.folder import write
@@ -292,6 +294,29 @@ def test_scenes_by_frame_and_by_file(tmp_path):
         opened(tmp_path, scenes=str(table))
     with pytest.raises(InputError, match="--scenes: .*expected folder, frame, or a file"):
         opened(tmp_path, scenes=str(tmp_path / "no.txt"))
+
+
+def test_a_build_of_one_scene_says_that_nothing_tests_and_what_would(tmp_path):
+    lay(tmp_path / "own", *[f"{m}/{n}.png" for m in ("rgb", "depth") for n in (1, 2, 3)])
+    told = "no frame is in split 'test' (3 in train)"
+
+    def built(*more):
+        out = str(tmp_path / f"{len(more)}.zarr")
+        command = ["build", "--source", str(tmp_path / "own"), "--depth-scale", "1000", "--out", out, *more]
+        done = CliRunner().invoke(main, command)
+        assert done.exit_code == 0, done.output
+        return out, done.stderr
+
+    out, one = built()
+    assert one.splitlines()[-1].endswith(
+        f"{told}: whole scenes are drawn; build it with --scenes frame, or --split-file"
+    )
+    done = CliRunner().invoke(main, ["stats", out, "--split", "test"])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert (
+        f"{told}; choose --split train or all, or build it with --scenes frame, or" in done.stderr
+    )
+    assert told not in built("--scenes", "frame")[1]
 
 
 def test_folders_called_train_and_val_are_a_split(tmp_path):

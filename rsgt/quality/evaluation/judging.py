@@ -21,11 +21,11 @@ from rsgt.quality.evaluation.protocol import Protocol, chosen_protocols
 from rsgt.quality.evaluation.record import FORM, record_text
 from rsgt.quality.evaluation.table import FrameMaps, Measured, Table, frame_maps
 from rsgt.quality.measures import chosen_sets
-from rsgt.quality.statistics import select_frames
 from rsgt.store.predictions import MapError, refuse_other_unit
 from rsgt.store.provenance import commit, versions
 from rsgt.store.reader import Store, as_store
-from rsgt.store.schema import largest_category
+from rsgt.store.schema import ALL, largest_category
+from rsgt.store.splits import select_frames
 
 Place = str | PathLike[str]
 Array = npt.NDArray[Any]
@@ -65,7 +65,7 @@ def evaluate(
     protocols
         Names of protocols, or ``Protocol`` objects; those by name get ``align`` and ``raw``.
     split
-        ``train``, ``test``, or None for all frames.
+        ``train``, ``test``, or ``all`` frames (None is the same).
     align
         One of ``alignment.ALIGNMENTS``.
     raw
@@ -110,7 +110,7 @@ def evaluate(
     damaged = _fill(result, opened, maps, found, workers or default_workers(), progress)
     record = {"form": FORM, "prediction": maps.told(opened, frames)} | result.summary()
     record |= {
-        "damaged": damaged, "split": split or "all", "store": opened.identity, "commit": commit(),
+        "damaged": damaged, "split": split or ALL, "store": opened.identity, "commit": commit(),
         "versions": versions("numpy"), "seconds": time.perf_counter() - begun,
     }  # fmt: skip
     _write(record, result, written)
