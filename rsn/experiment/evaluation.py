@@ -57,8 +57,7 @@ def evaluate(
     protocols : str, Protocol, or sequence of these
         At least one; they agree in ``flip`` and ``align``.
     split : str
-        ``train``, ``test``, ``validation`` (the training frames that the run held out), or ``all``: training
-        frames are among them.
+        ``train``, ``test``, ``validation`` (which the run held out), or ``all``, training frames among them.
     flip, raw, align : bool, bool, str
         Options of the protocols that are given by name (``rsgt.quality.evaluation.protocol.Protocol``).
     measures : str or sequence of str

@@ -313,9 +313,7 @@ def test_a_build_of_one_scene_says_that_nothing_tests_and_what_would(tmp_path):
     )
     done = CliRunner().invoke(main, ["stats", out, "--split", "test"])
     assert (done.exit_code, done.stdout) == (2, "")
-    assert (
-        f"{told}; choose --split train or all, or build it with --scenes frame, or" in done.stderr
-    )
+    assert f"{told}; choose --split train or all, or build it with --scenes frame, or" in done.stderr
     assert told not in built("--scenes", "frame")[1]
 
 
