@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+import rsgt
 from rsgt.cli.commands import main
 from rsgt.inputs import InputError
 from rsgt.sources import facts, folder, open_source
@@ -315,6 +316,27 @@ def test_a_build_of_one_scene_says_that_nothing_tests_and_what_would(tmp_path):
     assert (done.exit_code, done.stdout) == (2, "")
     assert f"{told}; choose --split train or all, or build it with --scenes frame, or" in done.stderr
     assert told not in built("--scenes", "frame")[1]
+
+
+def test_verify_names_the_options_that_the_store_was_built_with(tmp_path):
+    lay(tmp_path / "own", *[f"{m}/{n}.png" for m in ("rgb", "depth") for n in (1, 2, 3)])
+    own, out = tmp_path / "own", tmp_path / "s.zarr"
+    rsgt.build(opened(own, depth_scale=1000, camera="30,30,16,12", scenes="frame"), out)
+
+    def told(**options):
+        return [str(problem) for problem in rsgt.verify(out, source=opened(own, **options)).problems]
+
+    assert told(depth_scale=1000, camera="30,30,16,12", scenes="frame") == []
+    assert told(depth_scale=1000, scenes="frame") == [
+        "cameras: differ from the source's", "--camera: got none, expected 30,30,16,12, as at build"
+    ]  # fmt: skip
+    found = told(depth_scale=1000, camera="30,30,16,12")
+    assert found[1:] == ["--scenes: got none, expected frame, as at build"]
+    assert told(depth_scale=500, camera="30,30,16,12", scenes="frame")[-1] == (
+        "--depth-scale: got 500, expected 1000, as at build"
+    )
+    with pytest.raises(InputError, match="^camera 30,30,16: got 3 numbers, expected four: fx,fy,cx,cy"):
+        opened(own, depth_scale=1000, camera="30,30,16")
 
 
 def test_folders_called_train_and_val_are_a_split(tmp_path):
