@@ -10,13 +10,15 @@ import numpy.typing as npt
 
 from rsgt.inputs import InputError, local_path
 from rsgt.parallel import stream_threads
+from rsgt.quality.evaluation.checks import warn_of_other_kind
 from rsgt.quality.evaluation.maps import open_maps
 from rsgt.quality.figures import ERRORS, PLANES, MapErrors, Statistics, mean_of_known
 from rsgt.quality.normals import known_intrinsics
 from rsgt.quality.planes import RegionPlanes, region_planes
 from rsgt.quality.region_rows import SUPPORT, RegionRows
 from rsgt.regions import kernels
-from rsgt.store.predictions import MapError, refuse_other_unit
+from rsgt.store.map_checks import MapError
+from rsgt.store.predictions import refuse_other_unit
 from rsgt.store.reader import Store, as_store
 from rsgt.store.splits import select_frames
 
@@ -168,7 +170,8 @@ def statistics(
     if prediction is not None:
         maps = open_maps(local_path(prediction), store, asked, scale=scale, match=match)
         frames, predicted = np.array(sorted(maps.readers)), maps.read_sound
-        refuse_other_unit(maps.path, store, frames, predicted)
+        refuse_other_unit(maps.path, store, frames, predicted, scale=scale)
+        warn_of_other_kind(store, maps)
     elif scale is not None or match is not None:
         raise InputError("--prediction-scale and --match are for --prediction; omit them")
     frames = frames.astype(np.int32)

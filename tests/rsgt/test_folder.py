@@ -339,6 +339,16 @@ def test_verify_names_the_options_that_the_store_was_built_with(tmp_path):
         opened(own, depth_scale=1000, camera="30,30,16")
 
 
+def test_a_wrong_unit_is_warned_of_with_the_scale_to_give(tmp_path):
+    lay(tmp_path / "own", *[f"{m}/{n}.png" for m in ("rgb", "depth") for n in (1, 2, 3)])
+    for scale in (1, 1e5):
+        told = f"--depth-scale: got {scale:g}, expected 1000, by the looks of it"
+        with pytest.warns(rsgt.DataWarning, match=told):
+            store = rsgt.build(opened(tmp_path / "own", depth_scale=scale), tmp_path / f"{scale:g}.zarr")
+        assert told in str(rsgt.verify(store).findings[0])
+        assert told in rsgt.diagnose(opened(tmp_path / "own", depth_scale=scale))["findings"][0]
+
+
 def test_folders_called_train_and_val_are_a_split(tmp_path):
     lay(
         tmp_path,

@@ -18,8 +18,9 @@ from rsgt.quality.evaluation.resizing import bilinear
 from rsgt.sources.images import SUFFIXES, read_map
 from rsgt.sources.units import guessed, read_stored
 from rsgt.store import predictions
+from rsgt.store.map_checks import MapError, checked_metres, checked_regions
 from rsgt.store.photo_files import MILLIMETRES, maps_among, stem_of
-from rsgt.store.predictions import MapError, checked_metres, checked_regions, map_npy
+from rsgt.store.predictions import map_npy
 from rsgt.store.reader import Store
 
 Array = npt.NDArray[Any]
@@ -229,7 +230,7 @@ def open_prediction(
     matched = np.array(sorted(maps.readers), np.int64)
     if name == "region":
         return matched, maps.read_regions
-    predictions.refuse_other_unit(path, store, matched, maps.read_sound)
+    predictions.refuse_other_unit(path, store, matched, maps.read_sound, scale=scale)
     return matched, maps.read_sound
 
 
