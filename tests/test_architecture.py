@@ -139,8 +139,10 @@ def test_one_bridge_from_training_to_the_store():
         "rsgt.quality.metrics",
         "rsgt.quality.pooling",
         "rsgt.sources.facts",
+        "rsgt.store.photo_files",
         "rsgt.store.provenance",
         "rsgt.store.schema",
+        "rsgt.store.splits",
         "rsgt.store.reader",
     }
     for name, found in IMPORTS.items():

@@ -13,7 +13,7 @@ from rsgt.inputs import InputError
 from rsgt.regions import kernels
 from rsgt.regions.algorithm import RegionSupport
 from rsgt.regions.planes import plane_normals
-from rsgt.sources.plausibility import implausible
+from rsgt.sources.plausibility import implausible, scale_of
 from rsgt.sources.source import Source
 from rsgt.store import provenance, schema, writer
 from rsgt.store.places import Place
@@ -56,7 +56,7 @@ def build_shard(source: Source, path: Place, plan: Plan | str, k: int) -> int:
                 "same there"
             )
     frames: list[int] = plan.frames[plan.shard(k)].tolist()
-    parameters = Parameters(**plan.parameters)
+    parameters, scale = Parameters(**plan.parameters), scale_of(plan.source)
     table: list[dict[str, Array]] = []
     findings: list[tuple[int, str]] = []
     maps = {spec.name: _memory.shard(spec, plan, len(frames)) for spec in schema.FRAME_ARRAYS}
@@ -78,7 +78,7 @@ def build_shard(source: Source, path: Place, plan: Plan | str, k: int) -> int:
                 region_table(region[i], depth[i], semantic[i]) | plane_table(result, plan.intrinsics(row))
             )
             number = int(plan.frame_ids[row])
-            found = implausible(maps["rgb"][i], depth[i], semantic[i], len(plan.class_names))
+            found = implausible(maps["rgb"][i], depth[i], semantic[i], len(plan.class_names), scale)
             findings.extend((number, message) for message in found)
         yield "region", region
         yield "support", support

@@ -117,6 +117,7 @@ def build(
     Run again after an interruption, the same command builds what is missing.
     """
     from rsgt.builder import summary
+    from rsgt.store.splits import empty_split
 
     if scheduler is not None and not scheduler.strip():
         raise InputError("--scheduler: got an empty one, expected an address such as tcp://host:8786")
@@ -158,6 +159,8 @@ def build(
         click.echo(f"{out}: {len(store)} frames in {seconds:.1f} s ({built.made} of {shards} shards)")
     else:
         click.echo(f"{out}: {len(store)} frames, finished before; nothing to do")
+    if without := empty_split(store):
+        click.echo(f"note: {without}", err=True)
 
 
 def _source_of(nyu: Path | None, path: Path | None, format_name: str | None, said: dict[str, Any]) -> Source:

@@ -32,6 +32,7 @@ from rsgt.cli.terminal import (
 from rsgt.files import write_csv
 from rsgt.inputs import InputError
 from rsgt.quality.measures import MEASURES
+from rsgt.store.schema import ALL, SPLITS
 
 
 @click.command(cls=Script)
@@ -87,7 +88,9 @@ the last two come with --planes.
 
 @click.command(cls=Script, help=_STATS)
 @click.argument("path", type=STORED)
-@click.option("--split", type=click.Choice(["train", "test"]), help="Only these frames.")
+@click.option(
+    "--split", type=click.Choice([*SPLITS, ALL]), default=ALL, show_default=True, help="Only these frames."
+)
 @click.option("--by", type=click.Choice(["frame", "category"]), help="Give a row to each, too.")
 @click.option(
     "--prediction",
@@ -101,7 +104,7 @@ the last two come with --planes.
 @click.option("--workers", type=WORKERS, help="Threads.  [default: one per core]")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def stats(
-    path: Path, split: str | None, by: str | None, prediction: Path | None, scale: float | None,
+    path: Path, split: str, by: str | None, prediction: Path | None, scale: float | None,
     match: str | None, planes: bool, csv_path: Path | None, plot_path: Path | None, workers: int | None,
     as_json: bool,
 ) -> None:  # fmt: skip

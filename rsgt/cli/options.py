@@ -31,7 +31,10 @@ class LocalPath(click.Path):
         super().__init__(path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """Turn the text of an option into a Path."""
+        """Turn the text of an option into a Path; another option's name stands where a path was left out."""
+        if ctx and value in {name for one in ctx.command.params for name in one.opts}:
+            expected = (param and param.metavar) or "a path"
+            self.fail(f"got {value}, another option, expected {expected}", param, ctx)
         try:
             path = local_path(value)
             self.check(path)
@@ -212,6 +215,22 @@ def map_options(command: Command) -> Command:
         "[default: 1 of floats, none of whole numbers]",
     )
     return scale(match(command))
+
+
+def homes_of(ctx: click.Context, text: str) -> str:
+    """Say by which options a command takes a path that stood alone: to read where it is there, else to write.
+
+    "" where it takes none; no more than three, in the order of the help.
+    """
+    there = Path(text).exists()
+    fits = [
+        param.opts[0]
+        for param in ctx.command.params
+        if isinstance(param, click.Option)
+        and isinstance(param.type, LocalPath)
+        and (there or param.type.written)
+    ]
+    return ", ".join(fits[:3])
 
 
 def refuse_overwriting(ctx: click.Context) -> None:

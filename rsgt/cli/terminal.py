@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -15,7 +16,7 @@ from typing import Any, NoReturn
 
 import click
 
-from rsgt.cli.options import INPUT, name_of, refuse_overwriting
+from rsgt.cli.options import INPUT, homes_of, name_of, refuse_overwriting
 from rsgt.cli.streams import guarded_streams
 from rsgt.inputs import DataWarning, InputError
 
@@ -61,6 +62,16 @@ class Script(click.Command):
             context = super().make_context(*args, **kwargs)
             refuse_overwriting(context)
             return context
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the options; of arguments too many, say how they were to be given."""
+        stray = [*args]
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            if "unexpected extra argument" not in error.message:
+                raise
+            raise click.UsageError(error.message + _remedy(ctx, stray, error.message), ctx) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
@@ -116,6 +127,18 @@ def _usage(error: click.ClickException) -> str:
     if type(error) is click.BadParameter and error.param is not None:
         return f"{name_of(error.param)}: {error.message}"
     return error.format_message()
+
+
+def _remedy(ctx: click.Context, args: list[str], message: str) -> str:
+    """What to do about arguments too many: numbers that belong together, or paths without their option."""
+    extra = message.partition("(")[2].rpartition(")")[0].split()
+    starts = [k for k in range(2, len(args)) if args[k : k + len(extra)] == extra]
+    option = next((args[k - 2] for k in starts if args[k - 2].startswith("--")), None)
+    if option and all(re.fullmatch(r"-?[0-9.]+,?", text) for text in extra):
+        together = ",".join(text.rstrip(",") for text in args[args.index(option) + 1 :][: len(extra) + 1])
+        return f"; numbers of one option go with commas, without spaces: {option} {together}"
+    homes = homes_of(ctx, extra[0]) if extra else ""
+    return f"; a path goes with its option: {homes}" * bool(homes)
 
 
 def _told(error: Exception) -> tuple[str, int]:

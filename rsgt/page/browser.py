@@ -14,8 +14,9 @@ from matplotlib import colormaps
 from PIL import Image
 
 from rsgt.page import colours
-from rsgt.page.pictures import DEPTH_MAP, ERROR_MAP, class_name, support_rmse
+from rsgt.page.pictures import DEPTH_MAP, ERROR_MAP, support_rmse
 from rsgt.store.reader import Store
+from rsgt.store.schema import class_name
 
 Array = npt.NDArray[Any]
 

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 from rsgt.page import charts
 from rsgt.page.document import table
-from rsgt.page.pictures import class_name
 from rsgt.page.result import Result
 from rsgt.quality.breakdown import BANDS
 from rsgt.quality.evaluation.protocol import Protocol
 from rsgt.quality.measures import DEPTH, MEASURES, Measure, described
 from rsgt.quality.pooling import REDUCERS
+from rsgt.store.schema import class_name
 
 CATEGORY = ("category_rmse", "category_abs_rel", "category_delta1")
 _MOST_BARS = 16

@@ -40,17 +40,6 @@ _INK, _SOFT = "#1d2126", "#5a626b"
 _LEGEND = 7
 
 
-def class_name(names: Sequence[str], category: int) -> str:
-    """Name of a category of a store whose attribute ``class_names`` is ``names``."""
-    return (
-        names[category - 1]
-        if 0 < category <= len(names)
-        else "unlabelled"
-        if category == 0
-        else f"{category}"
-    )
-
-
 def support_rmse(frame: Mapping[str, Array]) -> float:
     """RMSE of the support in metres over the pixels with depth, as ``rsgt.quality.statistics`` has it."""
     count, squares = kernels.map_errors(frame["support"], frame["depth"])[:2]
@@ -102,7 +91,7 @@ def panel(store: Store, frame_ids: Sequence[int]) -> Figure:
             frame,
             f"Frame {store.frame_id[row]}",
             f"{scenes[store.scene[row]]} · {split}",
-            [(class_name(names, category), colour, category) for category, colour in colours.items()],
+            [(schema.class_name(names, category), colour, category) for category, colour in colours.items()],
             "plane" if store.planar else "mean depth",
         )
         if store.planar:

@@ -17,9 +17,9 @@ from rsgt.quality.evaluation.record import Record, checked_record, read_record
 from rsgt.quality.measures import DEPTH
 from rsgt.quality.metrics import depth_errors
 from rsgt.quality.pooling import REDUCERS
-from rsgt.quality.statistics import select_frames
 from rsgt.store import schema
 from rsgt.store.reader import Store
+from rsgt.store.splits import select_frames
 
 Array = npt.NDArray[Any]
 Place = str | PathLike[str]
@@ -172,7 +172,7 @@ def _opened(
     # Maps that go by their order do so among the frames of the split.
     asked = np.array(positions)
     if split in ("train", "test", "all"):
-        asked = select_frames(store, None if split == "all" else split)
+        asked = select_frames(store, split)
     maps = open_maps(
         local_path(place), store, asked, kind=kind, scale=scale,
         match=match if match in ("name", "number") else None,

@@ -10,9 +10,10 @@ from PIL import Image
 
 from rsgt.page import browser
 from rsgt.page.colours import NEUTRAL
-from rsgt.page.pictures import DEPTH_MAP, class_name
+from rsgt.page.pictures import DEPTH_MAP
 from rsgt.page.result import Result, ShownMap
 from rsgt.store.reader import Store
+from rsgt.store.schema import class_name
 
 Array = npt.NDArray[Any]
 

@@ -98,7 +98,7 @@ def category_measures(maps: Judged, semantic: Partition, categories: int) -> Fra
     semantic
         Categories (y, x); 0 = unlabelled, which is one like any other here, as for ``rsgt stats``.
     categories
-        The highest number of a category, the same for all frames of a pool: that of the store's class names.
+        The highest number of a category, the same for all frames of a pool: ``schema.largest_category``.
 
     Returns
     -------

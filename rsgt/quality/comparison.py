@@ -16,7 +16,7 @@ from rsgt.quality.evaluation.maps import open_prediction
 from rsgt.quality.families import FrameMaps, Partition, partitions
 from rsgt.quality.partitions import EDGE_RATIO, MEASURES, Target, borders, explained, target
 from rsgt.store import schema
-from rsgt.store.predictions import MapError
+from rsgt.store.map_checks import MapError
 from rsgt.store.reader import Store, as_store
 
 Array = npt.NDArray[Any]

@@ -85,7 +85,7 @@ class Statistics(MapErrors):
     rows : RegionRows
         The regions of these frames, which are read as they are asked for.
     class_names : list of str
-        Names of the categories 1, 2, ….
+        Names of the categories 1, 2, …; empty where labels have none.
     prediction : dict of MapErrors
         A predicted map against the depth and against the support, keys of ``AGAINST``; empty without one.
     maps : dict
@@ -216,9 +216,7 @@ class Statistics(MapErrors):
         those regions, ``region_area`` is the median and ``depth_mean`` goes over pixels.
         """
         return [
-            _plain(
-                {**row, "name": self.class_names[row["category"] - 1] if row["category"] else "unlabelled"}
-            )
+            _plain({**row, "name": schema.class_name(self.class_names, row["category"])})
             for row in category_rows(self.rows)
         ]
 

@@ -1,11 +1,13 @@
 """A store held against the source that it was built from."""
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from rsgt.sources.options import FLAGS
 from rsgt.sources.source import Source
 from rsgt.store.reader import Store
 
@@ -27,6 +29,26 @@ def _differing_maps(
             yield f"{name} differs from the source"
 
 
+def _differing_options(opened: Store, source: Source) -> list[Found]:
+    """Name the options that the store was built with and the source was opened without, or otherwise."""
+    built, now = ({**of.get("options", {})} for of in (opened.attributes["source"], source.identity()))
+    now = json.loads(json.dumps(now))
+    return [
+        (None, f"{flag}: got {_told(now.get(name))}, expected {_told(built.get(name))}, as at build")
+        for name, flag in FLAGS.items()
+        if built.get(name) != now.get(name)
+    ]
+
+
+def _told(value: Any) -> str:
+    """An option's value as it is typed; none where it is not given."""
+    if isinstance(value, dict):
+        return " ".join(f"{name}={column}" for name, column in value.items())
+    if isinstance(value, list):
+        return "x".join(map(str, value)) or "none"
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def source_problems(
     opened: Store, source: Source, depth: str | None, labels: str | None, sample: int, seed: int
 ) -> tuple[list[Found], int]:
@@ -46,7 +68,8 @@ def source_problems(
     What differs, with the number of the frame (None = the store as a whole); and how many were compared.
     """
     if source.identity()["fingerprint"] != opened.attributes["source"]["fingerprint"]:
-        return [(None, f"{source.path} is another file than the store was built from")], 0
+        other = [(None, f"{source.path} is another file than the store was built from")]
+        return other + _differing_options(opened, source), 0
     wanted = {*opened.frame_id.tolist()}
     place = {number: f for f, number in enumerate(source.frame_ids) if number in wanted}
     positions = [place.get(number) for number in opened.frame_id.tolist()]
@@ -73,4 +96,4 @@ def source_problems(
             continue
         found = _differing_maps(opened, source, k, [position], depth, labels)
         problems += [(number, message) for message in found]
-    return problems, len(picks)
+    return problems + (_differing_options(opened, source) if problems else []), len(picks)

@@ -10,17 +10,19 @@ import numpy.typing as npt
 
 from rsgt.inputs import InputError, local_path
 from rsgt.parallel import stream_threads
+from rsgt.quality.evaluation.checks import warn_of_other_kind
 from rsgt.quality.evaluation.maps import open_maps
 from rsgt.quality.figures import ERRORS, PLANES, MapErrors, Statistics, mean_of_known
 from rsgt.quality.normals import known_intrinsics
 from rsgt.quality.planes import RegionPlanes, region_planes
 from rsgt.quality.region_rows import SUPPORT, RegionRows
 from rsgt.regions import kernels
-from rsgt.store import schema
-from rsgt.store.predictions import MapError, refuse_other_unit
+from rsgt.store.map_checks import MapError
+from rsgt.store.predictions import refuse_other_unit
 from rsgt.store.reader import Store, as_store
+from rsgt.store.splits import select_frames
 
-__all__ = ["PLANES", "Statistics", "pixel_errors", "select_frames", "statistics"]
+__all__ = ["PLANES", "Statistics", "pixel_errors", "statistics"]
 
 Array = npt.NDArray[Any]
 
@@ -31,18 +33,6 @@ _FIGURES = 9
 
 _PART = 32
 """Frames read at once: zarr decodes whole shards at twice the rate of single frames."""
-
-
-def select_frames(store: Store, split: str | None) -> Array:
-    """Positions of a split's frames in the store; all for None."""
-    if split is None:
-        return np.arange(len(store), dtype=np.int32)
-    if split not in schema.SPLITS:
-        raise InputError(f"split: got {split!r}, expected {' or '.join(schema.SPLITS)}")
-    frames = np.flatnonzero(store.split == schema.SPLITS[split])
-    if not frames.size:
-        raise InputError(f"{store.path}: no frame is in split {split!r}")
-    return frames.astype(np.int32)
 
 
 def _part(
@@ -159,7 +149,7 @@ def statistics(
     store
         A finished store, or its path.
     split
-        ``"train"``, ``"test"`` or None for all frames.
+        ``"train"``, ``"test"``, or ``"all"`` frames (None is the same).
     workers
         Threads; default one per core. Each holds one part of a shard at a time.
     prediction
@@ -180,7 +170,8 @@ def statistics(
     if prediction is not None:
         maps = open_maps(local_path(prediction), store, asked, scale=scale, match=match)
         frames, predicted = np.array(sorted(maps.readers), np.int32), maps.read_sound
-        refuse_other_unit(maps.path, store, frames, predicted)
+        refuse_other_unit(maps.path, store, frames, predicted, scale=scale)
+        warn_of_other_kind(store, maps)
     elif scale is not None or match is not None:
         raise InputError("--prediction-scale and --match are for --prediction; omit them")
     judged = _Judged(store, frames, predicted, planes)

@@ -14,7 +14,7 @@ from rsgt.parallel import stream_threads
 from rsgt.quality.source_comparison import source_problems
 from rsgt.regions import kernels
 from rsgt.regions.planes import plane_depth
-from rsgt.sources.plausibility import gathered, implausible
+from rsgt.sources.plausibility import gathered, implausible, scale_of
 from rsgt.sources.source import Source
 from rsgt.store import reader, schema
 from rsgt.store.encoding import encoding_problems
@@ -145,6 +145,7 @@ def _check_part(
 ) -> tuple[list[Problem], list[tuple[int, str]]]:
     """Problems of some frames, given their rows of the regions' table, and what is implausible of them."""
     problems, findings = [], []
+    classes, scale = len(opened.class_names), scale_of(opened.attributes["source"])
     tables = opened.cut_regions(start, stop, rows)
     at_once = max(1, _PIXELS // (opened.shape[0] * opened.shape[1]))
     for first in range(start, stop, at_once):
@@ -158,7 +159,7 @@ def _check_part(
             if len(maps) == len(whole):
                 off = frame_problems(maps, tables[k - start], parameters, opened.intrinsics(k))
                 problems += [Problem(number, message) for message in off]
-                odd = implausible(maps["rgb"], maps["depth"], maps["semantic"], len(opened.class_names))
+                odd = implausible(maps["rgb"], maps["depth"], maps["semantic"], classes, scale)
                 findings += [(number, message) for message in odd]
     return problems, findings
 

@@ -75,6 +75,8 @@ def read_camera(given: str) -> dict[str, float]:
     if numbers is not None and len(numbers) == 4:
         return _checked(given, numbers)
     path = local_path(given)
+    if numbers is not None and not path.exists():
+        raise InputError(f"camera {given}: got {_counted(numbers)}, expected four: fx,fy,cx,cy")
     try:
         text = read_text(path)
     except OSError as error:
@@ -97,6 +99,10 @@ def _numbers(text: str) -> list[float] | None:
         return [float(part) for part in re.split(r"[\s,;]+", text.strip()) if part]
     except ValueError:
         return None
+
+
+def _counted(numbers: Sequence[float]) -> str:
+    return f"{len(numbers)} number{'s' * (len(numbers) != 1)}"
 
 
 def _of_json(given: str, text: str) -> list[float]:

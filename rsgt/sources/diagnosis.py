@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rsgt.inputs import InputError
-from rsgt.sources.plausibility import gathered, implausible
+from rsgt.sources.plausibility import gathered, implausible, scale_of
 from rsgt.sources.source import Source
 
 Array = npt.NDArray[Any]
@@ -37,7 +37,7 @@ def diagnose(source: Source, *, sample: int = SAMPLE) -> dict[str, Any]:
     findings: list[str] = []
     found = {**_identity(source, findings), **_layout(source), **source.details()}
     positions = np.unique(np.linspace(0, len(source.frame_ids) - 1, sample).round().astype(int)).tolist()
-    found |= _content(source, positions, findings)
+    found |= _content(source, positions, findings, scale_of(found))
     arrays = found.pop("arrays", None)
     return {**found, **({"arrays": arrays} if arrays else {}), "findings": findings}
 
@@ -68,7 +68,9 @@ def _layout(source: Source) -> dict[str, Any]:
     }
 
 
-def _content(source: Source, positions: Sequence[int], findings: list[str]) -> dict[str, Any]:
+def _content(
+    source: Source, positions: Sequence[int], findings: list[str], scale: float | None
+) -> dict[str, Any]:
     """What a look into some frames tells, as far as each of their arrays can be read."""
     names = ["", *source.class_names(source.label_sets[0])]
     depths, ids, objects, odd = list[Array](), set[int](), list[int](), list[tuple[int, str]]()
@@ -81,7 +83,7 @@ def _content(source: Source, positions: Sequence[int], findings: list[str]) -> d
         if instance is not None:
             objects.append(len(np.unique(instance[instance > 0])))
         number = source.frame_ids[position]
-        odd += [(number, message) for message in implausible(rgb, depth, semantic, len(names) - 1)]
+        odd += [(number, message) for message in implausible(rgb, depth, semantic, len(names) - 1, scale)]
     findings += gathered(odd)
     unnamed = [one for one in sorted(ids) if one and (one >= len(names) or not names[one])]
     return {

@@ -8,7 +8,7 @@ import numpy as np
 
 from rsgt.sources.source import Source
 from rsgt.sources.split_file import read_split_file
-from rsgt.store.schema import SPLITS, TEST, TRAIN
+from rsgt.store.schema import BY_SCENE, SPLITS, TEST, TRAIN
 
 TEST_SHARE = 0.2
 SPLIT_SEED = 0
@@ -42,4 +42,4 @@ def draw_split(source: Source, frames: Sequence[int], split_file: Path | None) -
         return [SPLITS[whole[f]] for f in frames], "official"
     # Drawn over the whole source, so that a frame's part does not depend on the selection.
     drawn = scene_split(source.scenes)
-    return [drawn[f] for f in frames], f"by scene, {TEST_SHARE:.0%} test, seed {SPLIT_SEED}"
+    return [drawn[f] for f in frames], f"{BY_SCENE}, {TEST_SHARE:.0%} test, seed {SPLIT_SEED}"

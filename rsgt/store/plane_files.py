@@ -122,7 +122,7 @@ def planes_of(frame: Frame, class_names: Sequence[str]) -> list[dict[str, Any]]:
             "inverse_depth": [table[f"inverse_depth_{of}"][k] for of in "xy0"],
             "pixels": table["area"][k],
             "residual_m": table["support_rmse"][k],
-            "category": class_names[category - 1] if 0 < category <= len(class_names) else None,
+            "category": schema.class_name(class_names, category) if category else None,
         })  # fmt: skip
     return found
 

@@ -14,6 +14,7 @@ from rsgt.inputs import InputError, local_path
 from rsgt.store import schema
 from rsgt.store.encoding import create_array, write_shard_file
 from rsgt.store.manifest import SEAL, file_problem, file_record, group_attributes, seal, sealed
+from rsgt.store.map_checks import MapError, checked_metres, checked_regions
 from rsgt.store.reader import Store
 
 Array = npt.NDArray[Any]
@@ -22,9 +23,6 @@ _SHARD = 64
 _UNLIKELY, _SAMPLE = 8.0, 9
 """Maps whose medians are so many times the depth's, or that part of it, are in another unit; so many tell."""
 
-_BEYOND_M = 1e9
-"""No camera sees so far, in whatever unit: a value above it is a fault of its frame."""
-
 _UNITS = {
     1e-3: "kilometres", 10.0: "decimetres", 100 / 2.54: "inches", 1e2: "centimetres", 1e3: "millimetres",
     1e6: "micrometres",
@@ -32,10 +30,6 @@ _UNITS = {
 _KINDS = dict.fromkeys(schema.PREDICTIONS, ("fiu", "depth in metres")) | {
     "region": ("iu", "whole numbers, 0 = no region")
 }
-
-
-class MapError(InputError):
-    """One frame's map is damaged, or is none of its kind; the others can be judged all the same."""
 
 
 def write_prediction(
@@ -254,8 +248,13 @@ def open_prediction(
     return matched, found
 
 
-def refuse_other_unit(path: Path, store: Store, matched: Array, found: Callable[[int], Array]) -> None:
+def refuse_other_unit(
+    path: Path, store: Store, matched: Array, found: Callable[[int], Array], *, scale: float | None = None,
+    inverse: bool = False,
+) -> None:  # fmt: skip
     """Compare medians of some maps with the depth's: a unit is another's by decades, a network by less.
+
+    ``scale`` is what was said of the unit (None = nothing), ``inverse`` that maps are of inverse depth.
 
     Raises
     ------
@@ -276,10 +275,15 @@ def refuse_other_unit(path: Path, store: Store, matched: Array, found: Callable[
     if 1 / _UNLIKELY <= middle <= _UNLIKELY:
         return
     factor = min(_UNITS, key=lambda unit: abs(np.log(middle / unit)))
-    raise InputError(
-        f"{path}: maps have medians of {middle:.3g} times the depth's, expected metres; "
-        f"{_UNITS[factor]}? divide them by {factor:.4g}"
-    )
+    told = f"{path}: maps have medians of {middle:.3g} times the depth's, expected metres"
+    if inverse:
+        raise InputError(f"{told}; of no unit? --align disparity grants each image a scale and a shift")
+    if scale is not None:
+        likely = min((1.0, *_UNITS), key=lambda unit: abs(np.log(scale * middle / unit)))
+        scales = f"got {scale:g}, expected {likely:.4g}, by the looks of it"
+        raise InputError(f"{told}; --prediction-scale: {scales}")
+    remedy = f"give --prediction-scale {factor:.4g}, or divide them by it"
+    raise InputError(f"{told}; {_UNITS[factor]}? {remedy}")
 
 
 def map_npy(path: Path) -> Any:
@@ -300,31 +304,3 @@ def _refuse_other_store(path: Path, store: Store) -> None:
             f"{path}: predictions of store {str(identity)[:12]}, got {store.path}, which is "
             f"{store.identity[:12]}; give the store that they were made of, or predict this one"
         )
-
-
-def checked_regions(values: Array, where: str) -> npt.NDArray[np.int32]:
-    """Return labels as int32; MapError, which ``where`` begins, where they are none of a frame's regions.
-
-    Larger ones than there are pixels would cost memory as tables of all labels do.
-    """
-    if values.min(initial=0) < 0 or values.max(initial=0) > values.size:
-        raise MapError(
-            f"{where} has labels from {values.min()} to {values.max()}, expected 0 (none) and regions "
-            f"numbered from 1, so {values.size} at most; number them anew"
-        )
-    return values.astype(np.int32)
-
-
-def checked_metres(values: Array, where: str) -> Array:
-    """Return depths as float32; MapError, which ``where`` begins, where they hold what no depth can."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        metres = values.astype(np.float32)
-    if not np.isfinite(metres).all():
-        raise MapError(f"{where} has values that are NaN or infinite; expected depth in metres")
-    if metres.min(initial=0) < 0 or metres.max(initial=0) > _BEYOND_M:
-        raise MapError(
-            f"{where} has values from {metres.min():g} to {metres.max():g}; expected depth in metres"
-        )
-    if not metres.any():
-        raise MapError(f"{where} is 0 everywhere, which is no prediction")
-    return metres

@@ -4,9 +4,11 @@ Every array's name, axes, dtype, unit, meaning of 0 and chunking stands here onc
 what this file lists and ``verify`` checks against it. ``docs/reference/format.md`` is the prose beside it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from rsgt.inputs import MOST_LABEL
 
 FORMAT = "region-support"
 FORMAT_VERSION = 4
@@ -21,6 +23,10 @@ ATTRIBUTES = (
 
 TRAIN, TEST = 0, 1
 SPLITS = {"train": TRAIN, "test": TEST}
+ALL = "all"
+"""What the frames of every split together are called; None in Python is the same."""
+BY_SCENE = "by scene"
+"""How the origin of a split begins that was drawn, since nobody said which frames test."""
 
 
 @dataclass(frozen=True)
@@ -142,3 +148,18 @@ PREDICTIONS = {
         ArraySpec("initial", ("frame", "y", "x"), "float32", "m", "depth before a model's second stage"),
     )
 }
+
+
+def class_name(names: Sequence[str], category: int) -> str:
+    """Name of a category of a store whose attribute ``class_names`` is ``names``; its number, if it has none.
+
+    A store may have labels and no names: numbers in a folder's label files are classes without a name.
+    """
+    if category == 0:
+        return "unlabelled"
+    return (names[category - 1] if category <= len(names) else "") or f"class {category}"
+
+
+def largest_category(names: Sequence[str]) -> int:
+    """Return the largest number that a category can have there: without names, what 16 bits hold."""
+    return len(names) or MOST_LABEL

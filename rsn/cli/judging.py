@@ -48,7 +48,11 @@ Beside these errors of depth, --measure asks for more:
 )  # fmt: skip
 @map_options
 @click.option(
-    "--split", default="test", show_default=True, help="train, test, or validation of a run; all of maps."
+    "--split",
+    default="test",
+    show_default=True,
+    help="train, test, all (of a checkpoint, frames that it may have learnt from are among them), or "
+    "validation of a run.",
 )
 @click.option(
     "--protocol", "names", multiple=True,
@@ -98,7 +102,7 @@ def evaluate(
             raise InputError("--flip, --confidence and --save belong to --checkpoint; omit them")
         with progress_bar("frames", quiet=as_json) as progress:
             record = rsgt.evaluate(
-                store, prediction, protocols=protocols, split=None if split == "all" else split, align=align,
+                store, prediction, protocols=protocols, split=split, align=align,
                 raw=raw, kind=kind, scale=scale, match=match, measures=measures, table=table, out=out,
                 progress=progress,
             )  # fmt: skip

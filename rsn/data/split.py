@@ -6,25 +6,19 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from rsgt.inputs import InputError
-from rsgt.store.schema import SPLITS
+from rsgt.store.splits import select_frames
 from rsn.data.dataset import Store
 
 
-def split_frames(store: Store, split: str) -> Sequence[int]:
-    """Positions of the frames of a split, in the store's order.
+def split_frames(store: Store, split: str, *, others: bool = True) -> Sequence[int]:
+    """Positions of the frames of a split, in the store's order, as ``rsgt.store.splits.select_frames``.
 
     Raises
     ------
     InputError
         Where there is no such split, or it is empty.
     """
-    if split not in SPLITS:
-        raise InputError(f"split: got {split!r}, expected one of {', '.join(SPLITS)}")
-    frames = np.flatnonzero(store.split == SPLITS[split])
-    if not len(frames):
-        raise InputError(f"{store.path}: no frame belongs to the split {split!r}; build a store with some")
-    return _packed(frames)
+    return _packed(select_frames(store, split, others=others))
 
 
 def hold_out(store: Store, share: float, seed: int) -> tuple[Sequence[int], Sequence[int]]:
@@ -45,7 +39,7 @@ def hold_out(store: Store, share: float, seed: int) -> tuple[Sequence[int], Sequ
     InputError
         Where the store has no training frame.
     """
-    frames = np.asarray(split_frames(store, "train"))
+    frames = np.asarray(split_frames(store, "train", others=False))
     scenes, count = np.unique(store.scene[frames], return_counts=True)
     order = np.random.default_rng(seed).permutation(len(scenes))
     before = np.cumsum(count[order]) - count[order]

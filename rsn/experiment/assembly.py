@@ -17,7 +17,7 @@ from rsn.models.weights import Part, rebuild, start_weights
 from rsn.predictor import Predictor
 from rsn.training import checkpoint, hub, published
 from rsn.training.device import make_fabric
-from rsn.weights import shipped
+from rsn.weights import names, shipped
 
 Place = str | os.PathLike[str]
 
@@ -51,6 +51,9 @@ def load(checkpoint_path: Place | None = None, *, device: str = "auto", flip: bo
         Where there is no checkpoint, it is damaged, or the device is not there.
     """
     path = find_checkpoint(shipped(checkpoint_path))
+    if not path.exists():
+        coming = f", or one that comes with the package: {', '.join(names())}" * bool(names())
+        raise InputError(f"{path}: no such checkpoint; give a run's folder or its .ckpt file{coming}")
     fabric = make_fabric(device)
     contents, _, values, model, network = read_trained(path)
     return Predictor(

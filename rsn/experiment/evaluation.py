@@ -17,7 +17,7 @@ from rsgt.quality.evaluation.protocol import Protocol, chosen_protocols, compare
 from rsgt.quality.evaluation.record import FORM, record_text
 from rsgt.quality.evaluation.table import Table, frame_maps
 from rsgt.store.predictions import write_prediction
-from rsgt.store.schema import SPLITS
+from rsgt.store.schema import ALL, SPLITS, largest_category
 from rsn.data.dataset import Store, opened
 from rsn.data.split import hold_out, split_frames
 from rsn.experiment.assembly import Place, load
@@ -57,7 +57,7 @@ def evaluate(
     protocols : str, Protocol, or sequence of these
         At least one; they agree in ``flip`` and ``align``.
     split : str
-        ``train``, ``test``, or ``validation``: the training frames that the run held out.
+        ``train``, ``test``, ``validation`` (which the run held out), or ``all``, training frames among them.
     flip, raw, align : bool, bool, str
         Options of the protocols that are given by name (``rsgt.quality.evaluation.protocol.Protocol``).
     measures : str or sequence of str
@@ -88,7 +88,7 @@ def evaluate(
     frames = _frames_of(store, split, predictor)
     judged_by = checked_protocols(store, frames, judged_by)
     check_outputs(save=save, csv=table, out=out)
-    result = Table(judged_by, measures=measures, categories=len(store.class_names))
+    result = Table(judged_by, measures=measures, categories=largest_category(store.class_names))
     ticker = Ticker(len(frames), stream=stream)
     predicted = predictor.predict_frames(store, frames, full_size=result.truth)
     predicted, sure = _with_confidence(predicted, judged_by[0]) if confidence else (predicted, {})
@@ -165,8 +165,9 @@ def _judged(
 
 def _frames_of(store: Store, split: str, predictor: Predictor) -> Sequence[int]:
     """Positions of a split's frames; ``validation`` are those that the network's run held out."""
-    if split not in (*SPLITS, "validation"):
-        raise InputError(f"split: got {split!r}, expected one of {', '.join((*SPLITS, 'validation'))}")
+    known = (*SPLITS, "validation", ALL)
+    if split not in known:
+        raise InputError(f"split: got {split!r}, expected one of {', '.join(known)}")
     if split != "validation":
         return split_frames(store, split)
     if store.identity not in predictor.contents["store"].split("+"):

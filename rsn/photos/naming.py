@@ -7,25 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rsgt.inputs import InputError
-
-ENDS = (
-    ".depth.npy", ".depth.png", ".picture.png", ".region.npy", ".region.png", ".labels.png", ".support.npy",
-    ".confidence.png", ".reliability.png", ".ply", ".glb",
-)  # fmt: skip
-"""What the files of a photo are called after its name."""
-
-
-def end_of(stem: Path, end: str) -> Path:
-    """Path of a file of a photo; the name itself may hold dots."""
-    return stem.with_name(stem.name + end)
-
-
-def is_output(path: Path) -> bool:
-    """Whether a file was written by a prediction: its name ends so, and the depth stands beside it."""
-    return any(
-        path.name.endswith(end) and path.with_name(path.name.removesuffix(end) + ENDS[0]).is_file()
-        for end in ENDS
-    )
+from rsgt.store.photo_files import ENDS, end_of, is_output
 
 
 def check_output(out: Path, points: int) -> None:

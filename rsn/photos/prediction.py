@@ -6,12 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from rsgt.inputs import InputError
+from rsgt.store.photo_files import MILLIMETRES
 from rsn.photos.camera import Camera
 
 Metres = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int32]
 
-MILLIMETRES = 1000
 FARTHEST_M = 100_000.0
 """Beyond it there is no depth to speak of, only numbers."""
 MOST_LABELS = np.iinfo(np.uint16).max

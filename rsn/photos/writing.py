@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from rsgt.inputs import InputError
+from rsgt.store.photo_files import ENDS, MILLIMETRES, end_of
 from rsn.photos import scene
-from rsn.photos.naming import ENDS, end_of
-from rsn.photos.prediction import MILLIMETRES, MOST_LABELS, Labels, Metres, Prediction
+from rsn.photos.prediction import MOST_LABELS, Labels, Metres, Prediction
 from rsn.photos.reading import Rgb
 
 PANEL_PIXELS = 1000

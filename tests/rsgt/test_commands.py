@@ -77,6 +77,28 @@ def test_verify_exits_with_1_and_names_the_frame(built):
     assert "rsgt verify" in one_line(rsgt("stats", built))
 
 
+@pytest.mark.parametrize(
+    ("arguments", "remedy"),
+    [
+        ("build here.mat --out o.zarr", "(here.mat); a path goes with its option: --nyu, --source, --out"),
+        ("report s.zarr page.html", "(page.html); a path goes with its option: --out"),
+        (
+            "report s.zarr --comparison --out p.html",
+            "--comparison: got --out, another option, expected a",
+        ),
+        (
+            "build --source . --out o.zarr --camera 518.9 518.9 325.6 253.7",
+            "go with commas, without spaces: --camera 518.9,518.9,325.6,253.7",
+        ),
+        ("build --source . --out o.zarr --camera 5.5, 5.5, 3, 2", "spaces: --camera 5.5,5.5,3,2"),
+    ],
+)
+def test_what_stands_alone_is_told_where_it_belongs(tmp_path, monkeypatch, arguments, remedy):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here.mat").touch()
+    assert remedy in one_line(rsgt(*arguments.split()))
+
+
 def test_mistakes_are_one_line(nyu_file, built, tmp_path):
     path, new = nyu_file[0], tmp_path / "new.zarr"
     page = tmp_path / "page.mat"

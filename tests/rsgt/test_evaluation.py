@@ -248,6 +248,28 @@ def test_inverse_depth_without_unit_and_other_sizes(store, tmp_path):
     assert bilinear(ramp, (2, 8))[0].tolist() == [1, 1.25, 1.75, 2.25, 2.75, 3.25, 3.75, 4]
 
 
+def test_a_scale_that_was_given_wrong_is_named_with_the_one_to_give(store, maps, tmp_path):
+    np.save(tmp_path / "m.npy", 1000 * maps)
+    for scale in (1, 1e5):
+        told = f"--prediction-scale: got {scale:g}, expected 1000, by the looks of it"
+        for judge in (rsgt.evaluate, rsgt.statistics):
+            with pytest.raises(rsgt.InputError, match=told):
+                judge(store, prediction=tmp_path / "m.npy", split="test", scale=scale)
+
+
+def test_depth_for_disparity_and_the_reverse_are_warned_of(store, maps, tmp_path):
+    np.save(tmp_path / "m.npy", maps)
+    with pytest.warns(rsgt.DataWarning, match="look like depth; omit --prediction-kind disparity"):
+        rsgt.evaluate(store, tmp_path / "m.npy", kind="disparity", align="disparity")
+    np.save(tmp_path / "d.npy", 1 / np.maximum(maps, 0.3))
+    for judge in (rsgt.evaluate, rsgt.statistics):
+        with pytest.warns(rsgt.DataWarning, match="look like inverse depth; .* --prediction-kind disparity"):
+            judge(store, prediction=tmp_path / "d.npy", split="test")
+    np.save(tmp_path / "far.npy", 50 / np.maximum(maps, 0.3))
+    with pytest.raises(rsgt.InputError, match="of no unit. --align disparity grants each image a scale"):
+        rsgt.evaluate(store, tmp_path / "far.npy", kind="disparity")
+
+
 def folder(path, **arrays):
     path.mkdir()
     for name, values in arrays.items():
@@ -270,7 +292,7 @@ def test_a_subset_is_judged_and_said_so(store, maps, tmp_path):
     ("change", "message"),
     [
         (lambda maps: {"_103": maps[0], "_999": maps[1]}, "999 is no frame of"),
-        (lambda maps: {"_103": 1000 * maps[0]}, "millimetres\\? divide them by 1000"),
+        (lambda maps: {"_103": 1000 * maps[0]}, "millimetres\\? give --prediction-scale 1000, or divide"),
         (lambda maps: {"_103": maps[0].T}, "transposed\\? turn them"),
         (lambda maps: {}, "holds no maps"),
         (lambda maps: {"_103": maps[0].astype(object)}, "Object arrays"),
@@ -396,3 +418,15 @@ def test_measures_are_chosen_by_name_and_left_out_where_they_cannot_be(store, ma
     assert record["measures"] == ["depth", "normals", "shape"]
     assert not any(name.startswith("normal_") for name in record["metrics"]["paper"]["image_mean"])
     assert "region_rmse_scale" in record["intervals"]["paper"]
+
+
+def test_labels_without_names_are_judged_by_number_on_the_page_too(maps, tmp_path):
+    """As named ones are, of which only the names differ."""
+    np.save(tmp_path / "m.npy", maps)
+    unnamed = rsgt.open(write_rooms(tmp_path / "u.zarr", train=2, test=4, class_names=()))
+    record = rsgt.evaluate(unnamed, tmp_path / "m.npy", measures="all")
+    named = rsgt.open(write_rooms(tmp_path / "n.zarr", train=2, test=4))
+    assert record["metrics"] == rsgt.evaluate(named, tmp_path / "m.npy", measures="all")["metrics"]
+    page = tmp_path / "page.html"
+    rsgt.result_page(unnamed, [(record, tmp_path / "m.npy")], page)
+    assert ">class 2<" in page.read_text()

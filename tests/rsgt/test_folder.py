@@ -8,8 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
+import rsgt
+from rsgt.cli.commands import main
 from rsgt.inputs import InputError
 from rsgt.sources import facts, folder, open_source
 from rsgt.sources.exports.folder import write
@@ -292,6 +295,58 @@ def test_scenes_by_frame_and_by_file(tmp_path):
         opened(tmp_path, scenes=str(table))
     with pytest.raises(InputError, match="--scenes: .*expected folder, frame, or a file"):
         opened(tmp_path, scenes=str(tmp_path / "no.txt"))
+
+
+def test_a_build_of_one_scene_says_that_nothing_tests_and_what_would(tmp_path):
+    lay(tmp_path / "own", *[f"{m}/{n}.png" for m in ("rgb", "depth") for n in (1, 2, 3)])
+    told = "no frame is in split 'test' (3 in train)"
+
+    def built(*more):
+        out = str(tmp_path / f"{len(more)}.zarr")
+        command = ["build", "--source", str(tmp_path / "own"), "--depth-scale", "1000", "--out", out, *more]
+        done = CliRunner().invoke(main, command)
+        assert done.exit_code == 0, done.output
+        return out, done.stderr
+
+    out, one = built()
+    assert one.splitlines()[-1].endswith(
+        f"{told}: whole scenes are drawn; build it with --scenes frame, or --split-file"
+    )
+    done = CliRunner().invoke(main, ["stats", out, "--split", "test"])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert f"{told}; choose --split train or all, or build it with --scenes frame, or" in done.stderr
+    assert told not in built("--scenes", "frame")[1]
+
+
+def test_verify_names_the_options_that_the_store_was_built_with(tmp_path):
+    lay(tmp_path / "own", *[f"{m}/{n}.png" for m in ("rgb", "depth") for n in (1, 2, 3)])
+    own, out = tmp_path / "own", tmp_path / "s.zarr"
+    rsgt.build(opened(own, depth_scale=1000, camera="30,30,16,12", scenes="frame"), out)
+
+    def told(**options):
+        return [str(problem) for problem in rsgt.verify(out, source=opened(own, **options)).problems]
+
+    assert told(depth_scale=1000, camera="30,30,16,12", scenes="frame") == []
+    assert told(depth_scale=1000, scenes="frame") == [
+        "cameras: differ from the source's", "--camera: got none, expected 30,30,16,12, as at build"
+    ]  # fmt: skip
+    found = told(depth_scale=1000, camera="30,30,16,12")
+    assert found[1:] == ["--scenes: got none, expected frame, as at build"]
+    assert told(depth_scale=500, camera="30,30,16,12", scenes="frame")[-1] == (
+        "--depth-scale: got 500, expected 1000, as at build"
+    )
+    with pytest.raises(InputError, match="^camera 30,30,16: got 3 numbers, expected four: fx,fy,cx,cy"):
+        opened(own, depth_scale=1000, camera="30,30,16")
+
+
+def test_a_wrong_unit_is_warned_of_with_the_scale_to_give(tmp_path):
+    lay(tmp_path / "own", *[f"{m}/{n}.png" for m in ("rgb", "depth") for n in (1, 2, 3)])
+    for scale in (1, 1e5):
+        told = f"--depth-scale: got {scale:g}, expected 1000, by the looks of it"
+        with pytest.warns(rsgt.DataWarning, match=told):
+            store = rsgt.build(opened(tmp_path / "own", depth_scale=scale), tmp_path / f"{scale:g}.zarr")
+        assert told in str(rsgt.verify(store).findings[0])
+        assert told in rsgt.diagnose(opened(tmp_path / "own", depth_scale=scale))["findings"][0]
 
 
 def test_folders_called_train_and_val_are_a_split(tmp_path):

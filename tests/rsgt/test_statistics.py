@@ -21,6 +21,7 @@ from rsgt.regions import kernels
 from rsgt.sources import facts, open_source
 from rsgt.store import predictions, reader, schema
 from tests.conftest import known_camera, smooth_frames, write_nyu
+from tests.rooms import write_rooms
 
 KEYS = {
     "frames", "regions", "regions_per_frame", "coverage", "rmse", "abs_rel", "sq_rel", "delta1",
@@ -188,6 +189,25 @@ def test_distributions_and_categories_agree_with_pandas(opened):
     assert rows.share.sum() == pytest.approx(1)
     names = facts.class_names("894")
     assert rows.name.tolist() == [names[k - 1] if k else "unlabelled" for k in rows.index]
+
+
+def test_categories_without_a_name_go_by_number(tmp_path):
+    """As of a folder whose label files come without --classes; a list of names may have gaps, too."""
+    for names, expected in (((), "class 1"), (("", "floor"), "class 1"), (("wall",), "wall")):
+        path = write_rooms(tmp_path / f"{len(names)}.zarr", train=1, test=1, class_names=names)
+        assert [row["name"] for row in statistics(path).categories()] == [expected]
+        done = CliRunner().invoke(
+            main, ["stats", str(path), "--by", "category", "--csv", str(tmp_path / "c.csv")]
+        )
+        assert done.exit_code == 0, done.output
+        assert expected in done.stdout
+        assert expected in (tmp_path / "c.csv").read_text()
+    assert [schema.class_name(("wall", ""), k) for k in range(4)] == [
+        "unlabelled",
+        "wall",
+        "class 2",
+        "class 3",
+    ]
 
 
 def test_rows_a_frame(opened):

@@ -146,6 +146,11 @@ def test_a_stopped_run_says_how_to_go_on(store, tmp_path, monkeypatch):
         ("predict broken.png --checkpoint CKPT --out out", "broken.png: cannot be read as an image"),
         ("predict a.png --checkpoint CKPT --out out --fx 1 --fov 2", "intrinsics: give --fx"),
         ("export --checkpoint absent.ckpt --out a.onnx", "absent.ckpt: no such checkpoint"),
+        ("evaluate --store STORE --checkpoint nyuu", "or one that comes with the package: nyu, rooms"),
+        (
+            "report --store STORE --result STORE --out x.html",
+            "got --out, another option, expected RECORD",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(trained, store, tmp_path, monkeypatch, arguments, message):

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
+import rsgt
 from rsgt.inputs import InputError
 from rsgt.sources import facts
 from rsgt.store.reader import open_store
@@ -96,8 +97,14 @@ def test_split_frames(store):
 
 def test_a_split_without_frames_is_named(tmp_path):
     only = open_store(write_rooms(tmp_path / "train.zarr", train=2, test=0))
-    with pytest.raises(InputError, match="no frame belongs to the split 'test'"):
+    told = r"train.zarr: no frame is in split 'test' \(2 in train\); choose --split train or all, or build it"
+    with pytest.raises(InputError, match=told):
         split_frames(only, "test")
+    with pytest.raises(InputError, match=told):
+        rsgt.statistics(only, "test")
+    tested = open_store(write_rooms(tmp_path / "test.zarr", train=0, test=2))
+    with pytest.raises(InputError, match=r"'train' \(2 in test\); build it with --split-file"):
+        hold_out(tested, 0.2, 0)
 
 
 @pytest.mark.parametrize("seed", range(5))

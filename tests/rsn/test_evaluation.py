@@ -375,6 +375,8 @@ def test_validation_is_what_the_run_held_out(store_path, tmp_path):
     path = write_checkpoint(tmp_path / "a.ckpt", identity, data={"validation": 0.4})
     record = evaluate(path, store_path, [PAPER], split="validation", device="cpu", stream=None)
     assert (record["split"], record["frames"]) == ("validation", 2)
+    whole = evaluate(path, store_path, [PAPER], split="all", device="cpu", stream=None)
+    assert (whole["split"], whole["frames"]) == ("all", 9)
     none = write_checkpoint(tmp_path / "b.ckpt", identity, data={"validation": 0.0})
     with pytest.raises(InputError, match="the run held nothing out"):
         evaluate(none, store_path, [PAPER], split="validation", device="cpu", stream=None)

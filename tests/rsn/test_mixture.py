@@ -362,7 +362,9 @@ def test_stores_that_do_not_go_together(pair, tmp_path):
         with pytest.raises(InputError, match="validation: got 0.2, but all training .* of one scene"):
             rsn.fit(stores, tmp_path / "run", stream=None, **TINY)
     tested = write_rooms(tmp_path / "tested.zarr", train=0, test=3)
-    with pytest.raises(InputError, match="^[^:]*tested.zarr: no frame belongs to the split 'train'"):
+    with pytest.raises(
+        InputError, match="^[^:]*tested.zarr: no frame is in split 'train' .3 in test.; build it"
+    ):
         rsn.fit([pair[0], tested], tmp_path / "run", stream=None, **TINY)
     blind = write_rooms(tmp_path / "blind.zarr", train=4, test=0, without_depth=(0, 1, 2, 3))
     with pytest.raises(InputError, match="blind.zarr: none of the .* training frames"):

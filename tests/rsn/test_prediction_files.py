@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
 
+import rsgt
 from rsgt.inputs import InputError
 from rsgt.sources.facts import nyu_facts
 from rsn.cli import main
@@ -27,6 +28,7 @@ from rsn.photos.prediction import check_depth
 from rsn.photos.reading import open_photo
 from rsn.predictor import Predictor
 from rsn.training.device import make_fabric
+from tests.rooms import write_rooms
 from tests.rsn.checkpoints import predict_photos, write_checkpoint
 
 
@@ -264,6 +266,30 @@ def test_the_photos_own_folder_may_hold_the_files_and_is_predicted_again(ckpt, t
     assert len(list(tmp_path.iterdir())) == 2 + 2 * (FLAT - 1)
     with pytest.raises(InputError, match="got only the output of earlier predictions"):
         predict_all(ckpt, [tmp_path / "a.picture.png"], tmp_path)
+
+
+def test_what_was_predicted_of_a_store_s_photos_is_judged_as_it_lies(tmp_path):
+    """Not its regions, shares and pictures, nor the photos beside it, which are PNG, too."""
+    store = rsgt.open(write_rooms(tmp_path / "s.zarr", train=1, test=2, shape=(24, 32)))
+    photos, expected = [], np.zeros((3, 24, 32), np.float32)
+    for k, name in enumerate(store.frame_names):
+        photos.append(tmp_path / "p" / f"{name}.png")
+        photos[-1].parent.mkdir(exist_ok=True)
+        Image.fromarray(store.read("rgb", k, k + 1)[0]).save(photos[-1])
+    list(predictor_of(Sees().eval()).predict_files(photos, tmp_path / "p", points=0, page=False))
+    for k, name in enumerate(store.frame_names):
+        expected[k] = np.load(tmp_path / "p" / f"{name}.depth.npy")
+    np.save(tmp_path / "expected.npy", expected)
+    wanted = rsgt.evaluate(store, tmp_path / "expected.npy", split="all")["metrics"]
+    record = rsgt.evaluate(store, tmp_path / "p", split="all")
+    assert (record["metrics"], record["prediction"]["matched_by"]) == (wanted, "name")
+    assert rsgt.open_prediction(tmp_path / "p", store, np.arange(3), "region")[1](0).max() > 0
+    for file in (tmp_path / "p").glob("*.depth.npy"):
+        file.unlink()
+    millimetres = rsgt.evaluate(store, tmp_path / "p", split="all")
+    assert millimetres["prediction"]["form"] == "folder of .png"
+    figures = [one["paper"]["image_mean"]["rmse"] for one in (wanted, millimetres["metrics"])]
+    assert figures[0] == pytest.approx(figures[1], abs=1e-3)
 
 
 def test_a_photo_given_twice_is_predicted_once(ckpt, tmp_path, monkeypatch):

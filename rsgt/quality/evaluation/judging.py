@@ -15,16 +15,18 @@ from rsgt.files import replacing, write_csv, write_text
 from rsgt.inputs import InputError, local_path
 from rsgt.parallel import default_workers
 from rsgt.quality.evaluation.alignment import KINDS, Alignment, Kind
-from rsgt.quality.evaluation.checks import check_outputs, checked_protocols
+from rsgt.quality.evaluation.checks import check_outputs, checked_protocols, warn_of_other_kind
 from rsgt.quality.evaluation.maps import PredictedMaps, open_maps
 from rsgt.quality.evaluation.protocol import Protocol, chosen_protocols
 from rsgt.quality.evaluation.record import FORM, record_text
 from rsgt.quality.evaluation.table import FrameMaps, Measured, Table, frame_maps
 from rsgt.quality.measures import chosen_sets
-from rsgt.quality.statistics import select_frames
-from rsgt.store.predictions import MapError, refuse_other_unit
+from rsgt.store.map_checks import MapError
+from rsgt.store.predictions import refuse_other_unit
 from rsgt.store.provenance import commit, versions
 from rsgt.store.reader import Store, as_store
+from rsgt.store.schema import ALL, largest_category
+from rsgt.store.splits import select_frames
 
 Place = str | PathLike[str]
 Array = npt.NDArray[Any]
@@ -64,7 +66,7 @@ def evaluate(
     protocols
         Names of protocols, or ``Protocol`` objects; those by name get ``align`` and ``raw``.
     split
-        ``train``, ``test``, or None for all frames.
+        ``train``, ``test``, or ``all`` frames (None is the same).
     align
         One of ``alignment.ALIGNMENTS``.
     raw
@@ -103,13 +105,12 @@ def evaluate(
     maps = open_maps(local_path(prediction), opened, frames, kind=kind, scale=scale, match=match)
     found = [int(k) for k in frames if int(k) in maps.readers]
     judged_by = checked_protocols(opened, found, judged_by)
-    if align == "none":
-        refuse_other_unit(maps.path, opened, np.array(found), lambda k: _metres(maps, k))
-    result = Table(judged_by, kind, sets, len(opened.class_names))
+    _check_meaning(opened, maps, found, unit=align == "none")
+    result = Table(judged_by, kind, sets, largest_category(opened.class_names))
     damaged = _fill(result, opened, maps, found, workers or default_workers(), progress)
     record = {"form": FORM, "prediction": maps.told(opened, frames)} | result.summary()
     record |= {
-        "damaged": damaged, "split": split or "all", "store": opened.identity, "commit": commit(),
+        "damaged": damaged, "split": split or ALL, "store": opened.identity, "commit": commit(),
         "versions": versions("numpy"), "seconds": time.perf_counter() - begun,
     }  # fmt: skip
     _write(record, result, written)
@@ -140,6 +141,16 @@ def _write(record: dict[str, Any], result: Table, places: dict[str, Path | None]
             write_csv(aside["csv"], result.rows)
         if "out" in aside:
             write_text(aside["out"], record_text(record))
+
+
+def _check_meaning(store: Store, maps: PredictedMaps, frames: Sequence[int], *, unit: bool) -> None:
+    """Refuse maps in another unit than was said, where the ``unit`` counts; warn of another kind."""
+    if unit:
+        refuse_other_unit(
+            maps.path, store, np.array(frames), lambda k: _metres(maps, k), scale=maps.scale,
+            inverse=maps.kind == "disparity",
+        )  # fmt: skip
+    warn_of_other_kind(store, maps)
 
 
 def _metres(maps: PredictedMaps, position: int) -> Array:

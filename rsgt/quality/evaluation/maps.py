@@ -18,7 +18,9 @@ from rsgt.quality.evaluation.resizing import bilinear
 from rsgt.sources.images import SUFFIXES, read_map
 from rsgt.sources.units import guessed, read_stored
 from rsgt.store import predictions
-from rsgt.store.predictions import MapError, checked_metres, checked_regions, map_npy
+from rsgt.store.map_checks import MapError, checked_metres, checked_regions
+from rsgt.store.photo_files import MILLIMETRES, maps_among, stem_of
+from rsgt.store.predictions import map_npy
 from rsgt.store.reader import Store
 
 Array = npt.NDArray[Any]
@@ -149,7 +151,8 @@ def open_maps(
     ----------
     path
         ``.npy`` (frame, y, x); ``.npz`` with a map a key, or one such array, with ``frame`` or without; a
-        ``.zarr`` of ``rsgt.write_prediction``; one file of a map, or a folder of such.
+        ``.zarr`` of ``rsgt.write_prediction``; one file of a map, or a folder of such,
+        that of `rsn predict` too.
     store, frames
         The store, and the positions of the frames asked for.
     kind, scale
@@ -176,15 +179,12 @@ def open_maps(
     elif path.suffix.lower() == ".npz" and path.is_file():
         form, (matched_by, readers) = ".npz", _of_archive(path, store, frames, match)
     else:
-        files = _files(path)
+        files = _files(path, name)
         suffixes = sorted({file.suffix.lower() for file in files})
         form = f"{'folder of ' * path.is_dir()}{', '.join(suffixes)}"
-        keys = [
-            file.relative_to(path).with_suffix("").as_posix() if path.is_dir() else file.stem
-            for file in files
-        ]
+        keys = [stem.relative_to(path).as_posix() if path.is_dir() else stem.name for stem in files.values()]
         matched_by, places = match_keys(path, keys, store, match)
-        readers = {place: _file_reader(file, name) for place, file in zip(places, files, strict=True)}
+        readers = {place: _file_reader(file, name, scale) for place, file in zip(places, files, strict=True)}
     wanted = set(frames.tolist())
     readers = {place: reader for place, reader in readers.items() if place in wanted}
     if not readers:
@@ -230,22 +230,26 @@ def open_prediction(
     matched = np.array(sorted(maps.readers), np.int64)
     if name == "region":
         return matched, maps.read_regions
-    predictions.refuse_other_unit(path, store, matched, maps.read_sound)
+    predictions.refuse_other_unit(path, store, matched, maps.read_sound, scale=scale)
     return matched, maps.read_sound
 
 
-def _files(path: Path) -> list[Path]:
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
-    files = [file for file in files if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")]
+def _files(path: Path, name: str) -> dict[Path, Path]:
+    """Files of maps, each with its path without suffix: what it is called by."""
+    every = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    every = [file for file in every if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")]
+    files = {path: path.with_suffix("")} if path.is_file() and every else maps_among(every, name)
     if not files:
         raise InputError(f"{path}: holds no maps; expected .npy, .npz, .png, .tif, .pfm or .exr")
     return files
 
 
-def _file_reader(file: Path, name: str) -> Reader:
+def _file_reader(file: Path, name: str, scale: float | None) -> Reader:
     if name == "region":  # 8 bits are no depth, but labels
         return lambda: read_map(file, "regions")
     if file.suffix.lower() in _PICTURES:
+        if scale is None and stem_of(file) is not None:  # the unit is its writer's, which nobody need say
+            return lambda: read_stored(file) / np.float32(MILLIMETRES)
         return lambda: read_stored(file)
     return lambda: read_map(file, "depth")
 
