@@ -47,6 +47,6 @@ def hold_out(store: Store, share: float, seed: int) -> tuple[Sequence[int], Sequ
     return _packed(frames[~held]), _packed(frames[held])
 
 
-def _packed(frames: npt.NDArray[np.int64]) -> Sequence[int]:
+def _packed(frames: npt.NDArray[np.int32]) -> Sequence[int]:
     """Positions as whole numbers, packed: a list of a million would take five times the memory."""
     return array("q", frames.astype(np.int64).tobytes())
