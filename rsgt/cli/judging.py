@@ -81,8 +81,8 @@ _STATS = f"""Measure how well the regions, or predicted maps, stand for the dept
 
 {definitions(_MEASURED)}
 
-p is the region's support, or the prediction, and q the depth. All but coverage are means over frames;
-the last two come with --planes.
+p is the region's support, or the prediction, and q the depth. All but coverage are means over frames, the
+number of regions a median; the last two come with --planes.
 """
 
 
@@ -151,9 +151,14 @@ def _end_with(skipped: list[str]) -> None:
 
 def _figures(values: dict[str, Any]) -> None:
     units = {name: f" {measure.unit}".rstrip() for name, measure in MEASURES.items()}
-    print_pairs(
-        [(name.replace("_", " "), cell(value) + units.get(name, "")) for name, value in values.items()]
-    )
+    told = {"regions_per_frame": "regions per frame (median)"}
+    print_pairs([
+        (
+            told.get(name, name.replace("_", " ")),
+            f"{value:g}" if name in told else cell(value) + units.get(name, ""),
+        )
+        for name, value in values.items()
+    ])  # fmt: skip
 
 
 @click.command(cls=Script)

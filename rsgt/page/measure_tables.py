@@ -244,21 +244,32 @@ def definitions(measures: Mapping[str, Any]) -> str:
 
 def regions(results: Sequence[Result]) -> str:
     """Write the errors per region, and the agreement of predicted regions; "" if there are none."""
-    rows = []
-    for result in results:
-        for of, truths in result.record.get("regions", {}).items():
-            for truth, errors in truths.items():
-                figures = [cell(errors.get(key, nan)) for key in ("rmse", "variance", "instability")]
-                rows.append([escape(result.name), escape(str(of)), escape(str(truth)), *figures])
-    if not rows:
+    found = [
+        (result.name, str(of), truths)
+        for result in results for of, truths in result.record.get("regions", {}).items()
+    ]  # fmt: skip
+    if not found:
         return ""
+    # A column a truth, and none for what is the same in all rows: so the figures fit on a telephone.
+    against = [*dict.fromkeys(str(truth) for *_, truths in found for truth in truths)]
+    several = [len({one[k] for one in found}) > 1 for k in (0, 1)]
     shown = {name: MEASURES[name] for name in ("region_rmse", "region_variance", "instability")}
-    heads = [f"{name} ({one.unit})" for name, one in shown.items()]
-    told = table(["Result", "Map", "Against", *heads], rows, "Errors per region", texts=3)
-    found = {result.name: result.record["partition"] for result in results if result.record.get("partition")}
-    if found:
-        keys = [*dict.fromkeys(key for figures in found.values() for key in figures)]
-        rows = [[escape(name), *(cell(figures.get(key)) for key in keys)] for name, figures in found.items()]
-        told += table(["Result", *map(escape, keys)], rows, "Predicted regions against the true ones", 1)
-        shown |= {key: measure_of(key) for key in keys}
+    keys = {name: name.removeprefix("region_") for name in shown}
+    rows = [
+        [
+            with_unit(name), *[escape(text) for text, told in zip(of, several, strict=True) if told],
+            *[cell(truths.get(truth, {}).get(keys[name], nan)) for truth in against],
+        ]
+        for name in shown for *of, truths in found
+    ]  # fmt: skip
+    head = ["Measure", *["Result"] * several[0], *["Map"] * several[1]]
+    told = table(
+        [*head, *[f"against {escape(t)}" for t in against]], rows, "Errors per region", texts=len(head)
+    )
+    parts = {result.name: result.record["partition"] for result in results if result.record.get("partition")}
+    if parts:
+        names = [*dict.fromkeys(name for figures in parts.values() for name in figures)]
+        rows = [[escape(name), *(cell(figures.get(one)) for one in names)] for name, figures in parts.items()]
+        told += table(["Result", *map(escape, names)], rows, "Predicted regions against the true ones", 1)
+        shown |= {name: measure_of(name) for name in names}
     return told + definitions(shown)

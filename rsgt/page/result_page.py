@@ -74,7 +74,7 @@ def page(store: Store, results: Sequence[Result], *, frame_ids: Sequence[int] | 
         for key, group in GROUPS.items() if sections[key] and key not in ("distance", "category")
     ]  # fmt: skip
     parts = {
-        "name": escape(" · ".join(result.name for result in results)),
+        "name": escape(" · ".join(map(_title, results))),
         "lead": _lead(store, results, frames),
         "tiles": _tiles(results, frames),
         "readings": _readings(results),
@@ -101,6 +101,12 @@ def page(store: Store, results: Sequence[Result], *, frame_ids: Sequence[int] | 
     order = f" from the smallest error to the largest{of}," if frame_ids is None else ""
     parts |= {"data": packed.text, "size": document.frames_shown(packed, len(frames.ids), order)}
     return document.filled(template, parts)
+
+
+def _title(result: Result) -> str:
+    """What was judged, by the name of its maps, and in brackets its record's where that is another."""
+    maps = result.maps.path.absolute().stem
+    return maps if maps == result.name else f"{maps} ({result.name})"
 
 
 def _asked(frames: SharedFrames, frame_ids: Sequence[int]) -> list[int]:

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import platform
+import re
 import subprocess
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -14,10 +15,12 @@ from rsgt.store.manifest import sha256
 
 @cache
 def commit() -> str:
-    """Name the commit of the source tree that this runs from; "unknown" where it runs from none.
+    """Name the commit of the source tree that this runs from, or was installed from.
 
-    Where tracked files differ from it, or there are new ones of Python, ``+changes.`` and a hash of the
-    difference follow, so that two states of a tree that is worked on have two names.
+    A tree has all digits of it; an installed package has the few that its version holds, and "unknown" where
+    it was built without git. Where tracked files differ from it, or there are new ones of Python,
+    ``+changes.`` and a hash of the difference follow, so that two states of a tree that is worked on have
+    two names.
     """
     root = Path(__file__).resolve().parents[2]
 
@@ -31,13 +34,19 @@ def commit() -> str:
     try:
         # An installed package may lie in somebody else's repository, whose commit says nothing of it.
         if Path(git("rev-parse", "--show-toplevel")).resolve() != root:
-            return "unknown"
+            return _installed(rsgt.__version__)
         head, changes = git("rev-parse", "HEAD"), git("diff", "--no-ext-diff", "--no-textconv", "HEAD")
         for name in git("ls-files", "--others", "--exclude-standard", "--", "*.py").splitlines():
             changes += name + sha256(root / name)
     except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+        return _installed(rsgt.__version__)
     return head + (f"+changes.{hashlib.sha256(changes.encode()).hexdigest()[:8]}" if changes else "")
+
+
+def _installed(of: str) -> str:
+    """Commit in a version such as ``0.1.1.dev4+g056766709.d20260130``; a date says that files differed."""
+    found = re.search(r"\+g([0-9a-f]{7,40})(\.d[0-9]+)?$", of)
+    return found[1] + "+changes" * bool(found[2]) if found else "unknown"
 
 
 @cache

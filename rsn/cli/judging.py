@@ -38,6 +38,10 @@ Beside these errors of depth, --measure asks for more:
 """
 
 
+_OF_REGIONS = {"rmse": "region_rmse", "variance": "region_variance", "instability": "instability"}
+"""Figures per region in a record, and the measure that each is."""
+
+
 @click.command(cls=Script, help=_EVALUATE)
 @click.option("--store", type=STORED, required=True, help="Store that `rsgt build` made.")
 @click.option("--checkpoint", type=WEIGHTS, help=CHECKPOINT)
@@ -125,7 +129,10 @@ def _show(record: dict[str, Any]) -> None:
         click.echo()
     for name, truths in record["regions"].items():
         for truth, errors in truths.items():
-            text = ", ".join(f"{key} {value:.4f}" for key, value in errors.items() if value is not None)
+            text = ", ".join(
+                f"{key} {value:.4f} {described(_OF_REGIONS[key]).unit}"
+                for key, value in errors.items() if value is not None
+            )  # fmt: skip
             click.echo(f"per region, {name} against {truth}: {text}")
     for name, found in record.get("confidence", {}).items():
         _show_confidence(name, found)

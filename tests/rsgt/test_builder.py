@@ -618,3 +618,20 @@ def test_another_default_format_changes_nothing(nyu_file, tmp_path):
     environment = {**os.environ, "ZARR_DEFAULT_ZARR_FORMAT": "2"}
     subprocess.run(command, check=True, capture_output=True, env=environment)
     assert reader.open_store(tmp_path / "s.zarr").identity == whole.identity
+
+
+@pytest.mark.parametrize(
+    ("version", "commit"),
+    [
+        ("0.1.1.dev439+g056766709", "056766709"),
+        ("0.1.1.dev439+g056766709.d20260130", "056766709+changes"),
+        ("0.1.0", "unknown"),
+    ],
+)
+def test_without_git_the_commit_is_the_one_of_the_version(monkeypatch, version, commit):
+    def no_git(*_, **__):
+        raise FileNotFoundError("git")
+
+    monkeypatch.setattr(provenance.subprocess, "run", no_git)
+    monkeypatch.setattr(provenance.rsgt, "__version__", version)
+    assert provenance.commit.__wrapped__() == commit

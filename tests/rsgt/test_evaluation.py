@@ -2,12 +2,14 @@
 
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 from scipy.optimize import linprog
 
@@ -20,6 +22,7 @@ from rsgt.quality.measures import MEASURES, SETS, described
 from rsgt.quality.metrics import DEPTH_ERRORS, depth_errors
 from rsgt.quality.normals import known_intrinsics, normal_measures
 from rsgt.sources.cameras import pinhole
+from rsn.cli import main
 from tests.rooms import write_rooms
 from tests.rsgt.test_folder_values import write_exr, write_pfm
 
@@ -430,3 +433,14 @@ def test_labels_without_names_are_judged_by_number_on_the_page_too(maps, tmp_pat
     page = tmp_path / "page.html"
     rsgt.result_page(unnamed, [(record, tmp_path / "m.npy")], page)
     assert ">class 2<" in page.read_text()
+
+
+def test_figures_of_regions_have_their_units_and_a_narrow_table(store, maps, tmp_path):
+    np.save(tmp_path / "mine.npy", maps)
+    command = ["evaluate", "--store", str(store.path), "--prediction", str(tmp_path / "mine.npy")]
+    done = CliRunner().invoke(main, [*command, "--out", str(tmp_path / "judged.json")])
+    assert re.search(r"against depth: rmse [\d.]+ m, variance [\d.]+ m², instability [\d.]+ m\n", done.stdout)
+    rsgt.result_page(store, [(tmp_path / "judged.json", tmp_path / "mine.npy")], tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text()
+    assert "<h1>mine (judged)</h1>" in text
+    assert "<th scope=col>Measure<th scope=col class=n>against depth<th scope=col class=n>against s" in text

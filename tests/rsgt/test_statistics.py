@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -375,6 +376,7 @@ def test_command(nyu_file, tmp_path):
     with (tmp_path / "categories.csv").open(newline="") as file:
         categories = list(csv.DictReader(file))
     assert sum(int(row["regions"]) for row in categories) == plain["regions"]
+    assert re.search(r"regions per frame \(median\) +[0-9]+(\.5)?\n", text)
     for part in ("region rmse", "prediction against support", "region spread", categories[-1]["name"]):
         assert part in text
 
