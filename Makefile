@@ -59,7 +59,7 @@ lowest:
 	$(PYTHON) -m venv $(VENV)-lowest
 	$(VENV)-lowest/bin/python -m pip install -q --disable-pip-version-check uv
 	$(VENV)-lowest/bin/uv pip install -q --python $(VENV)-lowest/bin/python --resolution lowest-direct \
-		--group test -e '.[synth,distributed,compare,xarray,parquet,fast,object]'
+		--group test -e '.[synth,distributed,compare,xarray,parquet,object]'
 	OMP_NUM_THREADS=1 $(VENV)-lowest/bin/python -m pytest tests/rsgt --ignore tests/rsgt/test_metrics.py -n auto \
 		--dist loadgroup -W default::DeprecationWarning
 
@@ -67,7 +67,7 @@ lowest:
 newest:
 	$(PYTHON) -m venv $(VENV)-newest
 	$(VENV)-newest/bin/python -m pip install -q --disable-pip-version-check 'pip>=25.1'
-	$(VENV)-newest/bin/python -m pip install -q --group test -e '.[synth,distributed,compare,xarray,parquet,fast,object]'
+	$(VENV)-newest/bin/python -m pip install -q --group test -e '.[synth,distributed,compare,xarray,parquet,object]'
 	OMP_NUM_THREADS=1 $(VENV)-newest/bin/python -m pytest tests/rsgt --ignore tests/rsgt/test_metrics.py -n auto \
 		--dist loadgroup -W default::DeprecationWarning
 

@@ -22,7 +22,7 @@ OnError = Literal["stop", "skip"]
 
 DEFAULT_SHARD_FRAMES = 32
 PROBED_FRAMES = 8
-PACKAGES = ("numpy", "numba", "zarr", "numcodecs", "h5py", "tensorstore")
+PACKAGES = ("numpy", "numba", "zarr", "numcodecs", "h5py")
 """Libraries whose versions a store names: they shape its bytes, or could."""
 
 

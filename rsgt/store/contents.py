@@ -13,7 +13,7 @@ import numpy.typing as npt
 import zarr
 
 from rsgt.inputs import InputError
-from rsgt.store import decoding, schema
+from rsgt.store import packing, schema
 from rsgt.store.encoding import location
 from rsgt.store.manifest import file_problem, file_problems
 from rsgt.store.objects import StorageError
@@ -39,7 +39,7 @@ class Contents:
     def __init__(self, path: str | PathLike[str]) -> None:
         self.path = as_place(path)
         self._arrays: dict[str, zarr.Array[Any]] = {}
-        self._plain: dict[str, decoding.Plain | None] = {}
+        self._plain: dict[str, packing.Plain | None] = {}
 
     def __reduce__(self) -> tuple[type["Contents"], tuple[Place]]:
         return (type(self), (self.path,))
@@ -170,7 +170,7 @@ class Contents:
                 self._refuse(files)
             raise DamageError(f"{self.path}: {what} can't be read ({error}); {REMEDY}") from error
 
-    def _frame_of(self, plain: decoding.Plain, file: str, position: int) -> Array:
+    def _frame_of(self, plain: packing.Plain, file: str, position: int) -> Array:
         k, requests = position % plain.shard, self._requests
         if requests is None:
             return plain.read(Path(self.path / file), k)

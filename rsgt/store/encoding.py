@@ -1,6 +1,5 @@
 """How the arrays of a store are encoded: chunks, shards, codecs and what they say of themselves."""
 
-import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -13,7 +12,7 @@ from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.storage import MemoryStore, StorePath
 
 from rsgt.inputs import InputError
-from rsgt.store import schema
+from rsgt.store import packing, schema
 from rsgt.store.manifest import content_record
 from rsgt.store.places import Place, replacing
 from rsgt.store.requests import Requests
@@ -112,58 +111,25 @@ def encode_shard(spec: ArraySpec, values: npt.NDArray[Any], shard: int) -> bytes
         All frames of the shard, (frame, ...) as ``spec`` says; an array's last shard may have fewer.
     shard
         Frames in each shard of the array but the last.
-
-    Notes
-    -----
-    zarr-python's bookkeeping for a small chunk costs several times its codec. tensorstore, which is used
-    where it is installed, makes the same bytes without.
     """
     values = np.ascontiguousarray(values, spec.dtype)
-    files: Any = {"zarr.json": _metadata(spec, values.shape, shard)}
-    name = shard_file(spec, 0).removeprefix(f"{spec.name}/")
-    tensorstore = _tensorstore()
-    # Zeros, too, have their chunks: what is missing is never taken for zeros. To look for them would cost
-    # more than to compress them.
-    if tensorstore is None:
-        array = zarr.open_array(MemoryStore(files), mode="r+")
-        array.with_config({"write_empty_chunks": True})[:] = values
-        encoded: bytes = files[name].to_bytes()
-        return encoded
-    # A context of its own: shards are encoded side by side already, each on one core.
-    context = tensorstore.Context({"data_copy_concurrency": {"limit": 1}})
-    store = tensorstore.KvStore.open({"driver": "memory"}, context=context).result()
-    store["zarr.json"] = files["zarr.json"].to_bytes()
-    opened = tensorstore.open(
-        {"driver": "zarr3", "kvstore": {"driver": "memory"}, "store_data_equal_to_fill_value": True},
-        open=True, context=context,
-    ).result()  # fmt: skip
-    opened.write(values, can_reference_source_data_indefinitely=True).result()
-    return bytes(store[name])
+    plain = _packing(spec, values.shape, shard)
+    return plain.encoded(values) if plain else encoded_by_zarr(spec, values, shard)
 
 
 @cache
-def _metadata(spec: ArraySpec, shape: tuple[int, ...], shard: int) -> Any:
-    """Metadata of an array of one shard, as zarr-python's buffer; made once, for that takes milliseconds."""
+def _packing(spec: ArraySpec, shape: tuple[int, ...], shard: int) -> packing.Plain | None:
+    return packing.plain(create_array(MemoryStore(), spec, shape, shard=shard))
+
+
+def encoded_by_zarr(spec: ArraySpec, values: npt.NDArray[Any], shard: int) -> bytes:
+    """Encode one whole shard as zarr-python does: the same bytes, several times slower for small frames."""
     files: dict[str, Any] = {}
-    create_array(MemoryStore(files), spec, shape, shard=shard)
-    return files["zarr.json"]
-
-
-_PROCESS = os.getpid()
-
-
-def _tensorstore() -> Any:
-    """Return the library where it is installed and works; else None.
-
-    It aborts a process that was forked from one that used it.
-    """
-    if os.getpid() != _PROCESS:
-        return None
-    try:
-        import tensorstore
-    except ImportError:
-        return None
-    return tensorstore
+    array = create_array(MemoryStore(files), spec, values.shape, shard=shard)
+    # Zeros, too, have their chunks: what is missing is never taken for zeros.
+    array.with_config({"write_empty_chunks": True})[:] = values
+    encoded: bytes = files[shard_file(spec, 0).removeprefix(f"{spec.name}/")].to_bytes()
+    return encoded
 
 
 def encoding_problems(

@@ -6,7 +6,7 @@ import platform
 import re
 import subprocess
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 
 import rsgt
@@ -44,7 +44,16 @@ def commit() -> str:
 
 
 def _installed(of: str) -> str:
-    """Commit in a version such as ``0.1.1.dev4+g056766709.d20260130``; a date says that files differed."""
+    """Commit in a version such as ``0.1.1.dev4+g056766709.d20260130``; a date says that files differed.
+
+    Of a tree that is run where it lies, the version is that of some earlier state.
+    """
+    here = Path(__file__).resolve().parents[1]
+    try:
+        if Path(str(distribution("region-support").locate_file("rsgt"))).resolve() != here:
+            return "unknown"
+    except PackageNotFoundError:
+        return "unknown"
     found = re.search(r"\+g([0-9a-f]{7,40})(\.d[0-9]+)?$", of)
     return found[1] + "+changes" * bool(found[2]) if found else "unknown"
 

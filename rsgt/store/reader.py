@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rsgt.inputs import InputError
-from rsgt.store import decoding, schema
+from rsgt.store import packing, schema
 from rsgt.store.contents import Contents
 from rsgt.store.encoding import TABLE_CHUNK, shard_file
 from rsgt.store.frame import Frame
@@ -218,7 +218,7 @@ class Store(Contents):
         if stop > start + 1:
             return self._read(lambda: array[start:stop], files, what)
         if name not in self._plain:
-            self._plain[name] = decoding.plain(array)
+            self._plain[name] = packing.plain(array)
         if plain := self._plain[name]:
             return self._read(lambda: self._frame_of(plain, files[0], start), files, what)[None]
         return self._read(lambda: array[start], files, what)[None]

@@ -1,7 +1,8 @@
-"""One frame of an array straight out of its shard: what Zarr reads, without its bookkeeping.
+"""Frames of an array straight into a shard and out of it: what Zarr does, without its bookkeeping.
 
-The libraries are those that zarr-python itself decodes with. Whatever is encoded otherwise than
-``rsgt.store.encoding`` does it, Zarr reads.
+That costs several times as much as the codec does of a small frame. The libraries are those that zarr-python
+itself encodes and decodes with, and the bytes are its own. Whatever is encoded otherwise than
+``rsgt.store.encoding`` says is left to Zarr.
 """
 
 import os
@@ -23,6 +24,9 @@ _CODECS = [BytesCodec, Crc32cCodec, BytesCodec, BloscCodec, Crc32cCodec]
 
 _ENTRY, _CHECKSUM = 16, 4
 """Bytes of a chunk's place and length in the index, and of the CRC-32C that ends an index and each chunk."""
+_NONE = (1 << 64) - 1
+"""Place and length of a chunk that there is not."""
+_SHUFFLES = {"noshuffle": blosc.NOSHUFFLE, "shuffle": blosc.SHUFFLE, "bitshuffle": blosc.BITSHUFFLE}
 
 
 @dataclass(frozen=True)
@@ -35,11 +39,32 @@ class Plain:
         Frames in a shard.
     shape, dtype
         Of one frame.
+    codec
+        Name of Blosc's codec, level, shuffle, and block size (0 = its own choice).
     """
 
     shard: int
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
+    codec: tuple[bytes, int, int, int]
+
+    def encoded(self, values: npt.NDArray[Any]) -> bytes:
+        """Encode a shard.
+
+        Each frame has its chunk, zeros too: what is missing is never taken for zeros.
+
+        Parameters
+        ----------
+        values
+            (frame, ...) of ``shape`` and ``dtype``, contiguous; up to ``shard`` frames.
+        """
+        parts, index, end = [], np.full((self.shard, 2), _NONE, "<u8"), 0
+        for k, frame in enumerate(values):
+            part = _with_checksum(blosc.compress(frame, *self.codec))
+            index[k] = end, len(part)
+            end += len(part)
+            parts.append(part)
+        return b"".join([*parts, _with_checksum(index.tobytes())])
 
     def read(self, file: Path, k: int) -> npt.NDArray[Any]:
         """Read the frame that is the ``k``-th of the shard in a file.
@@ -92,7 +117,16 @@ def plain(array: zarr.Array[Any]) -> Plain | None:
         and orders == {"little"} == {sys.byteorder}
         and (array.chunks, array.shards[1:]) == ((1, *array.shape[1:]), array.shape[1:])
     )
-    return Plain(array.shards[0], array.shape[1:], array.dtype) if ours else None
+    if not ours:
+        return None
+    packed = sharding.codecs[1]
+    codec = packed.cname.value.encode(), packed.clevel, _SHUFFLES[packed.shuffle.value], packed.blocksize
+    return Plain(array.shards[0], array.shape[1:], array.dtype, codec)
+
+
+def _with_checksum(content: bytes) -> bytes:
+    told: bytes = google_crc32c.value(content).to_bytes(_CHECKSUM, "little")
+    return content + told
 
 
 def _checked(part: Callable[[int, int], bytes], first: int, length: int, size: int) -> bytes:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ShardingCodec, ZstdCodec
 
 import rsgt
-from rsgt.store import decoding, encoding, schema
+from rsgt.store import encoding, packing, schema
 from rsgt.store.reader import DamageError, open_store
 from tests.conftest import smooth_frames, write_nyu
 
@@ -39,7 +39,7 @@ def test_what_zarr_reads(tmp_path_factory, spec, frames, shard, shape, most, see
     values = np.random.default_rng(seed).integers(0, most, shape).astype(spec.dtype)
     folder = tmp_path_factory.mktemp("array")
     array = stored(folder, spec, values, shard)
-    plain = decoding.plain(array)
+    plain = packing.plain(array)
     for i in range(frames):
         found = plain.read(folder / encoding.shard_file(spec, i // shard), i % shard)
         assert found.dtype == array.dtype
@@ -71,12 +71,12 @@ def test_what_is_encoded_otherwise_is_left_to_zarr(codecs):
         store=zarr.storage.MemoryStore(), shape=(4, 6, 8), chunks=(4, 6, 8), dtype="f4", codecs=[codecs],
         zarr_format=3,
     )  # fmt: skip
-    assert decoding.plain(array) is None
+    assert packing.plain(array) is None
 
 
 def test_what_is_not_sharded_is_left_to_zarr():
-    assert decoding.plain(zarr.create_array(zarr.storage.MemoryStore(), shape=(4, 6), dtype="f4")) is None
-    assert decoding.plain(
+    assert packing.plain(zarr.create_array(zarr.storage.MemoryStore(), shape=(4, 6), dtype="f4")) is None
+    assert packing.plain(
         zarr.create_array(zarr.storage.MemoryStore(), shape=(4, 6), dtype="f4", zarr_format=2)
     ) is None  # fmt: skip
 
@@ -85,8 +85,8 @@ def test_a_store_reads_single_frames_so(tmp_path, monkeypatch):
     arrays = smooth_frames(7)
     store = rsgt.build(write_nyu(tmp_path / "a.mat", arrays), tmp_path / "s.zarr", shard_frames=3, min_size=4)
     calls = []
-    read = decoding.Plain.read
-    monkeypatch.setattr(decoding.Plain, "read", lambda *some: calls.append(some) or read(*some))
+    read = packing.Plain.read
+    monkeypatch.setattr(packing.Plain, "read", lambda *some: calls.append(some) or read(*some))
     for name in schema.FRAME_SPECS:
         whole = store.array(name)[:]
         assert np.array_equal(store.read(name, 0, 7), whole)
@@ -98,7 +98,7 @@ def test_nothing_damaged_is_read(tmp_path):
     """Every flipped bit and every end: the frame as it was, or a refusal."""
     spec, rng = schema.FRAME_SPECS["depth"], random.Random(0)
     values = np.random.default_rng(0).random((3, 8, 10), np.float32)
-    plain = decoding.plain(stored(tmp_path, spec, values, 4))
+    plain = packing.plain(stored(tmp_path, spec, values, 4))
     file = tmp_path / encoding.shard_file(spec, 0)
     whole, refused = file.read_bytes(), 0
     kinds = [whole[:size] for size in range(0, len(whole), 7)]
@@ -120,7 +120,7 @@ def test_a_header_that_lies_is_refused(tmp_path):
     """With a checksum that holds: its sizes say what Blosc would write, and read, without a look."""
     spec = schema.FRAME_SPECS["depth"]
     values = np.random.default_rng(0).random((1, 8, 10), np.float32)
-    plain = decoding.plain(stored(tmp_path, spec, values, 1))
+    plain = packing.plain(stored(tmp_path, spec, values, 1))
     file = tmp_path / encoding.shard_file(spec, 0)
     whole = file.read_bytes()
     first, length = np.frombuffer(whole[-20:], "<u8", 2).tolist()
@@ -128,7 +128,7 @@ def test_a_header_that_lies_is_refused(tmp_path):
         for size in (0, 319, 321, 2**31, 2**32 - 1):
             packed = bytearray(whole[first : first + length - 4])
             packed[at : at + 4] = size.to_bytes(4, "little")
-            packed += decoding.google_crc32c.value(bytes(packed)).to_bytes(4, "little")
+            packed += packing.google_crc32c.value(bytes(packed)).to_bytes(4, "little")
             file.write_bytes(whole[:first] + packed + whole[first + length :])
             with pytest.raises(ValueError, match="expected 320 in"):
                 plain.read(file, 0)
@@ -139,7 +139,7 @@ def test_a_chunk_that_was_never_written_is_refused(tmp_path):
     spec = schema.FRAME_SPECS["depth"]
     array = stored(tmp_path, spec, np.ones((2, 8, 10), np.float32), 4)
     with pytest.raises(ValueError, match="beyond the end"):
-        decoding.plain(array).read(tmp_path / encoding.shard_file(spec, 0), 2)
+        packing.plain(array).read(tmp_path / encoding.shard_file(spec, 0), 2)
 
 
 def test_a_shard_that_goes_while_it_is_read_is_told(tmp_path, monkeypatch):
