@@ -168,7 +168,7 @@ def page(out: Path, rows: Sequence[Row], about: Mapping[str, Any], recipe: str) 
         "samples": _samples(out, rows),
         "log": document.table([escape(units.get(key, key)) for key in head], cells, "The log", 0),
         "facts": document.facts(about)
-        + "<dt>recipe</dt><dd><details><summary>all settings</summary>"
+        + "<dt>settings</dt><dd><details><summary>all, as a recipe</summary>"
         + f"<pre>{escape(recipe)}</pre></details></dd>",
     }
     template = document.plain_template((files("rsn.training") / "run.html").read_text(encoding="utf-8"))
