@@ -74,6 +74,21 @@ def _step_of(d: float, low: float, width: float) -> int:
 
 
 @_jit
+def _log_bounds(offset: Array, low: Array, width: Array) -> Array:
+    """Depth from which on a pixel is of each step of its segment's log depth, exactly; 0 of the first."""
+    bound = np.zeros(offset[-1])
+    for s in range(low.size):
+        for k in range(1, offset[s + 1] - offset[s]):
+            d = np.exp(low[s] + k * width[s])
+            while _step_of(np.log(d), low[s], width[s]) >= k:
+                d = np.nextafter(d, 0.0)
+            while _step_of(np.log(d), low[s], width[s]) < k:
+                d = np.nextafter(d, np.inf)
+            bound[offset[s] + k] = d
+    return bound
+
+
+@_jit
 def _depth_steps(
     depth: Array, runs: Runs, segment: Array, offset: Array, low: Array, width: Array, log: bool,
     step: Array,
@@ -85,6 +100,7 @@ def _depth_steps(
     """
     starts, ends, row = runs.starts, runs.ends, runs.row
     count = np.zeros(offset[-1], np.int64)
+    bound = _log_bounds(offset, low, width) if log else np.empty(0)
     for y in range(row.size - 1):
         for i in range(row[y], row[y + 1]):
             s = segment[i]
@@ -92,9 +108,15 @@ def _depth_steps(
             if last == 0:
                 continue
             bottom, size = low[s], width[s]
-            if log:  # a loop of its own: with the choice inside, the logarithm is taken either way
+            if log:
+                k = 0
                 for x in range(starts[i], ends[i]):
-                    k = min(_step_of(np.log(np.float64(depth[y, x])), bottom, size), last)
+                    # Neighbours are mostly of one step: its bounds are nearer at hand than a logarithm.
+                    d = np.float64(depth[y, x])
+                    while d < bound[base + k]:
+                        k -= 1
+                    while k < last and d >= bound[base + k + 1]:
+                        k += 1
                     step[y, x] = k
                     count[base + k] += 1
             else:
