@@ -81,6 +81,64 @@ def test_what_is_not_sharded_is_left_to_zarr():
     ) is None  # fmt: skip
 
 
+def table(folder, values, chunk):
+    """An array of rows, as a build lays small arrays out."""
+    array = zarr.create(
+        store=str(folder), shape=values.shape, chunks=(chunk, *values.shape[1:]), dtype=values.dtype,
+        codecs=(LITTLE, PACKED, Crc32cCodec()), zarr_format=3, fill_value=0, config={"write_empty_chunks": True},
+    )  # fmt: skip
+    array[:] = values
+    return array
+
+
+@given(
+    dtype=st.sampled_from(["u1", "i4", "i8", "f4", "f8"]),
+    shape=st.one_of(st.tuples(st.integers(1, 60)), st.tuples(st.integers(1, 60), st.integers(1, 5))),
+    chunk=st.integers(1, 70),
+    ends=st.tuples(st.integers(0, 60), st.integers(0, 60)),
+)
+@settings(max_examples=60, deadline=None)
+def test_rows_are_those_that_zarr_reads(tmp_path_factory, dtype, shape, chunk, ends):
+    values = np.random.default_rng(0).integers(0, 99, shape).astype(dtype)
+    folder = tmp_path_factory.mktemp("rows")
+    array = table(folder, values, chunk)
+    first, stop = sorted(min(end, len(values)) for end in ends)
+    numbers = range(first // chunk, -(-stop // chunk))
+    files = [folder / "c" / "/".join([str(k), *("0" for _ in shape[1:])]) for k in numbers]
+    found = packing.rows(array).read(files, first, stop)
+    assert found.dtype == values.dtype
+    assert np.array_equal(found, values[first:stop])
+
+
+def test_damaged_rows_are_refused(tmp_path):
+    values = np.arange(50, dtype=np.int32)
+    lie, file = packing.rows(table(tmp_path, values, 64)), tmp_path / "c" / "0"
+    whole = file.read_bytes()
+    bits = [
+        bytes(b ^ (1 << bit) * (i == at) for i, b in enumerate(whole))
+        for at in range(len(whole))
+        for bit in (0, 7)
+    ]
+    for content in [*(whole[:size] for size in range(len(whole))), whole + b"0", *bits]:
+        file.write_bytes(content)
+        with pytest.raises(REFUSED):
+            lie.read([file], 0, 50)
+
+
+@pytest.mark.parametrize(
+    "codecs",
+    [(LITTLE, PACKED), (LITTLE, Crc32cCodec()), (BytesCodec(endian="big"), PACKED, Crc32cCodec()),
+     (LITTLE, ZstdCodec(), Crc32cCodec()), (sharding(LITTLE, PACKED, Crc32cCodec()),)],
+)  # fmt: skip
+def test_rows_that_are_encoded_otherwise_are_left_to_zarr(tmp_path, codecs):
+    shape = (4, 6, 8)
+    chunks = shape if isinstance(codecs[0], ShardingCodec) else (2, 6, 8)
+    array = zarr.create(
+        store=zarr.storage.MemoryStore(), shape=shape, chunks=chunks, dtype="f4", codecs=codecs, zarr_format=3
+    )
+    assert packing.rows(array) is None
+
+
 def test_a_store_reads_single_frames_so(tmp_path, monkeypatch):
     arrays = smooth_frames(7)
     store = rsgt.build(write_nyu(tmp_path / "a.mat", arrays), tmp_path / "s.zarr", shard_frames=3, min_size=4)
