@@ -85,7 +85,8 @@ def table(folder, values, chunk):
     """An array of rows, as a build lays small arrays out."""
     array = zarr.create(
         store=str(folder), shape=values.shape, chunks=(chunk, *values.shape[1:]), dtype=values.dtype,
-        codecs=(LITTLE, PACKED, Crc32cCodec()), zarr_format=3, fill_value=0, config={"write_empty_chunks": True},
+        codecs=(LITTLE, PACKED, Crc32cCodec()), zarr_format=3, fill_value=0,
+        config={"write_empty_chunks": True},
     )  # fmt: skip
     array[:] = values
     return array
