@@ -30,11 +30,11 @@ PEER_KEYS = {
 def at_counts(comparison: Mapping[str, Any]) -> list[str]:
     """Table of the families at equal numbers of regions, with their means and with a plane in each region."""
     found: dict[str, dict[tuple[float, bool], str]] = {}
-    for table in comparison["equal_counts"]:
-        for row in table["rows"]:
+    for at in comparison["equal_counts"]:
+        for row in at["rows"]:
             plane = row["name"].endswith(EACH) or row["name"] in OURS
             cells = found.setdefault(row["name"].removesuffix(EACH), {})
-            cells[table["regions"], plane] = f"{row['rmse']:.3f}"
+            cells[at["regions"], plane] = f"{row['rmse']:.3f}"
     head = ["partition", *(f"{n}, {what}" for n in COUNTS for what in ("means", "planes"))]
     lines = [
         [name, *(cells.get((float(n), plane), "–") for n in COUNTS for plane in (False, True))]

@@ -12,15 +12,18 @@ from pathlib import Path
 import rsgt
 from rsgt.store.manifest import sha256
 
+_SHAPELESS = (":!pipelines/results", ":!*.md")
+"""Records and pages, which what runs writes anew: they shape nothing."""
+
 
 @cache
 def commit() -> str:
     """Name the commit of the source tree that this runs from, or was installed from.
 
     A tree has all digits of it; an installed package has the few that its version holds, and "unknown" where
-    it was built without git. Where tracked files but records differ from it, or there are new ones of Python,
-    ``+changes.`` and a hash of the difference follow, so that two states of a tree that is worked on have
-    two names.
+    it was built without git. Where tracked files but records and Markdown differ from it, or there are new
+    ones of Python, ``+changes.`` and a hash of the difference follow, so that two states of a tree that is
+    worked on have two names.
     """
     root = Path(__file__).resolve().parents[2]
 
@@ -35,9 +38,8 @@ def commit() -> str:
         # An installed package may lie in somebody else's repository, whose commit says nothing of it.
         if Path(git("rev-parse", "--show-toplevel")).resolve() != root:
             return _installed(rsgt.__version__)
-        # Records are made, and made anew, by what runs: they shape nothing.
         head = git("rev-parse", "HEAD")
-        changes = git("diff", "--no-ext-diff", "--no-textconv", "HEAD", "--", ".", ":!pipelines/results")
+        changes = git("diff", "--no-ext-diff", "--no-textconv", "HEAD", "--", ".", *_SHAPELESS)
         for name in git("ls-files", "--others", "--exclude-standard", "--", "*.py").splitlines():
             changes += name + sha256(root / name)
     except (OSError, subprocess.CalledProcessError):

@@ -487,12 +487,15 @@ def test_each_state_of_the_source_tree_has_a_name_of_its_own(tmp_path):
     assert named() == "unknown"
     record = tmp_path / "tree" / "pipelines" / "results" / "a.json"
     record.parent.mkdir(parents=True)
+    page = tmp_path / "tree" / "pipelines" / "README.md"
+    page.write_text("1")
     record.write_text("1")
     git("init", "-q")
     git("add", ".")
     git("commit", "-q", "-m", "one")
     head = git("rev-parse", "HEAD").strip()
     record.write_text("2")  # made anew by what runs
+    page.write_text("2")
     names = [named()]
     for name, text in (
         ("new.py", "a = 1\n"),
