@@ -17,18 +17,23 @@ BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 REGIONS = 111
 """Regions a frame of the default variant, at which partitions are compared."""
 PARTITIONS = {
-    "region support": "true regions of `rsgt build`",
-    "region support, natural": "the same with `--grouping natural`",
+    "region support": "`rsgt build`",
+    "region support, natural": "`rsgt build --grouping natural`",
     "SLIC": "SLIC's superpixels",
     "grid": "squares",
     "Felzenszwalb": "Felzenszwalb's segments",
 }
 NETWORKS = {
-    "table2/refinement-ground-truth-0": "refinement, guided by true region support",
-    "table2/generation-depth-0": "depth from colour alone (`cpu/generation`)",
-    "table2/rsn-0": "the paper's whole network (`cpu/rsn`)",
-    "weights/nyu": "the one that comes with the package",
-    "readme": "eight epochs at 96x128, six minutes of one core",
+    "networks that are given true region support": {
+        "table2/refinement-ground-truth-0": "refinement",
+        "table2/refinement-ground-truth-planes-0": "refinement, by regions that are planes",
+    },
+    "networks that are given colour alone": {
+        "table2/generation-depth-0": "depth (`cpu/generation`)",
+        "table2/rsn-0": "the paper's whole network (`cpu/rsn`)",
+        "weights/nyu": "the one that comes with the package",
+        "readme": "eight epochs at 96x128, six minutes of one core",
+    },
 }
 
 
@@ -58,19 +63,16 @@ def _one(words: list[str]) -> str:
 def table() -> str:
     """Return the table of results: how well regions stand for depth, and what networks predict."""
     rows: list[tuple[str, ...]] = [("NYU Depth v2", "frames", "RMSE (m)"), ("---",) * 3]
-    rows += [
-        (
-            f"{REGIONS} means a frame: {text}",
-            str(record("figure2/comparison")["frames"]),
-            f"{_partition(name):.3f}",
-        )
-        for name, text in PARTITIONS.items()
-    ]
-    for name, text in NETWORKS.items():
-        metrics = record(name)["metrics"]
-        errors = metrics.get("nyu-eigen+flip", metrics.get("nyu-eigen"))
-        rmse = errors.get("image_mean", errors)["rmse"]  # a record of the first form has means alone
-        rows.append((f"network: {text}", f"{record(name)['frames']} test", f"{rmse:.3f}"))
+    rows.append((f"**true depth by the means of {REGIONS} regions a frame**", "", ""))
+    frames = str(record("figure2/comparison")["frames"])
+    rows += [(text, frames, f"{_partition(name):.3f}") for name, text in PARTITIONS.items()]
+    for title, networks in NETWORKS.items():
+        rows.append((f"**{title}**", "", ""))
+        for name, text in networks.items():
+            metrics = record(name)["metrics"]
+            errors = metrics.get("nyu-eigen+flip", metrics.get("nyu-eigen"))
+            rmse = errors.get("image_mean", errors)["rmse"]  # a record of the first form has means alone
+            rows.append((text, f"{record(name)['frames']} test", f"{rmse:.3f}"))
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
