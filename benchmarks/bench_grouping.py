@@ -6,7 +6,7 @@ from sklearn.cluster import KMeans
 
 from benchmarks.conftest import over
 from rsgt import region_support
-from rsgt.regions import grouping
+from rsgt.regions import natural_breaks
 
 GROUPINGS = ("equal", "log", "natural")
 ERRORS = ("count", "rmse", "rmse_log", "abs_rel")
@@ -42,12 +42,12 @@ def test_grouping(benchmark, frames, grouping, min_size):
 def test_breaks(benchmark, peer):
     rng = np.random.default_rng(0)
     count = np.histogram(
-        np.concatenate([rng.normal(m, 0.3, 9000) for m in (1, 2, 2.6, 4, 7)]), grouping.BINS
+        np.concatenate([rng.normal(m, 0.3, 9000) for m in (1, 2, 2.6, 4, 7)]), natural_breaks.BINS
     )[0]
-    centres = np.arange(grouping.BINS, dtype=float)
+    centres = np.arange(natural_breaks.BINS, dtype=float)
 
     def exact():
-        return grouping.natural_groups(np.array([0, grouping.BINS]), count, np.ones(1), 8)
+        return natural_breaks.natural_groups(np.array([0, natural_breaks.BINS]), count, np.ones(1), 8)
 
     def k_means():
         return KMeans(8, n_init=1, random_state=0).fit(centres[:, None], sample_weight=count).labels_

@@ -16,7 +16,7 @@ from rows import HERE, write_record
 import rsgt
 from rsgt import InputError, region_support
 from rsgt.cli.terminal import INPUT, Script, progress_bar
-from rsgt.regions import grouping, kernels
+from rsgt.regions import grouping, kernels, natural_breaks
 from rsgt.regions.algorithm import DEFAULT_BINS
 from rsn.training.provenance import commit, versions
 
@@ -57,7 +57,7 @@ def group_map(depth: Array, semantic: Array, kind: int) -> Array:
     step = np.zeros(depth.shape, np.int32)
     offset, step, group = grouping.by_steps(depth, runs, segment, DEFAULT_BINS, kind == 1, step)
     if kind == 2:
-        offset, step, group = grouping.by_breaks(depth, runs, segment, group[-1] + 1, step)
+        offset, step, group = natural_breaks.by_breaks(depth, runs, segment, group[-1] + 1, step)
     found: Array = np.full(depth.shape, -1, np.int32)
     for y in range(row.size - 1):
         for i in range(row[y], row[y + 1]):

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rsgt.regions import grouping
+from rsgt.regions import grouping, natural_breaks
 from rsgt.regions.compilation import jit
 from rsgt.regions.grouping import Groups, Runs
 
@@ -402,7 +402,7 @@ def natural_region_support(
     component = connect(runs.starts, runs.ends, runs.row, runs.key, runs.starts.size)
     if groups == 0:
         groups = grouping.by_steps(depth, runs, component, bins, False, region).group[-1] + 1
-    found = grouping.by_breaks(depth, runs, component, groups, region)
+    found = natural_breaks.by_breaks(depth, runs, component, groups, region)
     _label(depth, runs, component, found, min_size, maps)
     return maps
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rsgt.regions import grouping, kernels, planes
+from rsgt.regions import grouping, kernels, natural_breaks, planes
 from rsgt.regions.compilation import jit
 
 Array = npt.NDArray[Any]
@@ -274,7 +274,7 @@ def planar_region_support(
         regions = _number(kernels.merge_small(cut, piece, min_size)[0])[1]
     steps = grouping.count_steps(runs, component, bins)
     breaks = max(int(BREAKS_A_STEP * steps), LEAST_BREAKS, regions)
-    fine = grouping.by_breaks(depth, runs, component, breaks, region)
+    fine = natural_breaks.by_breaks(depth, runs, component, breaks, region)
     cut = _fine_runs(depth, runs, component, fine)
     seed, owner, touching = _seeds(cut, min_size)
     _paint(segment, runs.starts, runs.ends, runs.row, component)

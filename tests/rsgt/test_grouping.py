@@ -14,7 +14,7 @@ from rsgt import builder
 from rsgt.cli.commands import main
 from rsgt.inputs import InputError
 from rsgt.quality.verification import verify
-from rsgt.regions import grouping
+from rsgt.regions import natural_breaks
 from rsgt.regions.algorithm import region_support
 from rsgt.sources import open_source
 from rsgt.store import reader
@@ -30,7 +30,7 @@ widths = st.sampled_from([0.25, 0.5, 1.0, 3.0])
 def natural_groups(counts, width, groups):
     """Run the kernel and cut its answer into the segments' own group numbers."""
     offset = np.cumsum([0, *map(len, counts)])
-    group = grouping.natural_groups(offset, np.concatenate(counts), np.array(width), groups)
+    group = natural_breaks.natural_groups(offset, np.concatenate(counts), np.array(width), groups)
     return [group[a:b] for a, b in itertools.pairwise(offset)]
 
 

@@ -128,9 +128,9 @@ def test_killed_workers_of_a_cluster(bucket, tmp_path):
 
     def kill(workers):
         with suppress(ProcessLookupError, AttributeError, IndexError):
-            process = rng.choice(workers).pid
-            os.kill(process, signal.SIGKILL)
-            killed.append(process)
+            if process := rng.choice(workers).pid:  # None while it is started again
+                os.kill(process, signal.SIGKILL)
+                killed.append(process)
 
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0", host="127.0.0.1"
