@@ -7,9 +7,10 @@ from rsgt.__main__ import run
 
 def main() -> None:
     """Run ``rsn``."""
-    # Where other work shares the cores, threads that spin while they wait take half of them. OpenMP asks
-    # for this as it is loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # Threads that wait spin for half a millisecond, then sleep: longer, and they take from whatever else
+    # shares the cores; not at all, and each sleep costs. OpenMP asks for this as it is loaded.
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     run("rsn.cli")
 
 
