@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 
 from zarr.abc.store import OffsetByteRequest, RangeByteRequest, SuffixByteRequest
@@ -145,9 +145,21 @@ class Requests(ObjectStore[Any]):
 
     async def list_prefix(self, prefix: str) -> AsyncGenerator[str, None]:  # noqa: D102
         start, below = len(self.place.key) + 1, self.place / prefix
-        with below.told():
-            async for key in super().list_prefix(below.key.rstrip("/") + "/"):
-                yield key[start:]
+        for key in await self._listed(below):
+            yield key[start:]
+
+    async def _listed(self, below: ObjectPath) -> Sequence[str]:
+        """Names below a place, asked for again where the answer was cut off."""
+        for wait_s in (*WAITS_S, None):
+            names = super().list_prefix(below.key.rstrip("/") + "/")
+            try:
+                with below.told():
+                    return [name async for name in names]
+            except StorageError as error:
+                if wait_s is None or not is_cut(error):
+                    raise
+                await asyncio.sleep(wait_s)
+        return ()
 
     def list(self) -> AsyncGenerator[str, None]:  # noqa: D102
         return self.list_prefix("")
