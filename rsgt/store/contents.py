@@ -152,14 +152,10 @@ class Contents:
         files = [f"{name}/c/{k}{within}" for k in range(first // size, -(-max(first, stop) // size))]
         if unknown := [file for file in files if file not in self.attributes["files"]]:
             raise DamageError(f"{self.path}: {unknown[0]}: has no record in zarr.json; {REMEDY}")
-        if (
-            isinstance(self.path, Path)
-            and rows.step in (None, 1)
-            and stop > first
-            and (lie := packing.rows(array))
-        ):
-            there = [self.path / file for file in files]
-            return self._read(lambda: lie.read(there, first, stop), files, name)
+        straight = isinstance(self.path, Path) and first < stop and rows.step in (None, 1)
+        if straight and (plain := packing.rows(array)):
+            there = [Path(self.path / file) for file in files]
+            return self._read(lambda: plain.read(there, first, stop), files, name)
         return self._read(lambda: array[rows], files, name)
 
     def _read(self, rows: Callable[[], Any], files: Sequence[str], what: str) -> Array:
