@@ -14,6 +14,9 @@ STORED = ("semantic", "area", "depth_mean", "depth_variance")
 SUPPORT = ("support_rmse", "support_variance")
 """Columns of a planar store; for a region's own mean depth they follow from the variance of its depth."""
 
+_PIECE_ROWS = 1 << 16
+"""Rows that are worked on at once; a frame of more is a piece by itself."""
+
 
 class Block(NamedTuple):
     """Rows of whole frames: of ``frames[first:stop]``; ``owner`` is the place of each row's frame there."""
@@ -50,17 +53,15 @@ class RegionRows:
         if derived:
             stored.add("depth_variance")
         done = 0
-        for begin, end in self.store.blocks():
+        for begin, end, read in self._pieces(sorted(stored)):
             first, stop = np.searchsorted(self.frames, [begin, end]).tolist()
             if first == stop:
                 continue
             place = np.full(end - begin, -1)
             place[self.frames[first:stop] - begin] = np.arange(first, stop)
             owner = np.repeat(place, np.diff(self.store.region_start[begin : end + 1]))
-            rows = self.store.region_rows(begin, end, sorted(stored))
-            if stop - first < end - begin:
-                wanted = owner >= 0
-                owner, rows = owner[wanted], {name: column[wanted] for name, column in rows.items()}
+            wanted = slice(None) if stop - first == end - begin else owner >= 0
+            owner, rows = owner[wanted], {name: column[wanted] for name, column in read.items()}
             if "support_variance" in derived:
                 rows["support_variance"] = rows["depth_variance"]
             if "support_rmse" in derived:
@@ -69,6 +70,21 @@ class RegionRows:
             rows |= {name: column[part] for name, column in self.fitted.items()}
             done = part.stop
             yield Block(first, stop, owner, {name: rows[name] for name in names})
+
+    def _pieces(self, stored: Sequence[str]) -> Iterator[tuple[int, int, dict[str, Array]]]:
+        """Read columns of the store, and cut them at frames: what is made of a piece is then small."""
+        for begin, end in self.store.blocks():
+            if not np.diff(np.searchsorted(self.frames, [begin, end])):
+                continue
+            rows = self.store.region_rows(begin, end, stored)
+            bounds = self.store.region_start[begin : end + 1] - self.store.region_start[begin]
+            first = 0
+            while first < end - begin:
+                after = int(np.searchsorted(bounds, bounds[first] + _PIECE_ROWS, side="right")) - 1
+                stop = max(after, first + 1)
+                part = slice(bounds[first], bounds[stop])
+                yield begin + first, begin + stop, {name: column[part] for name, column in rows.items()}
+                first = stop
 
     def column(self, name: str) -> Iterator[Array]:
         """Read a column, some frames at a time; rows of a fitted one that are NaN are left out."""

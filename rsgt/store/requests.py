@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import Any
 
 from zarr.abc.store import OffsetByteRequest, RangeByteRequest, SuffixByteRequest
@@ -145,30 +145,31 @@ class Requests(ObjectStore[Any]):
 
     async def list_prefix(self, prefix: str) -> AsyncGenerator[str, None]:  # noqa: D102
         start, below = len(self.place.key) + 1, self.place / prefix
-        for key in await self._listed(below):
+        for key in await _whole(super().list_prefix, below, below.key.rstrip("/") + "/"):
             yield key[start:]
-
-    async def _listed(self, below: ObjectPath) -> Sequence[str]:
-        """Names below a place, asked for again where the answer was cut off."""
-        for wait_s in (*WAITS_S, None):
-            names = super().list_prefix(below.key.rstrip("/") + "/")
-            try:
-                with below.told():
-                    return [name async for name in names]
-            except StorageError as error:
-                if wait_s is None or not is_cut(error):
-                    raise
-                await asyncio.sleep(wait_s)
-        return ()
 
     def list(self) -> AsyncGenerator[str, None]:  # noqa: D102
         return self.list_prefix("")
 
     async def list_dir(self, prefix: str) -> AsyncGenerator[str, None]:  # noqa: D102
         below = self.place / prefix
-        with below.told():
-            async for name in super().list_dir(below.key.rstrip("/")):
-                yield name
+        for name in await _whole(super().list_dir, below, below.key.rstrip("/")):
+            yield name
+
+
+async def _whole(
+    listing: Callable[[str], AsyncIterator[str]], below: ObjectPath, prefix: str
+) -> Sequence[str]:
+    """List all names below a place, asked for again where the answer was cut off."""
+    for wait_s in (*WAITS_S, None):
+        try:
+            with below.told():
+                return [name async for name in listing(prefix)]
+        except StorageError as error:
+            if wait_s is None or not is_cut(error):
+                raise
+            await asyncio.sleep(wait_s)
+    raise AssertionError
 
 
 def _limits(byte_range: Any, size: int | None) -> Any:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from zarr.core.sync import sync
 
 import rsgt
 from rsgt.cli.commands import main
@@ -22,6 +23,7 @@ from rsgt.store import lease
 from rsgt.store.objects import ObjectPath, StorageError
 from rsgt.store.places import as_place, sizes_below
 from rsgt.store.reader import STAGING, DamageError
+from rsgt.store.requests import Requests
 from tests.conftest import smooth_frames, write_nyu
 from tests.object_server import azure_server, be_client, faulty, some_faults
 
@@ -316,6 +318,28 @@ def test_built_and_read_through_faults(folder, endpoint, url, monkeypatch):
             assert np.array_equal(mine.depth, theirs.depth)
         assert not verify(url, workers=0).problems
         assert len([kind for *_, kind in server.seen if kind]) > 10
+
+
+@pytest.mark.parametrize("method", ["list_prefix", "list_dir"])
+def test_a_listing_whose_answer_is_cut_off_is_asked_for_again(store, endpoint, monkeypatch, method):
+    """A part of the names would be read as the absence of the others."""
+    asked = []
+
+    def cuts(request):
+        if "list-type" in request.path:
+            asked.append(request.path)
+            return "cut" if len(asked) < 3 else None
+        return None
+
+    async def names(requests):
+        return sorted([name async for name in getattr(requests, method)("regions")])
+
+    want = sync(names(Requests(ObjectPath(str(store.path)))))
+    assert len(want) > 3
+    with faulty(endpoint, cuts) as (_, address):
+        be_client(address, monkeypatch)
+        assert sync(names(Requests(ObjectPath(str(store.path))))) == want
+    assert len(asked) == 3
 
 
 def test_credentials_that_expire_in_the_midst(folder, endpoint, url, monkeypatch):
