@@ -205,6 +205,8 @@ def _schema_problems(opened: Store) -> Iterator[str]:
                 attributes=described.get(name),
             )
             yield from (f"array {name}: {problem}" for problem in problems)
+    except StorageError:
+        raise
     except (InputError, ValueError, IndexError) as error:
         yield str(error)  # an array that is missing, can't be opened, or has another rank or length
 

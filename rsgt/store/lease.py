@@ -93,9 +93,10 @@ class _Lease:
             pass
         try:
             content, version, put_at = self.lock.version()
-            holder = json.loads(content)
         except FileNotFoundError:
-            holder, version, put_at = {}, {}, datetime.now(UTC)  # it has just been let go
+            content, version, put_at = b"{}", {}, datetime.now(UTC)  # it has just been let go
+        try:
+            holder = json.loads(content)
         except ValueError as error:
             raise InputError(f"{self.lock}: is no lock of a build; remove it") from error
         here = holder.get("machine") == self.me["machine"]

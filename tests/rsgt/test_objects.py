@@ -359,6 +359,24 @@ def test_credentials_that_expire_in_the_midst(folder, endpoint, url, monkeypatch
     assert rsgt.build(folder.path.parent / "a.mat", url, **MADE).identity == folder.identity
 
 
+@pytest.mark.parametrize("granted", [0, 1])
+def test_a_lock_that_may_not_be_read_is_told_as_that(folder, endpoint, url, monkeypatch, granted):
+    """And not as something that is no lock: whoever removed it would let two builds into one place."""
+    (ObjectPath(url) / STAGING / "lock").write_bytes(b"{}")
+    seen = []
+
+    def denies(request):
+        if request.command == "GET" and request.path.endswith("/lock"):
+            seen.append(request.path)
+        refused = (403, "<Error><Code>InvalidAccessKeyId</Code></Error>")
+        return refused if len(seen) > granted else None
+
+    with faulty(endpoint, denies) as (_, address):
+        be_client(address, monkeypatch)
+        with pytest.raises(StorageError, match="lock: access denied"):
+            rsgt.build(folder.path.parent / "a.mat", url, **MADE)
+
+
 def test_parts_are_kept_on_this_machine(folder, store, endpoint, tmp_path, monkeypatch):
     """The second reading asks for nothing but the root and the presence of all; and the folder is bounded."""
     kept = tmp_path / "kept"
