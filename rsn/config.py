@@ -59,14 +59,15 @@ class NetworkConfig(_Section):
     residual: bool = setting(
         False, "the refinement predicts a correction of its coarse depth instead of depth itself"
     )
-    checkpointing: bool = setting(False, "recompute activations in the backward pass to save memory")
-    imagenet: str = setting(
-        "", "ImageNet weights of the encoder: file, URL, 'package' or 'auto'; empty = random"
+    initial: Literal["support", "depth"] = setting(
+        "support", "what rsn refines: its region support, as the paper does, or depth learned beside it"
     )
+    checkpointing: bool = setting(False, "recompute activations in the backward pass to save memory")
+    imagenet: str = setting("", "ImageNet weights of the encoder: file, URL, 'package', 'auto'; '' = random")
     frozen_stages: int = setting(
         0, "number of encoder stages to freeze, counted from the stem", least=0, most=8
     )
-    generation: str = setting("", "checkpoint to initialise the generation module from")
+    generation: str = setting("", "checkpoint, or name of shipped weights, that the generation starts from")
     refinement: str = setting("", "checkpoint to initialise the refinement module from")
 
 
@@ -120,7 +121,7 @@ class LossConfig(_Section):
         1.0, "weight of the support loss in rsn, relative to the depth loss", least=0
     )
     category_weight: float = setting(
-        0.0, "weight of an auxiliary category loss (generation only); 0 = off", least=0
+        0.0, "weight of an auxiliary category loss (no refinement has it); 0 = off", least=0
     )
     log_weight: float = setting(1.0, "weight of the log-depth term of l1 and rmse", least=0)
     metre_weight: float = setting(0.0, "weight of the metric term of l1 and rmse", least=0)
@@ -197,10 +198,9 @@ class Config:
                 f"frozen_stages: got {self.network.frozen_stages} for an encoder of random weights, expected "
                 "trained ones to keep; give --imagenet or --generation"
             )
-        if self.loss.category_weight and self.network.model != "generation":
-            raise InputError(
-                f"category_weight: got {self.loss.category_weight:g}, but only generation has it"
-            )
+        if self.loss.category_weight and self.network.model == "refinement":
+            got = f"{self.loss.category_weight:g}"
+            raise InputError(f"category_weight: got {got}, but a refinement predicts no categories")
         refines = self.network.model in ("refinement", "rsn")
         if refines and len(self.loss.iteration_weights) != self.network.iterations:
             raise InputError(

@@ -156,7 +156,7 @@ def new_network(config: Config, model: Model) -> nn.Module:
     parts = {}
     for name, text in given.items():
         if text:
-            path = find_checkpoint(text)
+            path = find_checkpoint(shipped(text))
             parts[name] = Part(path, read_trained(path).network)
     start_weights(model, network, imagenet=section.imagenet, parts=parts, frozen_stages=section.frozen_stages)
     return network

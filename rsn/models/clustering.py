@@ -1,7 +1,9 @@
 """Clustering variant: regions from a learned embedding, depth refined region by region (paper, section 2)."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple
 
@@ -14,7 +16,14 @@ from rsn.models.contract import Batch, BatchPrediction, Model, Network
 from rsn.models.encoders import EncoderName
 from rsn.models.generation import DepthFeatures
 from rsn.models.layers import Convolution, DepthOutput, Norm, SignedOutput, Stage, halved_channels, initialise
-from rsn.models.losses import discriminative_loss, l1_loss, mean_over, valid_pixels
+from rsn.models.losses import (
+    DepthLoss,
+    category_loss,
+    discriminative_loss,
+    l1_loss,
+    mean_over,
+    valid_pixels,
+)
 from rsn.models.mean_shift import mean_shift
 from rsn.models.region_means import region_mean_map
 
@@ -45,6 +54,8 @@ class ClusteringOutput(NamedTuple):
     """Weight of variance refinement against target refinement, 0 to 1, no unit."""
     refined: Tensor
     """Blended depth, >= 0."""
+    category: Tensor | None = None
+    """As ``rsn.models.generation.GenerationOutput`` has it."""
 
 
 class ClusteringNetwork(nn.Module):
@@ -52,7 +63,7 @@ class ClusteringNetwork(nn.Module):
 
     Parameters
     ----------
-    width, encoder, norm, checkpointing
+    width, encoder, norm, checkpointing, categories
         As for ``GenerationNetwork``; the features up to the third regression layer are the same.
 
     Notes
@@ -80,12 +91,14 @@ class ClusteringNetwork(nn.Module):
         encoder: EncoderName = "resnet34",
         norm: Norm = "batch",
         checkpointing: bool = False,
+        categories: int = 0,
     ) -> None:
         super().__init__()
-        self.arguments: dict[str, Any] = {
+        shared: dict[str, Any] = {
             "width": width, "encoder": encoder, "norm": norm, "checkpointing": checkpointing,
         }  # fmt: skip
-        self.features = DepthFeatures(**self.arguments)
+        self.arguments: dict[str, Any] = shared | {"categories": categories}
+        self.features = DepthFeatures(**shared)
 
         def stage(*channels: int) -> list[nn.Module]:
             return [Convolution(inputs, outputs, norm=norm) for inputs, outputs in pairwise(channels)]
@@ -101,6 +114,7 @@ class ClusteringNetwork(nn.Module):
         self.variance = head(*stage(width + 1, half, quarter), SignedOutput(quarter))
         self.target = head(*stage(width + 2, half, quarter), SignedOutput(quarter))
         self.reliability = head(*stage(width + 2, half), SignedOutput(half))
+        self.category = nn.Conv2d(2 * self.features.channels, categories, 1) if categories else None
         initialise(self)
         # Distances start near the margins of the discriminative loss, not far beyond them.
         nn.init.normal_(linear.weight, std=0.1 / math.sqrt(half))
@@ -116,11 +130,13 @@ class ClusteringNetwork(nn.Module):
             Labels (B, H, W) to refine by, 0 = none, as in training, brought to the features' size by nearest
             neighbour; None: ``rsn.models.mean_shift`` finds them from the embedding (on the CPU), as in use.
         """
-        features = self.shared(self.features(rgb))
+        shallow, pooled = self.features.pooled(rgb)
+        features = self.shared(self.features.dense(shallow, pooled))
         initial = self.depth(features)
         embedding = self.embedding(torch.cat((features, location_map(features)), dim=1))
         region = cluster(embedding) if region is None else _resized(region, features)
-        return self._refined(features, initial, embedding, region)
+        found = self._refined(features, initial, embedding, region)
+        return found if self.category is None else found._replace(category=self.category(pooled))
 
     def _refined(
         self, features: Tensor, initial: Tensor, embedding: Tensor, region: Tensor
@@ -177,27 +193,39 @@ class Clustering(Model):
     """The clustering variant: it refines by the true regions in training, by those that it finds in use."""
 
     name: ClassVar[str] = "clustering"
+    parts: ClassVar[tuple[str, ...]] = ("generation",)
     onnx_outputs: ClassVar[tuple[str, ...]] = ()
 
     encoder: EncoderName
+    category_weight: float
+    classes: int
+    depth_loss: DepthLoss
 
     def build(self) -> ClusteringNetwork:
-        """Build the network."""
+        """Build the network; it predicts categories where their loss has a weight."""
         return ClusteringNetwork(
-            width=self.width, encoder=self.encoder, norm=self.norm, checkpointing=self.checkpointing
+            width=self.width,
+            encoder=self.encoder,
+            norm=self.norm,
+            checkpointing=self.checkpointing,
+            categories=self.classes if self.category_weight else 0,
         )
 
     def arrays(self, *, training: bool) -> tuple[str, ...]:
-        """In training depth and regions."""
-        return ("depth", "region") if training else ()
+        """In training depth and regions, and categories where they are learnt."""
+        learnt = ("depth", "region", "semantic") if self.category_weight else ("depth", "region")
+        return learnt if training else ()
 
     def guides(self, batch: Batch) -> tuple[Tensor, ...]:
         """The true regions (B, H, W), by which depth is refined in training."""
         return (batch["region"].squeeze(1),)
 
     def loss(self, output: ClusteringOutput, batch: Batch, epoch: int) -> Tensor:
-        """One loss for every end, whatever the epoch, at the network's own size."""
-        return clustering_loss(output, batch["depth"])
+        """One loss for every end, at the network's own size, plus the categories' where they are learnt."""
+        loss = clustering_loss(output, batch["depth"], partial(self.depth_loss, epoch=epoch))
+        if output.category is None:
+            return loss
+        return loss + self.category_weight * category_loss(output.category, batch["semantic"])
 
     def predict(self, network: Network, batch: Batch) -> BatchPrediction:
         """Refined and initial depth, the regions that the network finds, their support, and r."""
@@ -211,11 +239,13 @@ class Clustering(Model):
         return (batch["depth"] > 0) & (batch["region"] > 0)
 
 
-def clustering_loss(output: ClusteringOutput, target: Tensor) -> Tensor:
+def clustering_loss(
+    output: ClusteringOutput, target: Tensor, depth_loss: Callable[[Tensor, Tensor, Tensor], Tensor]
+) -> Tensor:
     """Train every end of the clustering variant together: one sum of these parts, each with weight 1.
 
     * embedding: pull + push + 0.001 regularisation over the regions;
-    * initial depth and refined (blended) depth: ``l1_loss`` against depth;
+    * initial depth and refined (blended) depth: ``depth_loss`` against depth;
     * variance refinement: the mean |offset - (depth - regional mean of depth)|, in metres;
     * target refinement: ``l1_loss`` of the corrected depth against the regional mean of depth.
 
@@ -229,6 +259,8 @@ def clustering_loss(output: ClusteringOutput, target: Tensor) -> Tensor:
         What ``ClusteringNetwork`` returned.
     target
         Depth (B, 1, H, W) in metres, brought to the network's own size; not > 0 does not count.
+    depth_loss
+        Loss of depth (B, 1, h, w) against its truth, given with the regions (B, h, w).
 
     Notes
     -----
@@ -244,8 +276,8 @@ def clustering_loss(output: ClusteringOutput, target: Tensor) -> Tensor:
     offset = torch.where(regional, output.offset.float() - (target - mean), 0).abs()
     return (
         (pull + push + REGULARISATION_WEIGHT * regularisation)
-        + l1_loss(output.initial, target)
-        + l1_loss(output.refined, target)
+        + depth_loss(output.initial, target, output.region)
+        + depth_loss(output.refined, target, output.region)
         + mean_over(offset, regional)
         + l1_loss(output.corrected, mean, regional)
     )

@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from rsn.data.resize import resize_nearest
 from rsn.models.contract import Batch, BatchPrediction, Model, Network
 from rsn.models.encoders import EncoderName, build_encoder
 from rsn.models.layers import (
@@ -98,6 +97,27 @@ class DepthFeatures(nn.Module):
         return torch.cat((regressed, self.skip(shallow)), dim=1)
 
 
+class DepthHead(nn.Module):
+    """Regression layers 4 to 8: features (B, channels, h, w) to metres (B, 1, h, w), >= 0.
+
+    The network that has it draws its weights (``initialise``).
+    """
+
+    def __init__(self, channels: int, *, norm: Norm, checkpointing: bool) -> None:
+        super().__init__()
+        layers = halved_channels(channels)
+        self.regression = Stage(
+            *(Convolution(inputs, outputs, norm=norm) for inputs, outputs in pairwise(layers)),
+            checkpointing=checkpointing,
+        )
+        self.output = DepthOutput(layers[-1])
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map features to depth at their size."""
+        depth: Tensor = self.output(self.regression(features))
+        return depth
+
+
 class GenerationOutput(NamedTuple):
     """Metres (B, 1, H, W), >= 0, and a logit of each category, (B, categories, h, w), without unit.
 
@@ -151,26 +171,24 @@ class GenerationNetwork(nn.Module):
         }  # fmt: skip
         self.arguments: dict[str, Any] = shared | {"categories": categories}
         self.features = DepthFeatures(**shared)
-        channels = halved_channels(self.features.channels)
-        self.regression = Stage(
-            *(Convolution(inputs, outputs, norm=norm) for inputs, outputs in pairwise(channels)),
-            checkpointing=checkpointing,
-        )
-        self.output = DepthOutput(channels[-1])
+        head = DepthHead(self.features.channels, norm=norm, checkpointing=checkpointing)
+        self.regression, self.output = head.regression, head.output
         self.category = nn.Conv2d(2 * self.features.channels, categories, 1) if categories else None
         initialise(self)
 
     def forward(self, rgb: Tensor) -> GenerationOutput:
         """Map ImageNet-normalised colour (B, 3, H, W) to metres, and to categories where it has some."""
+        features, category = self.dense(rgb)
+        return GenerationOutput(resize_like(self.regressed(features), rgb), category)
+
+    def dense(self, rgb: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Map ImageNet-normalised colour (B, 3, H, W) to features, and to categories where it has some."""
         shallow, pooled = self.features.pooled(rgb)
-        depth = resize_like(self._regressed(self.features.dense(shallow, pooled)), rgb)
-        return GenerationOutput(depth, None if self.category is None else self.category(pooled))
+        category = None if self.category is None else self.category(pooled)
+        return self.features.dense(shallow, pooled), category
 
-    def depth(self, rgb: Tensor) -> Tensor:
-        """Map ImageNet-normalised colour (B, 3, H, W) to metres (B, 1, h, w) at the features' own size."""
-        return self._regressed(self.features(rgb))
-
-    def _regressed(self, features: Tensor) -> Tensor:
+    def regressed(self, features: Tensor) -> Tensor:
+        """Map features to metres (B, 1, h, w) at their size."""
         depth: Tensor = self.output(self.regression(features))
         return depth
 
@@ -220,8 +238,7 @@ class Generation(Model):
         loss = self.depth_loss(output.depth, batch[self.target], batch["region"].squeeze(1), epoch)
         if output.category is None:
             return loss
-        category = resize_nearest(batch["semantic"], (output.category.shape[2], output.category.shape[3]))
-        return loss + self.category_weight * category_loss(output.category, category.squeeze(1))
+        return loss + self.category_weight * category_loss(output.category, batch["semantic"])
 
     def predict(self, network: Network, batch: Batch) -> BatchPrediction:
         """Depth alone, which is region support where that is the target."""

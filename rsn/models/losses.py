@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rsgt.inputs import InputError
+from rsn.data.resize import resize_nearest
 from rsn.models.region_means import (
     count_images,
     means_over_regions,
@@ -283,10 +284,12 @@ def discriminative_loss(
 
 
 def category_loss(logits: Tensor, category: Tensor) -> Tensor:
-    """Cross-entropy of logits (B, C, H, W) of the categories 1 to C, mean over the pixels that have one.
+    """Cross-entropy of logits (B, C, h, w) of the categories 1 to C, mean over the pixels that have one.
 
-    ``category`` is (B, H, W), integers; 0 does not count.
+    ``category`` is (B, 1, H, W), integers, and is brought to the logits' size by nearest neighbour; 0 does
+    not count.
     """
+    category = resize_nearest(category, (logits.shape[2], logits.shape[3])).squeeze(1)
     total = F.cross_entropy(logits.float(), category.long() - 1, ignore_index=-1, reduction="sum")
     return total / (category > 0).sum().clamp_min(1)
 

@@ -1,7 +1,7 @@
 """The region support network end to end: generation, then refinement (paper, section 2)."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -10,26 +10,34 @@ from torch.nn import functional as F
 from rsgt.inputs import InputError
 from rsn.models.contract import Batch, BatchPrediction, Model, Network
 from rsn.models.encoders import EncoderName, ResNet34
-from rsn.models.generation import GenerationNetwork
-from rsn.models.layers import Norm, resize_like
-from rsn.models.losses import DepthLoss
+from rsn.models.generation import DepthHead, GenerationNetwork
+from rsn.models.layers import Norm, initialise, resize_like
+from rsn.models.losses import DepthLoss, category_loss
 from rsn.models.refinement import RefinementNetwork
 
 
 class RegionSupportOutput(NamedTuple):
-    """Predicted region support (B, 1, H, W) in metres, and the depth of each iteration likewise."""
+    """Predicted region support (B, 1, H, W) in metres, initial depth and that of each iteration likewise.
+
+    ``initial`` is the support itself where the network has no depth of its own to start from, and
+    ``category`` as ``rsn.models.generation.GenerationOutput`` has it.
+    """
 
     support: Tensor
+    initial: Tensor
     outputs: list[Tensor]
+    category: Tensor | None = None
 
 
 class RegionSupportNetwork(nn.Module):
     """Depth from one colour image by way of region support.
 
-    The generated support is both guidance and first coarse depth of the refinement. With
-    EfficientNet-Lite both modules work at half the input's size, the results are enlarged bilinearly,
-    and the refinement has half the ``width``, as the rest behind that encoder has. The parameters are those
-    of ``GenerationNetwork`` and ``RefinementNetwork``. Source: the paper, section 2.
+    The generated support is the guidance of the refinement, and with ``initial="support"``, the paper's, its
+    first coarse depth too. With ``"depth"`` that is a depth of its own, from a second head on the same
+    features, of the layers that the support's has. With EfficientNet-Lite both modules work at half the
+    input's size, the results are enlarged bilinearly, and the refinement has half the ``width``, as the rest
+    behind that encoder has. The parameters are those
+    of ``GenerationNetwork``, ``categories`` too, and of ``RefinementNetwork``. Source: the paper, section 2.
     """
 
     def __init__(
@@ -41,15 +49,22 @@ class RegionSupportNetwork(nn.Module):
         encoder: EncoderName = "resnet34",
         norm: Norm = "batch",
         checkpointing: bool = False,
+        categories: int = 0,
+        initial: Literal["support", "depth"] = "support",
     ) -> None:
         super().__init__()
         self.arguments: dict[str, Any] = {
             "width": width, "iterations": iterations, "residual": residual, "encoder": encoder,
-            "norm": norm, "checkpointing": checkpointing,
+            "norm": norm, "checkpointing": checkpointing, "categories": categories, "initial": initial,
         }  # fmt: skip
         self.generation = GenerationNetwork(
-            width=width, encoder=encoder, norm=norm, checkpointing=checkpointing
+            width=width, encoder=encoder, norm=norm, checkpointing=checkpointing, categories=categories
         )
+        self.initial: DepthHead | None = None
+        if initial == "depth":
+            channels = self.generation.features.channels
+            self.initial = DepthHead(channels, norm=norm, checkpointing=checkpointing)
+            initialise(self.initial)
         self.refinement = RefinementNetwork(
             width=self.generation.features.encoder.base,
             iterations=iterations,
@@ -60,13 +75,16 @@ class RegionSupportNetwork(nn.Module):
 
     def forward(self, rgb: Tensor) -> RegionSupportOutput:
         """Map ImageNet-normalised colour (B, 3, H, W) to region support and depths."""
-        support = self.generation.depth(rgb)
+        features, category = self.generation.dense(rgb)
+        support = self.generation.regressed(features)
+        initial = support if self.initial is None else self.initial(features)
         if support.shape[2:] == rgb.shape[2:]:
             small = rgb
         else:
             small = F.avg_pool2d(rgb, 2, ceil_mode=True, count_include_pad=False)
-        refined = self.refinement(small, support, support)
-        return RegionSupportOutput(resize_like(support, rgb), [resize_like(depth, rgb) for depth in refined])
+        refined = self.refinement(small, support, initial)
+        maps = [resize_like(depth, rgb) for depth in (support, initial, *refined)]
+        return RegionSupportOutput(maps[0], maps[1], maps[2:], category)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +98,10 @@ class RegionSupport(Model):
     encoder: EncoderName
     iterations: int
     residual: bool
+    initial: Literal["support", "depth"]
     support_weight: float
+    category_weight: float
+    classes: int
     iteration_weights: tuple[float, ...]
     frozen_generation: bool
     depth_loss: DepthLoss
@@ -94,13 +115,22 @@ class RegionSupport(Model):
             encoder=self.encoder,
             norm=self.norm,
             checkpointing=self.checkpointing,
+            categories=self.classes if self._learns_categories else 0,
+            initial=self.initial,
         )
 
+    @property
+    def _learns_categories(self) -> bool:
+        return self.category_weight > 0 and not self.frozen_generation
+
     def start(self, network: nn.Module, *, trained_encoder: bool) -> None:
-        """Give the refinement's stem that of a trained generation; freeze the latter where that is asked."""
+        """Start the refinement's stem and the initial depth from a generation; freeze that where asked."""
         assert isinstance(network, RegionSupportNetwork)
         if trained_encoder and isinstance(network.generation.features.encoder, ResNet34):
             refinement_from_generation(network.refinement, network.generation)
+        if network.initial is not None:
+            theirs = network.generation.state_dict()
+            network.initial.load_state_dict({name: theirs[name] for name in network.initial.state_dict()})
         if self.frozen_generation:
             network.generation.requires_grad_(False)
 
@@ -111,27 +141,35 @@ class RegionSupport(Model):
 
     @property
     def guidance_rule(self) -> dict[str, str]:
-        """The predicted support is both."""
-        return {"guidance": "predicted region support", "coarse": "predicted region support"}
+        """The predicted support is both, or the guidance alone."""
+        coarse = "predicted region support" if self.initial == "support" else "predicted depth"
+        return {"guidance": "predicted region support", "coarse": coarse}
 
     def arrays(self, *, training: bool) -> tuple[str, ...]:
-        """In training depth and regions, and support where it is learnt."""
-        learnt = ("depth", "region") if self.frozen_generation else ("depth", "region", "support")
-        return learnt if training else ()
+        """In training depth and regions, and support and categories where they are learnt."""
+        if not training:
+            return ()
+        support = () if self.frozen_generation else ("support",)
+        return ("depth", "region", *(("semantic",) if self._learns_categories else ()), *support)
 
     def loss(self, output: RegionSupportOutput, batch: Batch, epoch: int) -> Tensor:
-        """Weighted loss of the iterations (L_i), plus the support's where it is learnt."""
+        """Weighted loss of the iterations (L_i), plus that of each other end that is learnt."""
         region = batch["region"].squeeze(1)
         weights = self.iteration_weights
         total = self.depth_loss.iterative(output.outputs, batch["depth"], region, epoch, weights)
-        if self.frozen_generation:
-            return total
-        return total + self.support_weight * self.depth_loss(output.support, batch["support"], region, epoch)
+        if not self.frozen_generation:
+            support = self.depth_loss(output.support, batch["support"], region, epoch)
+            total = total + self.support_weight * support
+        if self.initial == "depth":
+            total = total + self.depth_loss(output.initial, batch["depth"], region, epoch)
+        if output.category is not None:
+            total = total + self.category_weight * category_loss(output.category, batch["semantic"])
+        return total
 
     def predict(self, network: Network, batch: Batch) -> BatchPrediction:
-        """Depth of the last iteration, and support, which is also the depth before refinement."""
+        """Depth of the last iteration, initial depth, and support."""
         output: RegionSupportOutput = self.forward(network, batch)
-        return BatchPrediction(output.outputs[-1], output.support, output.support)
+        return BatchPrediction(output.outputs[-1], output.initial, output.support)
 
     def counts(self, batch: Batch) -> Tensor:
         """Pixels with depth."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from rsgt.inputs import InputError
+from rsn.models.clustering import ClusteringNetwork
 from rsn.models.contract import Model
 from rsn.models.encoders import EfficientNetLite, ResNet34
 from rsn.models.generation import GenerationNetwork
@@ -123,6 +124,8 @@ def _shape_and_type(tensor: Tensor | None) -> str:
 def load_part(network: nn.Module, name: str, source: Part) -> None:
     """Put a checkpoint's generation or refinement module into a network that is one or holds one.
 
+    Of a generation module, the clustering variant takes the features.
+
     Raises
     ------
     InputError
@@ -130,6 +133,8 @@ def load_part(network: nn.Module, name: str, source: Part) -> None:
     """
     kind = {"generation": GenerationNetwork, "refinement": RefinementNetwork}[name]
     target, found = (_part(whole, name, kind) for whole in (network, source.network))
+    if name == "generation" and isinstance(network, ClusteringNetwork):
+        target = network
     if target is None:
         raise InputError(f"{name}: this model has no {name} module; omit --{name}")
     if found is None:
@@ -137,8 +142,8 @@ def load_part(network: nn.Module, name: str, source: Part) -> None:
             f"{source.path}: got a checkpoint of {type(source.network).__name__}, expected one with a {name} "
             "module"
         )
-    weights = _depth_weights(found)
-    shapes = [{key: value.shape for key, value in part.items()} for part in (_depth_weights(target), weights)]
+    own, weights = _shared_weights(target, target), _shared_weights(found, target)
+    shapes = [{key: value.shape for key, value in part.items()} for part in (own, weights)]
     if shapes[0] != shapes[1]:
         raise InputError(
             f"{source.path}: its {name} module was built with {found.arguments}, expected "
@@ -147,9 +152,15 @@ def load_part(network: nn.Module, name: str, source: Part) -> None:
     target.load_state_dict(weights, strict=False)
 
 
-def _depth_weights(module: nn.Module) -> dict[str, Tensor]:
-    """State of a module without what it predicts beside depth in training."""
-    return {key: value for key, value in module.state_dict().items() if not key.startswith("category.")}
+def _shared_weights(module: nn.Module, target: nn.Module) -> dict[str, Tensor]:
+    """State that a module gives another: not what it predicts beside depth in training.
+
+    The clustering variant has the generation module's features, and ends of its own.
+    """
+    state = module.state_dict()
+    if isinstance(target, ClusteringNetwork):
+        return {key: value for key, value in state.items() if key.startswith("features.")}
+    return {key: value for key, value in state.items() if not key.startswith("category.")}
 
 
 def _part(network: nn.Module, name: str, kind: type[nn.Module]) -> nn.Module | None:

@@ -75,7 +75,7 @@ def test_a_flag_lies_over_the_recipe_and_leaves_it_as_it_was():
         ({"network": {"encoder": "vgg"}}, "expected one of resnet34, efficientnet_lite0, efficientnet_lite2"),
         ({"data": {"batch_size": 6}, "optimizer": {"accumulate": 4}}, "expected a multiple of devices"),
         ({"network": {"model": "rsn", "iterations": 2}}, "got 3 weights for 2 iterations"),
-        ({"network": {"model": "rsn"}, "loss": {"category_weight": 1}}, "but only generation has it"),
+        ({"network": {"model": "refinement"}, "loss": {"category_weight": 1}}, "predicts no categories"),
         ({"network": {"frozen_stages": 2}}, "frozen_stages: got 2 for an encoder of random weights"),
         ({"loss": {"iteration_weights": []}}, "iteration_weights: got"),
     ],

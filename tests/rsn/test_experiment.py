@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import rsn
 from rsgt.inputs import InputError
 from rsgt.quality.evaluation.protocol import PAPER
 from rsgt.quality.metrics import region_quality
@@ -378,6 +379,37 @@ def test_categories_are_learned_beside_depth_and_left_behind(store, tmp_path):
     whole = model_and_network(quick(model="rsn", generation=str(path)))[1].state_dict()
     assert "generation.category.bias" not in whole
     assert torch.equal(whole["generation.output.conv.weight"], last["weights"]["output.conv.weight"])
+
+
+@pytest.mark.parametrize(
+    ("model", "changes"), [("rsn", {}), ("rsn", {"initial": "depth"}), ("clustering", {})]
+)
+def test_every_network_with_an_encoder_learns_categories_and_starts_from_a_generation(
+    store, tmp_path, monkeypatch, model, changes
+):
+    """Given as the name of weights that come with the package; the clustering variant takes the features."""
+    run(quick(model="generation", category_weight=0.5, epochs=1), store, tmp_path / "g")
+    monkeypatch.setattr("rsn.weights.FOLDER", tmp_path / "shipped")
+    rsn.publish(tmp_path / "g" / "last.ckpt", tmp_path / "shipped" / "taught", terms="")
+    given = rsn.load("taught", device="cpu").network.state_dict()
+    config = quick(model=model, category_weight=0.5, generation="taught", epochs=1, **changes)
+    assert "semantic" in make_model(flat(config), classes=40).arrays(training=True)
+    fresh = model_and_network(config)[1].state_dict()
+    shared = [key for key in given if key.startswith("features.")]
+    prefix = "generation." if model == "rsn" else ""
+    assert shared
+    assert all(torch.equal(fresh[prefix + key], given[key]) for key in shared)
+    for key in [key for key in fresh if key.startswith("initial.")]:
+        assert torch.equal(fresh[key], given[key.removeprefix("initial.")])
+    assert any(key.startswith("initial.") for key in fresh) == bool(changes)
+    _, last = run(config, store, tmp_path / "run")
+    assert last["weights"][f"{prefix}category.bias"].abs().max() > 0.1 * config.optimizer.lr
+    record = evaluate(tmp_path / "run" / "last.ckpt", store, [PAPER], device="cpu", stream=None)
+    if model == "rsn":
+        coarse = "predicted depth" if changes else "predicted region support"
+        assert record["guidance"] == {"guidance": "predicted region support", "coarse": coarse}
+    with pytest.raises(InputError, match=r"its generation module was built with .*'width': 8, .* expected"):
+        model_and_network(quick(model=model, generation="taught", width=16))
 
 
 def test_batch_statistics_are_kept_in_the_last_share_of_the_epochs(store, tmp_path):

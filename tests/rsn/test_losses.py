@@ -1,4 +1,5 @@
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -257,18 +258,20 @@ def test_losses_are_deterministic():
 def test_category_loss_is_the_mean_over_labelled_pixels():
     generator = torch.Generator().manual_seed(5)
     logits = torch.randn(2, 4, 6, 7, generator=generator)
-    category = torch.randint(0, 5, (2, 6, 7), generator=generator, dtype=torch.int32)
+    category = torch.randint(0, 5, (2, 1, 6, 7), generator=generator, dtype=torch.int32)
     share = logits.double().exp() / logits.double().exp().sum(dim=1, keepdim=True)
     right = [
         share[b, int(c) - 1, y, x].log()
-        for b, y, x in torch.cartesian_prod(*map(torch.arange, category.shape)).tolist()
-        if (c := category[b, y, x]) > 0
+        for b, _, y, x in torch.cartesian_prod(*map(torch.arange, category.shape)).tolist()
+        if (c := category[b, 0, y, x]) > 0
     ]
     expected = -torch.stack(right).mean().item()
     assert category_loss(logits, category).item() == pytest.approx(expected, rel=1e-5)
     value, slope = value_and_gradient(lambda one: category_loss(one, torch.zeros_like(category)), logits)
     assert value == 0
     assert not slope.any()
+    large = category.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    assert category_loss(logits, large).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_clustering_loss_is_the_sum_of_its_ends():
@@ -286,11 +289,12 @@ def test_clustering_loss_is_the_sum_of_its_ends():
     pull, push, regularisation = discriminative_loss(embedding, region)
     expected = (
         pull + push + 0.001 * regularisation
-        + l1_loss(output.initial, target) + l1_loss(output.refined, target)
+        + l2_loss(output.initial, target) + l2_loss(output.refined, target)
         + (output.offset - (target - mean)).abs()[counted].mean()
         + l1_loss(output.corrected, mean, counted)
     )  # fmt: skip
-    torch.testing.assert_close(clustering_loss(output, target), expected)
+    found = clustering_loss(output, target, lambda depth, truth, _: l2_loss(depth, truth))
+    torch.testing.assert_close(found, expected)
 
 
 def test_a_perfect_output_leaves_the_embedding_s_size_alone():
@@ -301,7 +305,8 @@ def test_a_perfect_output_leaves_the_embedding_s_size_alone():
         embedding=embedding, initial=target, region=region, support=mean, offset=target - mean,
         corrected=mean, reliability=torch.ones_like(target), refined=target,
     )  # fmt: skip
-    assert clustering_loss(output, target).item() == pytest.approx(0.001, abs=1e-6)
+    regional = partial(DepthLoss(space="log"), epoch=0)
+    assert clustering_loss(output, target, regional).item() == pytest.approx(0.001, abs=1e-6)
 
 
 def test_regional_means_keep_images_apart_and_unlabelled_pixels_as_they_are():

@@ -30,6 +30,7 @@ EVERY_NETWORK = [
     ("refinement", {"residual": True}),
     ("rsn", {}),
     ("rsn", {"encoder": "efficientnet_lite0"}),
+    ("rsn", {"initial": "depth"}),
     ("clustering", {}),
     ("clustering", {"encoder": "efficientnet_lite0"}),
 ]
@@ -74,7 +75,7 @@ def depths(output):
     if isinstance(output, list):
         return output
     if hasattr(output, "outputs"):
-        return [output.support, *output.outputs]
+        return [output.support, output.initial, *output.outputs]
     return [output.initial, output.refined]
 
 
@@ -103,7 +104,7 @@ def test_the_output_has_the_size_of_the_input(name, options, shape):
 def test_the_paper_s_resolution(encoder):
     network = RegionSupportNetwork(width=8, iterations=2, encoder=encoder).eval()
     with torch.no_grad():
-        support, outputs = network(torch.randn(1, 3, 480, 640))
+        support, _, outputs, _ = network(torch.randn(1, 3, 480, 640))
     assert support.shape == (1, 1, 480, 640)
     assert [output.shape for output in outputs] == 2 * [(1, 1, 480, 640)]
 
@@ -156,7 +157,7 @@ def test_at_the_start_depth_is_positive_and_every_parameter_learns(name, options
         assert 1.5 < depth.mean() < 4
     target = 1 + 4 * torch.rand_like(depths(output)[0])
     if name == "clustering":
-        clustering_loss(output, target).backward()
+        clustering_loss(output, target, lambda found, truth, _: l1_loss(found, truth)).backward()
     else:
         sum(l1_loss(depth, target) for depth in depths(output)).backward()
     # The two branches and the blend of the clustering variant start from outputs of exactly 0.
@@ -400,7 +401,8 @@ def test_each_iteration_refines_the_one_before_with_the_same_weights():
 def test_the_support_is_guidance_and_first_coarse_depth():
     network = RegionSupportNetwork(width=8).eval()
     rgb = torch.randn(1, 3, 24, 32)
-    support, outputs = network(rgb)
+    support, initial, outputs, _ = network(rgb)
+    assert torch.equal(initial, support)
     assert torch.equal(support, network.generation(rgb).depth)
     for one, other in zip(outputs, network.refinement(rgb, support, support), strict=True):
         assert torch.equal(one, other)
@@ -528,7 +530,7 @@ def test_four_scenes_are_learned_by_heart(name, options):
     for _ in range(steps):
         output = network(*arguments)
         if name == "clustering":
-            loss = clustering_loss(output, depth)
+            loss = clustering_loss(output, depth, lambda found, truth, _: l1_loss(found, truth))
         else:
             loss = sum(l1_loss(found, depth) for found in depths(output))
         optimiser.zero_grad()
