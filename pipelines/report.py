@@ -57,6 +57,8 @@ TITLES = {
     "table2": "Table 2, guidance and the whole network",
     "regions": "Regions by network",
 }
+BEGUN = {"rooms-lite2": "ImageNet and rendered rooms"}
+"""Weights of the package that a network may start from, and what they have seen."""
 HEAD = (
     "row", "encoder", "published RMSE / ln / δ1", "RMSE (m), 95 % or seeds", "ln RMSE", "AbsRel", "δ1",
     "RMSE per region", "RMSE, nyu-eigen+flip", "δ1, nyu-eigen+flip", "minutes", "seeds",
@@ -66,7 +68,9 @@ SAME_HEAD = (
     "learnt from the same 795 frames, judged by nyud-mt", "encoder", "begun from", "parameters (M)",
     "RMSE (m), pixels pooled",
 )  # fmt: skip
-REGION_HEAD = (
+REGION_BEGUN = {"rooms-lite2": "ImageNet and rendered rooms"}
+"""Weights of the package that a network may start from, and what they have seen."""
+HEAD = (
     "row", "encoder", "regions a frame", "RMSE of region means (m)", "SLIC at as many", "grid at as many",
     "SLIC minus row, 95 %", "adjusted Rand", "V-measure", "covering",
 )  # fmt: skip
@@ -117,7 +121,8 @@ def encoder(found: dict[str, Any]) -> str:
     if network["model"] == "refinement":
         return "none"
     name = ENCODERS[network["encoder"]]
-    return f"{name}, {'ImageNet' if network['imagenet'] else 'random'}"
+    begun = "ImageNet" if network["imagenet"] else "random"
+    return f"{name}, {BEGUN.get(network['generation'], begun)}"
 
 
 def regional(found: dict[str, Any]) -> str:

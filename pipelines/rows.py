@@ -43,8 +43,6 @@ class Row:
         Name of the recipe in its set.
     changes
         What differs from the recipe: key to value.
-    starts
-        Module to the row whose checkpoint it starts from; that row is trained first.
     support
         Whose support it learns from: the default variant's, the published one's, or that of planes.
     same
@@ -54,7 +52,6 @@ class Row:
     name: str
     recipe: str
     changes: Mapping[str, Any] = field(default_factory=dict)
-    starts: Mapping[str, str] = field(default_factory=dict)
     support: Literal["default", "published", "plane"] = "default"
     same: "tuple[str, Row] | None" = None
 
@@ -129,21 +126,14 @@ def _make(place: Place, table: str, rows: Mapping[str, Row], name: str, seed: in
         told = {"row": name, "published": PUBLISHED[table].get(name), "same": f"{other_table}/{other.name}"}
         write_record(path, json.loads(twin.read_text(encoding="utf-8")) | told, frame_errors(twin))
         return
-    for start in row.starts.values():
-        _make(place, table, rows, start, seed)
-    store, out, starts = _store(place, row), place.run(table, name, seed), _starts(place, table, row, seed)
+    store, out = _store(place, row), place.run(table, name, seed)
     recipe = f"{place.recipe_set}/{row.recipe}"
-    at = {module: str(start) for module, start in starts.items()}
-    changes = {**row.changes, **place.overrides, **at, "seed": seed}
+    changes = {**row.changes, **place.overrides, "seed": seed}
     click.echo(f"{table} {name}, seed {seed}", err=True)
     if not rsn.fit(store, out, recipe=recipe, resume=True, **changes).complete:
         click.echo("stopped; run the same command to go on", err=True)
         sys.exit(130)
     record = _judged(out, store)
-    # Where the folder of all results lies belongs to one machine, and not into a record.
-    record["config"]["network"] |= {
-        module: start.relative_to(place.out).as_posix() for module, start in starts.items()
-    }
     with (out / "log.csv").open(encoding="utf-8") as log:
         minutes = sum(float(epoch["seconds"]) for epoch in csv.DictReader(log)) / 60
     whole = {
@@ -151,7 +141,6 @@ def _make(place: Place, table: str, rows: Mapping[str, Row], name: str, seed: in
         "published": PUBLISHED[table].get(name),
         "recipe": recipe,
         "changes": dict(row.changes) | dict(place.overrides),
-        "starts": dict(row.starts),
         "seed": seed,
         "commit": record["commit"],
         "store": record["store"],
@@ -183,18 +172,6 @@ def _store(place: Place, row: Row) -> Path:
     if row.support not in (parameters["variant"], parameters.get("surface")):
         raise InputError(f"{path}: got another store, expected one of `rsgt build {built_by}`")
     return path
-
-
-def _starts(place: Place, table: str, row: Row, seed: int) -> dict[str, Path]:
-    """Checkpoint of each module that a row starts with."""
-    starts = {module: best(place.run(table, start, seed)) for module, start in row.starts.items()}
-    for module, start in starts.items():
-        if not start.exists():
-            raise InputError(
-                f"{row.name}: starts from {row.starts[module]}, whose weights are not in {start.parent}; "
-                f"delete the record {place.record(table, row.starts[module], seed)} to train them again"
-            )
-    return starts
 
 
 def _judged(out: Path, store: Path) -> dict[str, Any]:

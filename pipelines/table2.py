@@ -14,11 +14,7 @@ ROWS = (
     Row(name="refinement-semantic", recipe="refinement", changes={"guidance": "semantic"}),
     Row(name="refinement-superpixel", recipe="refinement", changes={"guidance": "superpixel"}),
     Row(name="refinement-none", recipe="refinement", changes={"guidance": "none"}),
-    Row(
-        name="rsn",
-        recipe="rsn",
-        starts={"generation": "generation-support", "refinement": ITERATIVE.name},
-    ),
+    Row(name="rsn", recipe="rsn", changes={"validation": 0.0}),
     Row(name="clustering", recipe="clustering"),
 )
 

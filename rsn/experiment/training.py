@@ -1,16 +1,14 @@
 """A run from its settings."""
 
 import os
-import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
-from rsn.config import Config, flat, from_plain, read_recipe, recipe_names, to_plain, with_overrides
+from rsn.config import Config, flat, from_plain, read_recipe, to_plain, with_overrides
 from rsn.data.dataset import EpochBatches
 from rsn.data.mixture import Mixture, Place, Portion, Stores, divide, mixed, told
 from rsn.experiment.assembly import new_network, read_trained
@@ -96,9 +94,8 @@ def fit(
     """
     out = Path(out)
     config, sized = _configured(recipe, settings, run=out if resume else None)
-    named = "" if recipe is None else Path(recipe).as_posix()
     complete = fit_config(
-        config, store, out, recipe=named, sized=sized, resume=resume, tensorboard=tensorboard, stream=stream
+        config, store, out, sized=sized, resume=resume, tensorboard=tensorboard, stream=stream
     )
     best = out / "best.ckpt"
     return FitResult(
@@ -113,7 +110,6 @@ def fit_config(
     store: Stores,
     out: Path,
     *,
-    recipe: str = "",
     sized: bool = True,
     resume: bool = False,
     tensorboard: bool = False,
@@ -121,15 +117,14 @@ def fit_config(
 ) -> bool:
     """Train a model by settings that are complete; say whether the run is. The rest is as for ``fit``.
 
-    ``recipe`` is the name of the one that they are from, if any, and ``sized`` says whether somebody chose
-    the size, which several stores of different sizes need.
+    ``sized`` says whether somebody chose the size, which several stores of different sizes need.
     """
     start.check_folder(out)
     config, mixture = _resolved(config), mixed(store)
     contents = _earlier(config, mixture, out, resume_run=resume)
     portions, model = _chosen(config, mixture, sized=sized)
     if contents is None:
-        _check_trainable(config, model, partial(_commands, recipe, mixture, out))
+        _check_trainable(config, model)
     fabric = make_fabric(config.run.device, config.run.devices, config.run.precision)
     writer = progress.tensorboard() if tensorboard else None
     for part in portions:
@@ -234,27 +229,8 @@ def _earlier(config: Config, mixture: Mixture, out: Path, *, resume_run: bool) -
     return contents
 
 
-TRAINED_BY = {"generation": "support", "refinement": "iterations"}
-"""Module of the whole network to the recipe, of the same set as the network's own, that trains it."""
-
-
-def _commands(recipe: str, mixture: Mixture, out: Path, missing: Sequence[str]) -> list[str]:
-    """Give the commands that train the modules which a recipe of the package starts from."""
-    if recipe not in recipe_names():
-        return []
-    stores = [part for store in mixture.stores for part in ("--store", str(store.path))]
-    family = recipe.partition("/")[0]
-    return [
-        shlex.join(
-            ["rsn", "fit", *stores, "--recipe", f"{family}/{TRAINED_BY[part]}", "--out", f"{out}-{part}"]
-        )
-        for part in missing
-    ]
-
-
-def _check_trainable(config: Config, model: Model, commands: Callable[[Sequence[str]], list[str]]) -> None:
+def _check_trainable(config: Config, model: Model) -> None:
     if config.network.norm == "batch":
-        missing = _missing_parts(config, model)
         start.check_batch_norm(
             batch_size=config.data.batch_size,
             passes=config.run.devices * config.optimizer.accumulate,
@@ -262,8 +238,7 @@ def _check_trainable(config: Config, model: Model, commands: Callable[[Sequence[
             frozen_norm=config.optimizer.frozen_norm,
             epochs=config.run.epochs,
             model=config.network.model,
-            missing=missing,
-            before=commands(missing or ()),
+            missing=_missing_parts(config, model),
         )
 
 

@@ -193,7 +193,6 @@ class Clustering(Model):
     """The clustering variant: it refines by the true regions in training, by those that it finds in use."""
 
     name: ClassVar[str] = "clustering"
-    parts: ClassVar[tuple[str, ...]] = ("generation",)
     onnx_outputs: ClassVar[tuple[str, ...]] = ()
 
     encoder: EncoderName

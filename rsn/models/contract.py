@@ -48,7 +48,8 @@ class Model(ABC):
     name : str
         Of the network, in checkpoints.
     parts : tuple of str
-        Modules that can start from a checkpoint of their own, by the settings of that name.
+        Modules of which it is made up, each of which can start from a checkpoint of its own, by the settings
+        of that name.
     onnx_outputs : tuple of str
         What the network gives as an ONNX graph; empty where it cannot be one.
     """

@@ -87,7 +87,6 @@ def check_batch_norm(
     epochs: int,
     model: str,
     missing: Sequence[str] | None,
-    before: Sequence[str] = (),
 ) -> None:
     """Refuse settings under which batch normalisation would learn nothing, or nothing of use.
 
@@ -98,8 +97,6 @@ def check_batch_norm(
         the epochs that keep the statistics, and their number.
     model, missing
         The model's name, and its modules that would start untrained; None: they cannot start trained.
-    before
-        Commands that train these, where they are known.
 
     Raises
     ------
@@ -113,7 +110,6 @@ def check_batch_norm(
             raise InputError(
                 f"frozen_norm: got {frozen_norm:g}, batch statistics kept from the start, but {model} would "
                 f"start untrained; {give}a smaller --frozen-norm"
-                + (f"; first run: {'; '.join(before)}" if before else "")
             )
     elif batch_size == passes and max(size) <= COARSEST:
         raise InputError(

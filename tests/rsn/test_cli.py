@@ -195,8 +195,8 @@ def test_help_needs_no_torch_and_a_command_says_what_to_install(store):
 def test_every_shipped_recipe_is_valid(store, tmp_path):
     recipes = recipe_names()
     assert {name.split("/")[0] for name in recipes} == {"cpu", "paper"}
-    small = {"width": 8, "batch-size": 2, "imagenet": "", "frozen-stages": 0, "device": "cpu"}
-    small |= {"store": store, "out": tmp_path}
+    small = {"width": 8, "batch-size": 2, "imagenet": "", "generation": "", "frozen-stages": 0}
+    small |= {"store": store, "out": tmp_path, "device": "cpu"}
     flags = [text for key, value in small.items() for text in (f"--{key}", value)]
     for recipe in recipes:
         plan = json.loads(call("fit", "--recipe", recipe, "--dry-run", "--json", *flags).stdout)
