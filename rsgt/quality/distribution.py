@@ -61,15 +61,15 @@ def order_statistics(stream: Stream, ranks: npt.NDArray[np.int64]) -> npt.NDArra
     prefix, left = np.zeros(len(ranks), np.uint64), ranks.copy()
     for shift in range(64 - _DIGIT, -1, -_DIGIT):
         known = np.unique(prefix)
-        counts = np.zeros((len(known), 1 << _DIGIT), np.int64)
+        counts = np.zeros((len(known), 1 << _DIGIT), np.uint32)
         for values in stream():
             digits = _ordered(values) >> np.uint64(shift)
             before = digits >> np.uint64(_DIGIT)
             for k, one in enumerate(known):
                 mine = (digits[before == one] & np.uint64((1 << _DIGIT) - 1)).astype(np.int64)
-                counts[k] += np.bincount(mine, minlength=1 << _DIGIT)
+                counts[k] += np.bincount(mine, minlength=1 << _DIGIT).astype(np.uint32)
         for k, row in enumerate(np.searchsorted(known, prefix)):
-            upto = np.cumsum(counts[row])
+            upto = np.cumsum(counts[row], dtype=np.int64)
             digit = int(np.searchsorted(upto, left[k], side="right"))
             left[k] -= upto[digit - 1] if digit else 0
             prefix[k] = (prefix[k] << np.uint64(_DIGIT)) | np.uint64(digit)

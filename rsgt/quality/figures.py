@@ -13,10 +13,10 @@ from rsgt.files import write_figure
 from rsgt.inputs import local_path
 from rsgt.quality import planar_columns
 from rsgt.quality.category_rows import category_rows
-from rsgt.quality.distribution import HELD, Stream, mean_and_quantiles
+from rsgt.quality.distribution import Stream, mean_and_quantiles
 from rsgt.quality.metrics import instability
 from rsgt.quality.planes import RegionPlanes
-from rsgt.quality.region_rows import RegionRows
+from rsgt.quality.region_rows import PIECE_ROWS, RegionRows
 from rsgt.store import schema
 
 Array = npt.NDArray[Any]
@@ -139,7 +139,7 @@ class Statistics(MapErrors):
         found = _plain(self.summary())
         streams: dict[str, Stream] = {
             "regions_per_frame": lambda: (
-                self.regions[k : k + HELD] for k in range(0, len(self.regions), HELD)
+                self.regions[k : k + PIECE_ROWS] for k in range(0, len(self.regions), PIECE_ROWS)
             ),
             "region_area": partial(self.rows.column, "area"),
             "region_spread": lambda: map(np.sqrt, self.rows.column("depth_variance")),

@@ -14,7 +14,7 @@ STORED = ("semantic", "area", "depth_mean", "depth_variance")
 SUPPORT = ("support_rmse", "support_variance")
 """Columns of a planar store; for a region's own mean depth they follow from the variance of its depth."""
 
-_PIECE_ROWS = 1 << 16
+PIECE_ROWS = 1 << 16
 """Rows that are worked on at once; a frame of more is a piece by itself."""
 
 
@@ -80,7 +80,7 @@ class RegionRows:
             bounds = self.store.region_start[begin : end + 1] - self.store.region_start[begin]
             first = 0
             while first < end - begin:
-                after = int(np.searchsorted(bounds, bounds[first] + _PIECE_ROWS, side="right")) - 1
+                after = int(np.searchsorted(bounds, bounds[first] + PIECE_ROWS, side="right")) - 1
                 stop = max(after, first + 1)
                 part = slice(bounds[first], bounds[stop])
                 yield begin + first, begin + stop, {name: column[part] for name, column in rows.items()}
@@ -95,7 +95,7 @@ class RegionRows:
     def means(self, names: Sequence[str]) -> dict[str, Array]:
         """Mean of columns over the rows of each frame that have a value, (frame,) float64; NaN: none has."""
         found = {name: np.empty(len(self.frames)) for name in names}
-        for first, stop, owner, columns in self.blocks(names):
+        for first, stop, owner, columns in self.blocks(names) if names else ():
             for name, values in columns.items():
                 known = ~np.isnan(values)
                 of = owner[known] - first

@@ -56,7 +56,7 @@ def store(request, tmp_path_factory):
 
 @pytest.mark.parametrize("split", [None, "train", "test"])
 @pytest.mark.parametrize(
-    ("where", "frames"), [("rsgt.store.reader._BLOCK_ROWS", 2), ("rsgt.quality.region_rows._PIECE_ROWS", 1)]
+    ("where", "frames"), [("rsgt.store.reader._BLOCK_ROWS", 2), ("rsgt.quality.region_rows.PIECE_ROWS", 1)]
 )
 def test_blocks_of_rows_make_the_figures_of_all(store, monkeypatch, split, where, frames):
     whole = rsgt.statistics(store, split, planes=True)
