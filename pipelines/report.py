@@ -68,9 +68,7 @@ SAME_HEAD = (
     "learnt from the same 795 frames, judged by nyud-mt", "encoder", "begun from", "parameters (M)",
     "RMSE (m), pixels pooled",
 )  # fmt: skip
-REGION_BEGUN = {"rooms-lite2": "ImageNet and rendered rooms"}
-"""Weights of the package that a network may start from, and what they have seen."""
-HEAD = (
+REGION_HEAD = (
     "row", "encoder", "regions a frame", "RMSE of region means (m)", "SLIC at as many", "grid at as many",
     "SLIC minus row, 95 %", "adjusted Rand", "V-measure", "covering",
 )  # fmt: skip
