@@ -173,7 +173,8 @@ def test_every_figure_of_the_site_has_a_record(made):
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         assert figures.filled(text).count("{{ ") == 0, page.name
-    assert figures.filled("{{ table2/rsn-0 metrics.paper.image_mean.rmse .3f }} m") == "0.598 m"
+    rmse = figures.record("table2/rsn-0")["metrics"]["paper"]["image_mean"]["rmse"]
+    assert figures.filled("{{ table2/rsn-0 metrics.paper.image_mean.rmse .3f }} m") == f"{rmse:.3f} m"
     with pytest.raises(KeyError):
         figures.filled("{{ table2/rsn-0 metrics.paper.image_mean.rsme .3f }}")
 
