@@ -83,8 +83,13 @@ class RegionSupportNetwork(nn.Module):
         else:
             small = F.avg_pool2d(rgb, 2, ceil_mode=True, count_include_pad=False)
         refined = self.refinement(small, support, initial)
-        maps = [resize_like(depth, rgb) for depth in (support, initial, *refined)]
-        return RegionSupportOutput(maps[0], maps[1], maps[2:], category)
+        large = resize_like(support, rgb)
+        return RegionSupportOutput(
+            large,
+            large if self.initial is None else resize_like(initial, rgb),
+            [resize_like(depth, rgb) for depth in refined],
+            category,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -75,18 +75,8 @@ def test_one_frame_at_a_time_is_enough_for_group_normalisation(store, tmp_path):
 
 
 def test_statistics_that_are_kept_need_trained_modules_which_a_dry_run_names(store, tmp_path):
-    arguments = [
-        "fit",
-        "--store",
-        store,
-        "--out",
-        tmp_path / "run",
-        "--recipe",
-        "cpu/rsn",
-        "--generation",
-        "",
-    ]
-    arguments += ["--width", 8, "--frozen-norm", 1, "--device", "cpu", "--batch-size", 2]
+    arguments = ["fit", "--store", store, "--out", tmp_path / "run", "--recipe", "cpu/rsn"]
+    arguments += ["--generation", "", "--width", 8, "--frozen-norm", 1, "--device", "cpu", "--batch-size", 2]
     told = CliRunner().invoke(main, [*map(str, arguments), "--dry-run"])
     assert "needs: --generation CKPT, --refinement CKPT" in told.stdout
     done = CliRunner().invoke(main, [*map(str, arguments)])
