@@ -16,13 +16,14 @@ from rsgt.quality.category_rows import category_rows
 from rsgt.quality.distribution import Stream, mean_and_quantiles
 from rsgt.quality.metrics import instability
 from rsgt.quality.planes import RegionPlanes
-from rsgt.quality.region_rows import PIECE_ROWS, RegionRows
+from rsgt.quality.region_rows import PIECE_ROWS, SUPPORT, RegionRows
 from rsgt.store import schema
 
 Array = npt.NDArray[Any]
 Row = dict[str, Any]
 
 ERRORS = ("rmse", "abs_rel", "sq_rel", "delta1", "delta2", "delta3")
+_REGIONAL = ("region_rmse", "region_variance")
 QUANTILES = {"minimum": 0.0, "p5": 0.05, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95, "maximum": 1.0}
 DISTRIBUTIONS = {
     "regions_per_frame": "regions per frame",
@@ -52,30 +53,23 @@ class MapErrors:
 
     def summary(self) -> dict[str, Any]:
         """Means over the frames that have the figure."""
-        rmse, variance = mean_of_known(self.region_rmse), mean_of_known(self.region_variance)
-        return {
-            "rmse": mean_of_known(self.errors["rmse"]),
-            **{name: mean_of_known(self.errors[name]) for name in ERRORS[1:]},
-            "region_rmse": rmse,
-            "region_variance": variance,
-            "instability": instability({"rmse": rmse, "variance": variance}),
-        }
+        regional = mean_of_known(self.region_rmse), mean_of_known(self.region_variance)
+        return _mean_errors(self.errors, *regional)
 
     def columns(self, prefix: str = "") -> dict[str, Array]:
         """Columns of a table with a row a frame."""
-        regional = {"region_rmse": self.region_rmse, "region_variance": self.region_variance}
+        regional = dict(zip(_REGIONAL, (self.region_rmse, self.region_variance), strict=True))
         return {prefix + name: values for name, values in (self.errors | regional).items()}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Statistics(MapErrors):
+class Statistics:
     """Figures of a store's support against its depth, one value a frame.
-
-    The two regional figures are of the regions' table: for a region's own mean depth they follow from the
-    variance of its depth, and planes have columns of their own.
 
     Attributes
     ----------
+    errors : dict of float arrays
+        As those of ``MapErrors``.
     frame, number, split : int array
         Position in the store, number (from 1) in the source, 0 = train and 1 = test.
     regions : int array
@@ -94,6 +88,7 @@ class Statistics(MapErrors):
         Why a frame's predicted map was not judged, a line a frame.
     """
 
+    errors: dict[str, Array]
     frame: Array
     number: Array
     split: Array
@@ -106,15 +101,34 @@ class Statistics(MapErrors):
     maps: dict[str, Any]
     skipped: list[str]
 
+    @cached_property
+    def _regional(self) -> dict[str, Array]:
+        return dict(zip(_REGIONAL, self.rows.means(SUPPORT).values(), strict=True))
+
+    @property
+    def region_rmse(self) -> Array:
+        """Mean over the regions of each frame of their RMSE (m), as that of ``MapErrors``.
+
+        It and ``region_variance`` are of the regions' table, read when they are asked for first. For a
+        region's own mean depth they follow from its depth's variance, and planes have columns of their own.
+        """
+        return self._regional["region_rmse"]
+
+    @property
+    def region_variance(self) -> Array:
+        """Mean over the regions of each frame of their error's variance (m²)."""
+        return self._regional["region_variance"]
+
     def summary(self) -> dict[str, Any]:
         """Return the store's figures: counts and means over the frames."""
+        regional = self.rows.mean_of_means(SUPPORT)
         return {
             "frames": len(self.frame),
             "regions": int(self.regions.sum()),
             "regions_per_frame": float(np.median(self.regions)),
             "coverage": float(self.covered.sum() / max(1, self.valid.sum())),
-            **super().summary(),
-            **{name: mean_of_known(values) for name, values in self.planes().items()},
+            **_mean_errors(self.errors, *regional),
+            **dict(zip(self.rows.fitted, self.rows.mean_of_means([*self.rows.fitted]), strict=True)),
         }
 
     @cached_property
@@ -172,7 +186,8 @@ class Statistics(MapErrors):
             "regions": self.regions,
             "valid": self.valid,
             "covered": self.covered,
-            **self.columns(),
+            **self.errors,
+            **self._regional,
             **self.planes(),
         }
         for name, errors in self.prediction.items():
@@ -219,6 +234,15 @@ class Statistics(MapErrors):
             _plain({**row, "name": schema.class_name(self.class_names, row["category"])})
             for row in category_rows(self.rows)
         ]
+
+
+def _mean_errors(errors: dict[str, Array], region_rmse: float, region_variance: float) -> dict[str, Any]:
+    return {
+        **{name: mean_of_known(errors[name]) for name in ERRORS},
+        "region_rmse": region_rmse,
+        "region_variance": region_variance,
+        "instability": instability({"rmse": region_rmse, "variance": region_variance}),
+    }
 
 
 def _plain(row: Row) -> Row:

@@ -95,14 +95,32 @@ class RegionRows:
     def means(self, names: Sequence[str]) -> dict[str, Array]:
         """Mean of columns over the rows of each frame that have a value, (frame,) float64; NaN: none has."""
         found = {name: np.empty(len(self.frames)) for name in names}
+        for first, stop, part in self._means(names):
+            for name, values in part.items():
+                found[name][first:stop] = values
+        return found
+
+    def mean_of_means(self, names: Sequence[str]) -> list[float]:
+        """Mean of each of ``means`` over the frames that have one, without holding them; NaN: none has."""
+        total, count = np.zeros(len(names)), np.zeros(len(names), np.int64)
+        for _, _, part in self._means(names):
+            for k, values in enumerate(part.values()):
+                total[k] += np.nansum(values)
+                count[k] += np.count_nonzero(~np.isnan(values))
+        with np.errstate(invalid="ignore"):
+            means: list[float] = (total / count).tolist()
+        return means
+
+    def _means(self, names: Sequence[str]) -> Iterator[tuple[int, int, dict[str, Array]]]:
         for first, stop, owner, columns in self.blocks(names) if names else ():
+            part = {}
             for name, values in columns.items():
                 known = ~np.isnan(values)
                 of = owner[known] - first
                 with np.errstate(invalid="ignore"):
                     total = np.bincount(of, values[known], stop - first)
-                    found[name][first:stop] = total / np.bincount(of, minlength=stop - first)
-        return found
+                    part[name] = total / np.bincount(of, minlength=stop - first)
+            yield first, stop, part
 
     def whole(self) -> dict[str, Array]:
         """Read all rows at once: ``owner``, and every column."""

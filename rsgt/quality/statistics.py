@@ -15,7 +15,7 @@ from rsgt.quality.evaluation.maps import open_maps
 from rsgt.quality.figures import ERRORS, PLANES, MapErrors, Statistics, mean_of_known
 from rsgt.quality.normals import known_intrinsics
 from rsgt.quality.planes import RegionPlanes, region_planes
-from rsgt.quality.region_rows import SUPPORT, RegionRows
+from rsgt.quality.region_rows import RegionRows
 from rsgt.regions import kernels
 from rsgt.store.map_checks import MapError
 from rsgt.store.predictions import refuse_other_unit
@@ -184,11 +184,8 @@ def statistics(
     these = slice(None) if len(frames) == len(store) else frames
     counts = np.subtract(store.region_start[1:], store.region_start[:-1], dtype=np.int32, casting="unsafe")
     rows = RegionRows(store, frames, judged.fitted_columns())
-    means = rows.means(SUPPORT)
     return Statistics(
         errors=judged.support.errors,
-        region_rmse=means["support_rmse"],
-        region_variance=means["support_variance"],
         frame=frames,
         number=store.frame_id[these],
         split=store.split[these],
