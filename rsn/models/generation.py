@@ -97,27 +97,6 @@ class DepthFeatures(nn.Module):
         return torch.cat((regressed, self.skip(shallow)), dim=1)
 
 
-class DepthHead(nn.Module):
-    """Regression layers 4 to 8: features (B, channels, h, w) to metres (B, 1, h, w), >= 0.
-
-    The network that has it draws its weights (``initialise``).
-    """
-
-    def __init__(self, channels: int, *, norm: Norm, checkpointing: bool) -> None:
-        super().__init__()
-        layers = halved_channels(channels)
-        self.regression = Stage(
-            *(Convolution(inputs, outputs, norm=norm) for inputs, outputs in pairwise(layers)),
-            checkpointing=checkpointing,
-        )
-        self.output = DepthOutput(layers[-1])
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Map features to depth at their size."""
-        depth: Tensor = self.output(self.regression(features))
-        return depth
-
-
 class GenerationOutput(NamedTuple):
     """Metres (B, 1, H, W), >= 0, and a logit of each category, (B, categories, h, w), without unit.
 
@@ -171,26 +150,26 @@ class GenerationNetwork(nn.Module):
         }  # fmt: skip
         self.arguments: dict[str, Any] = shared | {"categories": categories}
         self.features = DepthFeatures(**shared)
-        head = DepthHead(self.features.channels, norm=norm, checkpointing=checkpointing)
-        self.regression, self.output = head.regression, head.output
+        layers = halved_channels(self.features.channels)
+        self.regression = Stage(
+            *(Convolution(inputs, outputs, norm=norm) for inputs, outputs in pairwise(layers)),
+            checkpointing=checkpointing,
+        )
+        self.output = DepthOutput(layers[-1])
+        self.last_channels = layers[-1]
         self.category = nn.Conv2d(2 * self.features.channels, categories, 1) if categories else None
         initialise(self)
 
     def forward(self, rgb: Tensor) -> GenerationOutput:
         """Map ImageNet-normalised colour (B, 3, H, W) to metres, and to categories where it has some."""
-        features, category = self.dense(rgb)
-        return GenerationOutput(resize_like(self.regressed(features), rgb), category)
+        last, category = self.dense(rgb)
+        return GenerationOutput(resize_like(self.output(last), rgb), category)
 
     def dense(self, rgb: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Map ImageNet-normalised colour (B, 3, H, W) to features, and to categories where it has some."""
+        """Map colour to what the last layer makes metres of, (B, ``last_channels``, h, w), and categories."""
         shallow, pooled = self.features.pooled(rgb)
         category = None if self.category is None else self.category(pooled)
-        return self.features.dense(shallow, pooled), category
-
-    def regressed(self, features: Tensor) -> Tensor:
-        """Map features to metres (B, 1, h, w) at their size."""
-        depth: Tensor = self.output(self.regression(features))
-        return depth
+        return self.regression(self.features.dense(shallow, pooled)), category
 
 
 @dataclass(frozen=True, kw_only=True)

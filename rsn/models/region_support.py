@@ -10,8 +10,8 @@ from torch.nn import functional as F
 from rsgt.inputs import InputError
 from rsn.models.contract import Batch, BatchPrediction, Model, Network
 from rsn.models.encoders import EncoderName, ResNet34
-from rsn.models.generation import DepthHead, GenerationNetwork
-from rsn.models.layers import Norm, initialise, resize_like
+from rsn.models.generation import GenerationNetwork
+from rsn.models.layers import DepthOutput, Norm, resize_like
 from rsn.models.losses import DepthLoss, category_loss
 from rsn.models.refinement import RefinementNetwork
 
@@ -33,11 +33,11 @@ class RegionSupportNetwork(nn.Module):
     """Depth from one colour image by way of region support.
 
     The generated support is the guidance of the refinement, and with ``initial="support"``, the paper's, its
-    first coarse depth too. With ``"depth"`` that is a depth of its own, from a second head on the same
-    features, of the layers that the support's has. With EfficientNet-Lite both modules work at half the
-    input's size, the results are enlarged bilinearly, and the refinement has half the ``width``, as the rest
-    behind that encoder has. The parameters are those
-    of ``GenerationNetwork``, ``categories`` too, and of ``RefinementNetwork``. Source: the paper, section 2.
+    first coarse depth too. With ``"depth"`` that is a depth of its own, which differs from the support by its
+    last layer alone. With EfficientNet-Lite both modules work at half the input's size, the results are
+    enlarged bilinearly, and the refinement has half the ``width``, as the rest behind that encoder has. The
+    parameters are those of ``GenerationNetwork``, ``categories`` too, and of ``RefinementNetwork``. Source:
+    the paper, section 2.
     """
 
     def __init__(
@@ -60,11 +60,7 @@ class RegionSupportNetwork(nn.Module):
         self.generation = GenerationNetwork(
             width=width, encoder=encoder, norm=norm, checkpointing=checkpointing, categories=categories
         )
-        self.initial: DepthHead | None = None
-        if initial == "depth":
-            channels = self.generation.features.channels
-            self.initial = DepthHead(channels, norm=norm, checkpointing=checkpointing)
-            initialise(self.initial)
+        self.initial = DepthOutput(self.generation.last_channels) if initial == "depth" else None
         self.refinement = RefinementNetwork(
             width=self.generation.features.encoder.base,
             iterations=iterations,
@@ -75,9 +71,9 @@ class RegionSupportNetwork(nn.Module):
 
     def forward(self, rgb: Tensor) -> RegionSupportOutput:
         """Map ImageNet-normalised colour (B, 3, H, W) to region support and depths."""
-        features, category = self.generation.dense(rgb)
-        support = self.generation.regressed(features)
-        initial = support if self.initial is None else self.initial(features)
+        last, category = self.generation.dense(rgb)
+        support = self.generation.output(last)
+        initial = support if self.initial is None else self.initial(last)
         if support.shape[2:] == rgb.shape[2:]:
             small = rgb
         else:
@@ -134,8 +130,7 @@ class RegionSupport(Model):
         if trained_encoder and isinstance(network.generation.features.encoder, ResNet34):
             refinement_from_generation(network.refinement, network.generation)
         if network.initial is not None:
-            theirs = network.generation.state_dict()
-            network.initial.load_state_dict({name: theirs[name] for name in network.initial.state_dict()})
+            network.initial.load_state_dict(network.generation.output.state_dict())
         if self.frozen_generation:
             network.generation.requires_grad_(False)
 
