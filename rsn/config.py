@@ -62,6 +62,10 @@ class NetworkConfig(_Section):
     initial: Literal["support", "depth"] = setting(
         "support", "what rsn refines: its region support, as the paper does, or depth learned beside it"
     )
+    search: Literal["mean-shift", "merging"] = setting(
+        "mean-shift",
+        "how clustering finds regions: Algorithm 2, or by merging pixels of like depth and colour",
+    )
     checkpointing: bool = setting(False, "recompute activations in the backward pass to save memory")
     imagenet: str = setting("", "ImageNet weights of the encoder: file, URL, 'package', 'auto'; '' = random")
     frozen_stages: int = setting(

@@ -328,7 +328,7 @@ class Predictor:
             found = infer(self.model, self.network, batch, size, flip=self.flip)
         predictions = []
         for index, (photo, camera) in enumerate(zip(photos, cameras, strict=True)):
-            maps = photo_maps(found, index, shape)
+            maps = photo_maps(found, image, index, shape)
             notes = (*photo.notes, *check_depth(maps.depth))
             predictions.append(Prediction(**maps._asdict(), camera=camera, notes=notes))
         return predictions

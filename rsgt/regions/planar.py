@@ -6,13 +6,12 @@ one is merged whose common plane adds the least squared error of depth, and so o
 were asked for, or the next one adds too much. A slow, obvious twin is in ``tests/reference_planar.py``.
 """
 
-import heapq
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from rsgt.regions import grouping, kernels, natural_breaks, planes
+from rsgt.regions import grouping, kernels, merging, natural_breaks, planes
 from rsgt.regions.compilation import jit
 
 Array = npt.NDArray[Any]
@@ -25,86 +24,6 @@ CELLS, LEAST_CELL = 13, 32
 """Cells along a side of the frame, an odd number, for flipped ones are the same; and their least pixels."""
 SHARE = 0.01
 """Share of a frame's pixels over which a merge may cost the tolerance."""
-
-
-@_jit
-def _growth(a: Array, b: Array, error_a: float, error_b: float, both: Array) -> float:
-    """Squared error that a common plane adds to those of two regions."""
-    planes.join_moments(a, b, both)
-    added: float = planes.squared_error(both) - (error_a + error_b)
-    # A pixel beside a line adds none: what rounding makes of that must not decide.
-    return added if added > planes.ROUNDING * both[10] else 0.0
-
-
-@_jit
-def merge_planes(moments: Array, pairs: Array, regions: int, most: float) -> Array:
-    """Merge regions that touch, those first whose common plane adds the least squared error.
-
-    Of equal ones the pair goes first whose first region, then whose second, comes first.
-
-    Parameters
-    ----------
-    moments
-        (region, MOMENTS) float64; those of a merged region take the place of its first one's.
-    pairs
-        (pair, 2) integer, regions that may be merged, each pair once, the smaller first.
-    regions
-        How few regions to stop at.
-    most
-        Squared error that a merge may add at most, in the moments' unit; may be infinite.
-
-    Returns
-    -------
-    The first region of what each was merged into, (region,) int64.
-    """
-    n = len(moments)
-    parent, version = np.arange(n), np.zeros(n, np.int64)
-    error, both = np.empty(n), np.empty(planes.MOMENTS)
-    for r in range(n):
-        error[r] = planes.squared_error(moments[r])
-    head, tail, follow, other = kernels.neighbour_lists(pairs, np.ones(n, np.bool_))
-    seen = np.full(n, -1, np.int64)
-    heap: Any = [(0.0, np.int64(0), np.int64(0), np.int64(0))]
-    heap.clear()
-    for k in range(len(pairs)):
-        a, b = np.int64(pairs[k, 0]), np.int64(pairs[k, 1])
-        added = _growth(moments[a], moments[b], error[a], error[b], both)
-        if added <= most:
-            heap.append((added, a, b, np.int64(0)))
-    heapq.heapify(heap)
-    left = n
-    while left > regions and len(heap) > 0:
-        _, a, b, age = heapq.heappop(heap)
-        # Versions only grow: their sum is that of then where neither region has changed since.
-        if parent[a] != a or parent[b] != b or version[a] + version[b] != age:
-            continue
-        planes.join_moments(moments[a], moments[b], both)
-        moments[a] = both
-        error[a] = planes.squared_error(both)
-        parent[b] = a
-        version[a] += 1
-        left -= 1
-        follow[tail[a]], tail[a] = head[b], tail[b]
-        last, link = np.int64(-1), head[a]
-        while link >= 0:  # each neighbour once: what repeats, or has become the region itself, is cut out
-            t = kernels.find_root(parent, other[link])
-            if t == a or seen[t] == left:
-                if last < 0:
-                    head[a] = follow[link]
-                else:
-                    follow[last] = follow[link]
-            else:
-                seen[t] = left
-                last = link
-                first, second = min(a, t), max(a, t)
-                added = _growth(moments[first], moments[second], error[first], error[second], both)
-                if added <= most:
-                    heapq.heappush(heap, (added, first, second, version[a] + version[t]))
-            link = follow[link]
-        tail[a] = last
-    for r in range(n):
-        parent[r] = kernels.find_root(parent, r)
-    return parent
 
 
 @_jit
@@ -124,20 +43,6 @@ def _seed_pairs(touching: Array, owner: Array, across: bool) -> Array:
                 n += 1
             link = follow[link]
     return pairs[:n]
-
-
-@_jit
-def _number(chosen: Array) -> tuple[Array, int]:
-    """Number what each entry stands for, from 0 in order of first appearance."""
-    number = np.full(chosen.max() + 1, -1, np.int32)
-    found = np.empty(chosen.size, np.int32)
-    n = 0
-    for i in range(chosen.size):
-        if number[chosen[i]] < 0:
-            number[chosen[i]] = n
-            n += 1
-        found[i] = number[chosen[i]]
-    return found, n
 
 
 @_jit
@@ -225,7 +130,7 @@ def _seeds(cut: kernels.Cut, min_size: int) -> tuple[Array, Array, Array]:
     links = kernels.neighbour_lists(pairs, area < min_size)
     survivor = kernels.join_small(links, area, total, owner, min_size)
     # Pieces come in raster order, and a seed where its first piece does.
-    seed, n = _number(survivor)
+    seed, n = merging.numbered(survivor)
     seed_owner = np.empty(n, np.int32)
     for r in range(survivor.size):
         seed_owner[seed[r]] = owner[survivor[r]]
@@ -271,7 +176,7 @@ def planar_region_support(
             depth, runs, component, grouping.by_steps(depth, runs, component, bins, False, region)
         )
         piece = kernels.connect(cut.starts, cut.ends, cut.row, cut.key, cut.starts.size)
-        regions = _number(kernels.merge_small(cut, piece, min_size)[0])[1]
+        regions = merging.numbered(kernels.merge_small(cut, piece, min_size)[0])[1]
     steps = grouping.count_steps(runs, component, bins)
     breaks = max(int(BREAKS_A_STEP * steps), LEAST_BREAKS, regions)
     fine = natural_breaks.by_breaks(depth, runs, component, breaks, region)
@@ -281,8 +186,8 @@ def planar_region_support(
     scale = planes.depth_scale(runs.frame_high)
     moments = planes.region_moments(depth, cut, seed, owner.size, scale)
     most = (tolerance * scale) ** 2 * moments[:, 0].sum() * SHARE
-    first = merge_planes(moments, _seed_pairs(touching, owner, across), regions, most)
-    merged, _ = _number(first)  # in the order of the first seeds, which is the raster's
+    first = merging.merge_regions(moments, _seed_pairs(touching, owner, across), regions, most, False)
+    merged, _ = merging.numbered(first)  # in the order of the first seeds, which is the raster's
     cut, of_run = _longest_runs(cut, merged[seed])
     _paint(region, cut.starts, cut.ends, cut.row, of_run)
     kept = moments[first == np.arange(first.size)]

@@ -8,6 +8,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TextIO
 
+import torch
+
 from rsgt.files import replacing, write_csv, write_text
 from rsgt.inputs import InputError
 from rsgt.quality.confidence import ConfidenceTable
@@ -22,7 +24,8 @@ from rsn.data.dataset import Store, opened
 from rsn.data.split import hold_out, split_frames
 from rsn.experiment.assembly import Place, load
 from rsn.models.frames import FramePrediction
-from rsn.models.inference import Array, support_of
+from rsn.models.inference import Array
+from rsn.models.merged_regions import regions_of
 from rsn.predictor import Predictor
 from rsn.training.interrupt import explain_shortages
 from rsn.training.progress import Ticker
@@ -146,7 +149,9 @@ def _judged(
     for found in predicted:
         region = found.region
         if region is None and with_regions:
-            region = support_of(found.depth if found.support is None else found.support).region
+            base = torch.from_numpy(found.depth if found.support is None else found.support)[None, None]
+            rgb = torch.from_numpy(store.read("rgb", found.frame, found.frame + 1)).permute(0, 3, 1, 2)
+            region = regions_of(base, rgb / 255)[0, 0].numpy()
         table.add(
             frame_maps(
                 store,

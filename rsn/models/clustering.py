@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,17 @@ from rsn.data.resize import resize_nearest
 from rsn.models.contract import Batch, BatchPrediction, Model, Network
 from rsn.models.encoders import EncoderName
 from rsn.models.generation import DepthFeatures
-from rsn.models.layers import Convolution, DepthOutput, Norm, SignedOutput, Stage, halved_channels, initialise
+from rsn.models.layers import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Convolution,
+    DepthOutput,
+    Norm,
+    SignedOutput,
+    Stage,
+    halved_channels,
+    initialise,
+)
 from rsn.models.losses import (
     DepthLoss,
     category_loss,
@@ -25,10 +35,13 @@ from rsn.models.losses import (
     valid_pixels,
 )
 from rsn.models.mean_shift import mean_shift
+from rsn.models.merged_regions import regions_of
 from rsn.models.region_means import region_mean_map
 
 EMBEDDING_CHANNELS = 16
 REGULARISATION_WEIGHT = 0.001
+
+Search = Literal["mean-shift", "merging"]
 
 
 class ClusteringOutput(NamedTuple):
@@ -43,7 +56,7 @@ class ClusteringOutput(NamedTuple):
     initial: Tensor
     """Pixel-wise depth, >= 0."""
     region: Tensor
-    """Labels (B, h, w) that were used: those given, or Algorithm 2's, int32 from 1."""
+    """Labels (B, h, w) that were used: those given, or those found, int32 from 1."""
     support: Tensor
     """Regional depth: the mean of the initial depth over each region; the initial depth where region is 0."""
     offset: Tensor
@@ -65,6 +78,9 @@ class ClusteringNetwork(nn.Module):
     ----------
     width, encoder, norm, checkpointing, categories
         As for ``GenerationNetwork``; the features up to the third regression layer are the same.
+    search
+        How regions are found in use: by ``"mean-shift"`` of the embedding, the paper's Algorithm 2, or by
+        ``"merging"`` pixels by initial depth, colour and embedding (``rsn.models.merged_regions``).
 
     Notes
     -----
@@ -92,12 +108,14 @@ class ClusteringNetwork(nn.Module):
         norm: Norm = "batch",
         checkpointing: bool = False,
         categories: int = 0,
+        search: Search = "mean-shift",
     ) -> None:
         super().__init__()
         shared: dict[str, Any] = {
             "width": width, "encoder": encoder, "norm": norm, "checkpointing": checkpointing,
         }  # fmt: skip
-        self.arguments: dict[str, Any] = shared | {"categories": categories}
+        self.arguments: dict[str, Any] = shared | {"categories": categories, "search": search}
+        self.search = search
         self.features = DepthFeatures(**shared)
 
         def stage(*channels: int) -> list[nn.Module]:
@@ -128,15 +146,22 @@ class ClusteringNetwork(nn.Module):
             ImageNet-normalised colour (B, 3, H, W).
         region
             Labels (B, H, W) to refine by, 0 = none, as in training, brought to the features' size by nearest
-            neighbour; None: ``rsn.models.mean_shift`` finds them from the embedding (on the CPU), as in use.
+            neighbour; None: they are found (on the CPU), as in use.
         """
         shallow, pooled = self.features.pooled(rgb)
         features = self.shared(self.features.dense(shallow, pooled))
         initial = self.depth(features)
         embedding = self.embedding(torch.cat((features, location_map(features)), dim=1))
-        region = cluster(embedding) if region is None else _resized(region, features)
+        region = self._regions(rgb, initial, embedding) if region is None else _resized(region, features)
         found = self._refined(features, initial, embedding, region)
         return found if self.category is None else found._replace(category=self.category(pooled))
+
+    def _regions(self, rgb: Tensor, initial: Tensor, embedding: Tensor) -> Tensor:
+        if self.search == "mean-shift":
+            return cluster(embedding)
+        mean, std = (rgb.new_tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
+        colour = F.adaptive_avg_pool2d(rgb * std + mean, (initial.shape[2], initial.shape[3]))
+        return regions_of(initial, colour, embedding)[:, 0].to(initial.device)
 
     def _refined(
         self, features: Tensor, initial: Tensor, embedding: Tensor, region: Tensor
@@ -196,6 +221,7 @@ class Clustering(Model):
     onnx_outputs: ClassVar[tuple[str, ...]] = ()
 
     encoder: EncoderName
+    search: Search
     category_weight: float
     classes: int
     depth_loss: DepthLoss
@@ -208,6 +234,7 @@ class Clustering(Model):
             norm=self.norm,
             checkpointing=self.checkpointing,
             categories=self.classes if self.category_weight else 0,
+            search=self.search,
         )
 
     def arrays(self, *, training: bool) -> tuple[str, ...]:

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rsgt.inputs import InputError
-from rsgt.regions.algorithm import RegionSupport, region_support
 from rsn.data.resize import joint_bilateral_upsample, resize_bilinear, resize_nearest
 from rsn.models.contract import Batch, BatchPrediction, Model
+from rsn.models.merged_regions import regions_of
 from rsn.models.region_means import match_means, region_mean_map
 from rsn.models.region_planes import enlarge_along_planes, match_planes
 
@@ -154,14 +154,6 @@ def _averaged(metres: Tensor, mirrored: Tensor | None) -> Tensor:
     return metres if mirrored is None else (metres + mirrored.flip(-1)) / 2
 
 
-def support_of(metres: Array) -> RegionSupport:
-    """Regions of a predicted map (y, x) by Algorithm 1, with the whole frame as one category.
-
-    It is how a network without a segmentation of its own yields one: of its support, or of its depth.
-    """
-    return region_support(metres, np.zeros(metres.shape, np.uint16), unit_known=True)
-
-
 class PhotoMaps(NamedTuple):
     """One photo's maps (y, x), at its own size; what each is, ``rsn.photos.prediction.Prediction`` says."""
 
@@ -172,15 +164,17 @@ class PhotoMaps(NamedTuple):
     reliability: npt.NDArray[np.float32] | None
 
 
-def photo_maps(found: BatchPrediction, index: int, shape: tuple[int, int]) -> PhotoMaps:
+def photo_maps(found: BatchPrediction, rgb: Tensor, index: int, shape: tuple[int, int]) -> PhotoMaps:
     """Bring one photo's part of what ``infer`` gave to the photo's size.
 
-    Regions that a model does not predict are made of its support, or of its depth (``support_of``).
+    Regions that a model does not predict are made of its support, or of its depth (``regions_of``).
 
     Parameters
     ----------
     found : BatchPrediction
         Of photos of one size, (B, 1, h, w).
+    rgb : Tensor
+        Their colour, (B, 3, h, w), 0 to 255.
     index : int
         Place of the photo in the batch.
     shape : (int, int)
@@ -196,7 +190,7 @@ def photo_maps(found: BatchPrediction, index: int, shape: tuple[int, int]) -> Ph
     assert depth is not None
     base = depth if base is None else base
     if region is None:
-        region = torch.from_numpy(support_of(base[0, 0].numpy()).region)[None, None]
+        region = regions_of(base, rgb[index : index + 1] / 255)
     # An average with the mirrored photo varies within the regions of the photo itself.
     support = region_mean_map(base, region[:, 0])
     region = resize_nearest(region, shape)[0, 0]

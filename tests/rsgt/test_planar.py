@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from rsgt.inputs import InputError
-from rsgt.regions import kernels, natural_breaks, planar, planes
+from rsgt.regions import kernels, merging, natural_breaks, planar, planes
 from rsgt.regions.algorithm import region_support
 from tests import reference, reference_planar
 from tests.strategies import frames
@@ -314,8 +314,8 @@ def test_merging_knows_only_its_pairs():
     moments[:, 0] = moments[:, 1] = 1
     moments[:, 2] = [0, 1, 2]
     pairs = np.array([[0, 2]], np.int32)
-    assert planar.merge_planes(moments, pairs, 1, np.inf).tolist() == [0, 1, 0]
-    assert planar.merge_planes(moments, pairs, 1, 0.0).tolist() == [0, 1, 0]
+    assert merging.merge_regions(moments, pairs, 1, np.inf, False).tolist() == [0, 1, 0]
+    assert merging.merge_regions(moments, pairs, 1, 0.0, False).tolist() == [0, 1, 0]
     assert natural_breaks.BINS == 256  # what the twin's seeds are made of
 
 

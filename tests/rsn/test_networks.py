@@ -9,7 +9,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from rsgt.inputs import InputError
+from rsgt.regions.merging import merged_regions
 from rsn.config import from_plain
+from rsn.data.resize import resize_nearest
 from rsn.models.clustering import ClusteringNetwork, clustering_loss, location_map
 from rsn.models.encoders import LITE_STAGES, LiteBackbone, ResNet34
 from rsn.models.generation import Doubling, GenerationNetwork, GenerationOutput, SmoothDoubling
@@ -17,6 +19,7 @@ from rsn.models.imagenet import LITE_FILES, load_imagenet_weights
 from rsn.models.layers import IMAGENET_MEAN, IMAGENET_STD, INITIAL_DEPTH_M, halved_channels
 from rsn.models.losses import l1_loss, l2_loss
 from rsn.models.mean_shift import mean_shift
+from rsn.models.merged_regions import regions_of
 from rsn.models.pyramid import SCALES, Pyramid
 from rsn.models.refinement import RefinementNetwork
 from rsn.models.region_means import region_mean_map
@@ -467,6 +470,43 @@ def test_clustering_finds_its_regions_where_none_are_given():
         np.testing.assert_array_equal(labels.numpy(), mean_shift(embedding))
     given = network(rgb, output.region)
     assert torch.equal(given.refined, output.refined)
+
+
+@pytest.mark.parametrize("encoder", ["resnet34", "efficientnet_lite0"])
+def test_clustering_merges_pixels_where_it_is_to(encoder):
+    network = ClusteringNetwork(width=8, encoder=encoder, search="merging").eval()
+    mean, std = (torch.tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
+    colour = torch.rand(2, 3, 24, 32)
+    output = network((colour - mean) / std)
+    height, width = output.initial.shape[2:]
+    small = nn.functional.adaptive_avg_pool2d(colour, (height, width))
+    expected = regions_of(output.initial, small, output.embedding)[:, 0]
+    assert torch.equal(output.region, expected)
+    assert output.region.dtype == torch.int32
+    assert torch.equal(network((colour - mean) / std, output.region).refined, output.refined)
+
+
+def test_regions_of_depth_and_colour_are_those_of_the_merged_maps():
+    """What a network without regions of its own is asked for: at most 192 pixels of a side, then enlarged."""
+    rng = torch.Generator().manual_seed(0)
+    depth = torch.rand(2, 1, 300, 400, generator=rng) + torch.linspace(1, 5, 400)
+    rgb = torch.rand(2, 3, 300, 400, generator=rng)
+    depth[1, :, :150] = 0
+    found = regions_of(depth, rgb)
+    assert (found.shape, found.dtype) == ((2, 1, 300, 400), torch.int32)
+    assert torch.equal(found > 0, depth > 0)
+    maps = nn.functional.adaptive_avg_pool2d(torch.cat((depth, rgb), 1), (144, 192))
+    merged = torch.from_numpy(merged_regions(maps[0], 70))[None]
+    assert torch.equal(found[0], resize_nearest(merged, (300, 400)))
+    assert [int(frame.max()) for frame in found] == [70, 70]
+    # A wall is told from another by depth alone, and a poster from its wall by colour alone.
+    depth = torch.full((1, 1, 60, 80), 2.0)
+    depth[..., 40:] = 3
+    rgb = torch.zeros(1, 3, 60, 80)
+    rgb[..., 10:30, 10:30] = 1
+    label = regions_of(depth, rgb)[0, 0]
+    assert not {*label[depth[0, 0] == 2].tolist()} & {*label[depth[0, 0] == 3].tolist()}
+    assert not {*label[rgb[0, 0] == 1].tolist()} & {*label[rgb[0, 0] == 0].tolist()}
 
 
 def test_the_location_map_reaches_the_corners():
