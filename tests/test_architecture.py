@@ -99,7 +99,7 @@ def test_rsgt_knows_nothing_of_training():
 
 
 EXTRA = {
-    "rsn.models.inference": {"rsgt.regions.algorithm"},
+    "rsn.models.merged_regions": {"rsgt.regions.merging"},
     "rsn.training.run_page": {"rsgt.page", "rsgt.page.charts", "rsgt.page.document", "rsgt.page.pictures"},
     "rsn.experiment.evaluation": {"rsgt.store.predictions"},
     "rsn.models.mean_shift": {"rsgt.regions.compilation"},
@@ -117,7 +117,7 @@ EXTRA = {
     },
     "rsn.__main__": {"rsgt.__main__"},
 }
-"""A predicted map becomes regions by Algorithm 1 itself, and is kept for rsgt; both compile by the same door,
+"""Predicted maps become regions by rsgt's merging, and are kept for it; both compile by the same door,
 their pages are made of the same pieces, and both programs report mistakes alike."""
 
 

@@ -143,7 +143,7 @@ def test_a_folder_means_its_best_checkpoint_else_the_last_with_a_warning(store, 
 
 
 def test_a_recipe_by_name_takes_settings_over_it(store):
-    plan = rsn.describe(store, recipe="cpu/clustering", **TINY | {"imagenet": "", "frozen_stages": 0})
+    plan = rsn.describe(store, recipe="cpu/clustering", **TINY | {"generation": ""})
     assert plan["config"]["network"]["model"] == "clustering"
     assert plan["config"]["network"]["width"] == 8
     assert plan["config"]["optimizer"]["optimizer"] == "adamw"
