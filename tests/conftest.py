@@ -9,11 +9,16 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from rsgt.builder import Parameters, compile_kernels
 from rsgt.sources import facts, nyu
 from rsgt.sources.cameras import nyu_camera
 from tests.object_server import be_client, object_server
+
+# No test depends on how fast the machine is.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 REAL = Path(__file__).parents[2] / "shared" / "nyu"
 

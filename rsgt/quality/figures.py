@@ -13,10 +13,10 @@ from rsgt.files import write_figure
 from rsgt.inputs import local_path
 from rsgt.quality import planar_columns
 from rsgt.quality.category_rows import category_rows
-from rsgt.quality.distribution import Stream, mean_and_quantiles
+from rsgt.quality.distribution import HELD, Stream, mean_and_quantiles
 from rsgt.quality.metrics import instability
 from rsgt.quality.planes import RegionPlanes
-from rsgt.quality.region_rows import PIECE_ROWS, SUPPORT, RegionRows
+from rsgt.quality.region_rows import SUPPORT, RegionRows
 from rsgt.store import schema
 
 Array = npt.NDArray[Any]
@@ -121,15 +121,18 @@ class Statistics:
 
     def summary(self) -> dict[str, Any]:
         """Return the store's figures: counts and means over the frames."""
-        regional = self.rows.mean_of_means(SUPPORT)
         return {
             "frames": len(self.frame),
             "regions": int(self.regions.sum()),
             "regions_per_frame": float(np.median(self.regions)),
             "coverage": float(self.covered.sum() / max(1, self.valid.sum())),
-            **_mean_errors(self.errors, *regional),
-            **dict(zip(self.rows.fitted, self.rows.mean_of_means([*self.rows.fitted]), strict=True)),
+            **_mean_errors(self.errors, *map(self._mean, SUPPORT)),
+            **{name: self._mean(name) for name in self.rows.fitted},
         }
+
+    def _mean(self, column: str) -> float:
+        """Mean over the frames of a column's mean over regions; no two columns are held at once."""
+        return mean_of_known(self.rows.means([column])[column])
 
     @cached_property
     def table(self) -> dict[str, Array]:
@@ -153,7 +156,7 @@ class Statistics:
         found = _plain(self.summary())
         streams: dict[str, Stream] = {
             "regions_per_frame": lambda: (
-                self.regions[k : k + PIECE_ROWS] for k in range(0, len(self.regions), PIECE_ROWS)
+                self.regions[k : k + HELD] for k in range(0, len(self.regions), HELD)
             ),
             "region_area": partial(self.rows.column, "area"),
             "region_spread": lambda: map(np.sqrt, self.rows.column("depth_variance")),

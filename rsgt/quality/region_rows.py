@@ -14,9 +14,6 @@ STORED = ("semantic", "area", "depth_mean", "depth_variance")
 SUPPORT = ("support_rmse", "support_variance")
 """Columns of a planar store; for a region's own mean depth they follow from the variance of its depth."""
 
-PIECE_ROWS = 1 << 16
-"""Rows that are worked on at once; a frame of more is a piece by itself."""
-
 
 class Block(NamedTuple):
     """Rows of whole frames: of ``frames[first:stop]``; ``owner`` is the place of each row's frame there."""
@@ -53,10 +50,11 @@ class RegionRows:
         if derived:
             stored.add("depth_variance")
         done = 0
-        for begin, end, read in self._pieces(sorted(stored)):
+        for begin, end in self.store.blocks():
             first, stop = np.searchsorted(self.frames, [begin, end]).tolist()
             if first == stop:
                 continue
+            read = self.store.region_rows(begin, end, sorted(stored))
             place = np.full(end - begin, -1)
             place[self.frames[first:stop] - begin] = np.arange(first, stop)
             owner = np.repeat(place, np.diff(self.store.region_start[begin : end + 1]))
@@ -71,21 +69,6 @@ class RegionRows:
             done = part.stop
             yield Block(first, stop, owner, {name: rows[name] for name in names})
 
-    def _pieces(self, stored: Sequence[str]) -> Iterator[tuple[int, int, dict[str, Array]]]:
-        """Read columns of the store, and cut them at frames: what is made of a piece is then small."""
-        for begin, end in self.store.blocks():
-            if not np.diff(np.searchsorted(self.frames, [begin, end])):
-                continue
-            rows = self.store.region_rows(begin, end, stored)
-            bounds = self.store.region_start[begin : end + 1] - self.store.region_start[begin]
-            first = 0
-            while first < end - begin:
-                after = int(np.searchsorted(bounds, bounds[first] + PIECE_ROWS, side="right")) - 1
-                stop = max(after, first + 1)
-                part = slice(bounds[first], bounds[stop])
-                yield begin + first, begin + stop, {name: column[part] for name, column in rows.items()}
-                first = stop
-
     def column(self, name: str) -> Iterator[Array]:
         """Read a column, some frames at a time; rows of a fitted one that are NaN are left out."""
         for block in self.blocks([name]):
@@ -95,32 +78,14 @@ class RegionRows:
     def means(self, names: Sequence[str]) -> dict[str, Array]:
         """Mean of columns over the rows of each frame that have a value, (frame,) float64; NaN: none has."""
         found = {name: np.empty(len(self.frames)) for name in names}
-        for first, stop, part in self._means(names):
-            for name, values in part.items():
-                found[name][first:stop] = values
-        return found
-
-    def mean_of_means(self, names: Sequence[str]) -> list[float]:
-        """Mean of each of ``means`` over the frames that have one, without holding them; NaN: none has."""
-        total, count = np.zeros(len(names)), np.zeros(len(names), np.int64)
-        for _, _, part in self._means(names):
-            for k, values in enumerate(part.values()):
-                total[k] += np.nansum(values)
-                count[k] += np.count_nonzero(~np.isnan(values))
-        with np.errstate(invalid="ignore"):
-            means: list[float] = (total / count).tolist()
-        return means
-
-    def _means(self, names: Sequence[str]) -> Iterator[tuple[int, int, dict[str, Array]]]:
         for first, stop, owner, columns in self.blocks(names) if names else ():
-            part = {}
             for name, values in columns.items():
                 known = ~np.isnan(values)
                 of = owner[known] - first
                 with np.errstate(invalid="ignore"):
                     total = np.bincount(of, values[known], stop - first)
-                    part[name] = total / np.bincount(of, minlength=stop - first)
-            yield first, stop, part
+                    found[name][first:stop] = total / np.bincount(of, minlength=stop - first)
+        return found
 
     def whole(self) -> dict[str, Array]:
         """Read all rows at once: ``owner``, and every column."""

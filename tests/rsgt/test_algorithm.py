@@ -25,7 +25,7 @@ def equal(result, expected):
 
 
 @given(frames(), bins, min_sizes, st.sampled_from(["cluster", "ignore"]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_default_equals_its_twin(frame, bins, min_size, unlabelled):
     depth, semantic = frame
     result = region_support(depth, semantic, bins=bins, min_size=min_size, unlabelled=unlabelled)
@@ -33,7 +33,7 @@ def test_default_equals_its_twin(frame, bins, min_size, unlabelled):
 
 
 @given(frames(holes=False), bins)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_published_equals_its_twin(frame, bins):
     depth, semantic = frame
     result = region_support(depth, semantic, variant="published", bins=bins)
@@ -42,7 +42,7 @@ def test_published_equals_its_twin(frame, bins):
 
 
 @given(frames(), st.sampled_from([0, 4]), bins)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_default_invariants(frame, min_size, bins):
     depth, semantic = frame
     result = region_support(depth, semantic, bins=bins, min_size=min_size)
@@ -60,7 +60,7 @@ def test_default_invariants(frame, min_size, bins):
 
 
 @given(frames(), bins)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_flip_shift_and_scale(frame, bins):
     depth, semantic = frame
     plain = region_support(depth, semantic, bins=bins, min_size=0)
@@ -157,7 +157,7 @@ def test_bad_arguments_are_named(arguments, message):
 
 
 @given(frames(), min_sizes)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_region_statistics_equal_their_twin(frame, min_size):
     depth, semantic = frame
     region = region_support(depth, semantic, min_size=min_size).region
@@ -169,7 +169,7 @@ def test_region_statistics_equal_their_twin(frame, min_size):
 
 
 @given(frames())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_count_pieces(frame):
     _, semantic = frame
     label = semantic.astype(np.int32)

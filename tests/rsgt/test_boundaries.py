@@ -104,7 +104,7 @@ def test_false_boundaries_of_a_frame_without_any_count_in_the_pool():
     assert pool.reduced()["pixel_pool"]["boundary_precision"] == pytest.approx(0.5)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     seed=st.integers(0, 2**32 - 1),
     height=st.integers(1, 9),

@@ -182,7 +182,7 @@ def made(frame):
     return prediction, target, rng.random(target.shape) >= holes, label
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(frames)
 def test_sums_equal_the_obvious_twin(frame):
     prediction, target, valid, label = made(frame)
@@ -192,7 +192,7 @@ def test_sums_equal_the_obvious_twin(frame):
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(frames)
 def test_alignment_equals_the_obvious_twin(frame):
     prediction, target, valid, region = made(frame)

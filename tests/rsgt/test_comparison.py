@@ -36,7 +36,7 @@ def measure(region, depth, reference=None):
 
 
 @given(label_maps, depth_maps, label_maps)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_measures_agree_with_pandas_and_scikit_learn(region, depth, reference):
     found = measure(region, depth, reference)
     valid = depth > 0
@@ -66,7 +66,7 @@ def test_measures_agree_with_pandas_and_scikit_learn(region, depth, reference):
 
 
 @given(label_maps, depth_maps)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_edges_agree_with_a_walk_over_the_pairs(region, depth):
     found = measure(region, depth)
     height, width = depth.shape

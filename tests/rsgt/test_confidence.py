@@ -20,7 +20,7 @@ def frames(seed, count=3, shape=(20, 30)):
         yield sure, judged(np.maximum(prediction, 0.01), truth, rng.random(shape) < 0.9)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @example(529)  # Two equally sure pixels at the end of a tenth.
 @given(st.integers(0, 1000))
 def test_the_tenths_are_those_of_sorted_pixels(seed):

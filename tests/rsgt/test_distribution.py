@@ -55,15 +55,12 @@ def store(request, tmp_path_factory):
 
 
 @pytest.mark.parametrize("split", [None, "train", "test"])
-@pytest.mark.parametrize(
-    ("where", "frames"), [("rsgt.store.reader._BLOCK_ROWS", 2), ("rsgt.quality.region_rows.PIECE_ROWS", 1)]
-)
-def test_blocks_of_rows_make_the_figures_of_all(store, monkeypatch, split, where, frames):
+def test_blocks_of_rows_make_the_figures_of_all(store, monkeypatch, split):
     whole = rsgt.statistics(store, split, planes=True)
     document, categories = whole.document(), whole.categories()
-    monkeypatch.setattr(where, 1)
+    monkeypatch.setattr("rsgt.store.reader._BLOCK_ROWS", 1)
     blocks = [*whole.rows.blocks(["area"])]
-    assert len(blocks) == len({k // frames for k in whole.frame})
+    assert len(blocks) == len({k // 2 for k in whole.frame})
     cut = rsgt.statistics(store, split, planes=True)
     assert cut.document() == document
     for mine, other in zip(cut.categories(), categories, strict=True):

@@ -35,7 +35,7 @@ def natural_groups(counts, width, groups):
 
 
 @given(frames(), st.integers(1, 12), st.sampled_from([0, 4]))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_log_equals_its_twin(frame, bins, min_size):
     depth, semantic = frame
     result = region_support(depth, semantic, grouping="log", bins=bins, min_size=min_size)
@@ -45,7 +45,7 @@ def test_log_equals_its_twin(frame, bins, min_size):
 
 
 @given(frames(side=8), st.integers(1, 12), st.sampled_from([None, 1, 5, 20]), st.sampled_from([0, 4]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_natural_equals_its_twin(frame, bins, groups, min_size):
     depth, semantic = frame
     result = region_support(depth, semantic, grouping="natural", bins=bins, groups=groups, min_size=min_size)
@@ -55,7 +55,7 @@ def test_natural_equals_its_twin(frame, bins, groups, min_size):
 
 
 @given(histograms, st.lists(widths, min_size=4, max_size=4), st.integers(1, 20))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_no_other_hand_out_of_groups_has_less_error(counts, width, groups):
     width = width[: len(counts)]
     found = natural_groups(counts, width, groups)
@@ -80,7 +80,7 @@ def test_no_other_hand_out_of_groups_has_less_error(counts, width, groups):
 
 
 @given(histograms.map(lambda counts: counts[0]))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_no_other_breaks_have_less_error(count):
     occupied = np.flatnonzero(count)
     for k, (error, _) in enumerate(reference_grouping.best_breaks(count, len(count)), 1):

@@ -41,7 +41,7 @@ def test_other_selections_are_refused(text, message):
 
 
 @given(st.text(st.sampled_from("0123456789-, ²٣x.\n"), max_size=30))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_every_selection_is_read_or_refused(text):
     message = ""
     try:

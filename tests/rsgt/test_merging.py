@@ -46,13 +46,13 @@ def twin(values, regions):
         label[label == b] = a
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(maps(), st.integers(1, 5))
 def test_it_merges_as_its_twin(values, regions):
     assert np.array_equal(merged_regions(values, regions), twin(values, regions))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(maps(side=12), st.integers(1, 9))
 def test_regions_are_connected_dense_and_few_enough(values, regions):
     found = merged_regions(values, regions)

@@ -115,7 +115,7 @@ def test_the_bootstrap_interval_is_seeded_and_close_to_the_normal_one():
         bootstrap_interval([], seed=0)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10_000), labels=st.integers(2, 40))
 def test_region_statistics_and_covering_equal_loops(seed, labels):
     rng = np.random.default_rng(seed)
@@ -165,7 +165,7 @@ maps_of_frames = st.tuples(
 
 
 @given(maps_of_frames)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_fast_paths_equal_the_definitions(frame):
     """``rsgt stats`` takes compiled sums; a depth of 0 is none, an estimate is 1 mm or more."""
     height, width, seed, holes = frame

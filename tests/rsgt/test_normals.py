@@ -113,7 +113,7 @@ def test_small_maps(shape):
     assert normal_angles(depth * 2, depth, depth > 0, CAMERA).size == expected.size
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 2**32 - 1),
     height=st.integers(1, 26),

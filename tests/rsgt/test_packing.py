@@ -33,7 +33,7 @@ def stored(folder, spec, values, shard):
     most=st.sampled_from([1, 3, 2**31]),
     seed=st.integers(0, 2**32 - 1),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_zarr_reads(tmp_path_factory, spec, frames, shard, shape, most, seed):
     shape = (frames, *shape, 3)[: len(spec.axes)]
     values = np.random.default_rng(seed).integers(0, most, shape).astype(spec.dtype)
@@ -98,7 +98,7 @@ def table(folder, values, chunk):
     chunk=st.integers(1, 70),
     ends=st.tuples(st.integers(0, 60), st.integers(0, 60)),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_rows_are_those_that_zarr_reads(tmp_path_factory, dtype, shape, chunk, ends):
     values = np.random.default_rng(0).integers(0, 99, shape).astype(dtype)
     folder = tmp_path_factory.mktemp("rows")

@@ -25,7 +25,7 @@ def opened(nyu_file, tmp_path):
 
 
 @given(frames())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_neighbours_differ_in_colour(frame):
     region = region_support(*frame, min_size=0).region
     painted = colours.region_colours(region)

@@ -68,7 +68,7 @@ def test_cells_equal_their_twin():
 
 
 @given(noisy(), st.sampled_from([None, 1, 3, 8]))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_merging_equals_its_twin(frame, regions):
     depth, semantic = frame
     found = region_support(depth, semantic, surface="plane", regions=regions, min_size=0)
@@ -80,7 +80,7 @@ def test_merging_equals_its_twin(frame, regions):
 
 
 @given(noisy(), st.sampled_from([0.01, 0.1, 1.0]), st.sampled_from([0, 5]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_tolerance_and_across_labels_equal_their_twin(frame, tolerance, min_size):
     depth, semantic = frame
     options = {"surface": "plane", "min_size": min_size, "across_labels": True}
@@ -91,7 +91,7 @@ def test_tolerance_and_across_labels_equal_their_twin(frame, tolerance, min_size
 
 
 @given(frames(), st.sampled_from([0, 4]), st.sampled_from([None, 5]), st.booleans())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_invariants(frame, min_size, regions, across):
     depth, semantic = frame
     result = region_support(
@@ -121,7 +121,7 @@ def test_invariants(frame, min_size, regions, across):
 
 
 @given(noisy(side=16), st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_flip(frame, across):
     depth, semantic = frame
     # Two or three pixels are on many planes at once, which is a tie.
@@ -133,7 +133,7 @@ def test_flip(frame, across):
 
 
 @given(frames(), st.sampled_from([2.0**-20, 0.5, 2.0, 2.0**6]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_scaling_by_powers_of_two_is_exact(frame, factor):
     depth, semantic = frame
     options = {"surface": "plane", "min_size": 3, "unit_known": True}
@@ -244,7 +244,7 @@ def test_holes_and_empty_frames():
 
 
 @given(noisy())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_moments_of_parts_are_those_of_the_whole(frame):
     """And the plane of any region is NumPy's least-squares one."""
     depth, semantic = frame
@@ -266,7 +266,7 @@ def test_moments_of_parts_are_those_of_the_whole(frame):
 
 
 @given(noisy(side=12), st.integers(1, 3))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_planes_equal_their_twin_and_are_no_worse_than_the_mean(frame, kinds):
     """Regions of any shape, connected or not, with depths that lie far apart."""
     depth, semantic = frame

@@ -88,7 +88,7 @@ def test_normals_that_spread_by_a_known_angle():
     assert normal_spreads(normals, region, 1)[0] == pytest.approx(30)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**32 - 1),
     height=st.integers(1, 12),

@@ -63,7 +63,7 @@ def test_what_was_added_stays_as_it_was():
     np.testing.assert_array_equal(sums["hits"], [1, 2])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seeds=st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=4))
 def test_pooled_depth_errors_are_those_of_all_pixels_at_once(seeds):
     """Roots and the scale-invariant error too, which no weighted mean of images gives."""

@@ -320,7 +320,7 @@ def test_a_prediction_of_some_frames_decides_which_are_judged(opened, tmp_path):
     hnp.arrays(np.int32, (5, 7), elements=st.integers(0, 4)),
     hnp.arrays(np.int64, (3, 5, 7), elements=st.integers(0, 400)),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_region_errors_equal_scipy(region, maps):
     estimate, reference, depth = (maps / 64).astype(np.float32)
     rmse, variance = kernels.region_errors(estimate, reference, region, depth)

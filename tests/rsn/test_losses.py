@@ -41,7 +41,7 @@ def value_and_gradient(loss, prediction):
     return value.detach().double(), prediction.grad.double()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 10_000),
     images=st.integers(1, 3),
@@ -203,7 +203,7 @@ def test_shapes_that_would_broadcast_are_refused():
         region_loss(torch.ones(2, 1, 4, 4), torch.ones(2, 1, 4, 4), torch.ones(2, 1, 4, 4, dtype=torch.int32))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), images=st.integers(1, 3), labels=st.integers(2, 12))
 def test_discriminative_loss_and_its_gradient_equal_a_loop(seed, images, labels):
     _, _, region = batch(seed, images=images, labels=labels)

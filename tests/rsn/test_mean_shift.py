@@ -25,7 +25,7 @@ def scene(seed, *, shape=(24, 32), regions=6, noise=0.02, channels=16, apart=0.6
     return np.moveaxis(embedding, -1, 0).astype(np.float32), labels
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 10_000),
     noise=st.sampled_from([0.0, 0.02, 0.04, 0.08]),

@@ -85,7 +85,7 @@ def solid_twin(depth, of, slant):
     return kept
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.integers(1, 7), st.integers(1, 7), st.integers(0, 10_000), st.sampled_from([60.0, 84.0, 90.0])
 )  # fmt: skip
@@ -96,7 +96,7 @@ def test_what_flies_is_what_the_twin_says(height, width, seed, slant):
     assert np.array_equal(scene.solid(grid), solid_twin(depth, camera(), slant))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(2, 7), st.integers(2, 7), st.integers(0, 10_000))
 def test_triangles_cross_no_edge_and_face_the_camera(height, width, seed):
     rng = np.random.default_rng(seed)
