@@ -19,6 +19,7 @@ import functools
 import importlib.util
 import io
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -322,7 +323,13 @@ def table(store, root, sizes, *, places=("folder", "S3"), workers=(0, 1, 2), kin
             how = f"{count} processes, frames/s" if count else "processor ms a frame"
             setting = f"{where}, {'warm' if warm else 'cold'}, {size[0]}x{size[1]}, {how}"
             for kind in kinds:  # one right after the other: all see the same load of the machine
-                figure = measured(kind, root / kind.folder, where, warm, count, size)
+                try:
+                    figure = measured(kind, root / kind.folder, where, warm, count, size)
+                except Exception as error:  # of a peer: it has no figure here, the others have
+                    if kind.library == "rsgt":
+                        raise
+                    print(f"{setting}: {kind.name}: {error!s:.300}", file=sys.stderr)
+                    figure = math.nan
                 found[kind.name][setting] = figure
                 print(f"{setting}: {kind.name}: {figure:.1f}", file=sys.stderr, flush=True)
     return found
@@ -333,12 +340,14 @@ def missing():
 
 
 def told(found):
-    """The table as Markdown, and what was left out."""
+    """The table as Markdown, and what was left out; a dash where a peer failed."""
     names = [*found]
     lines = [f"| | {' | '.join(names)} |", f"|{' --- |' * (len(names) + 1)}"]
     for what in found[names[0]]:
         digits = 0 if "frames/s" in what else 2
-        lines.append(f"| {what} | {' | '.join(f'{found[name][what]:.{digits}f}' for name in names)} |")
+        told = [found[name][what] for name in names]
+        cells = ["–" if math.isnan(figure) else f"{figure:.{digits}f}" for figure in told]
+        lines.append(f"| {what} | {' | '.join(cells)} |")
     return "\n".join([*lines, *(f"{library}: not installed, left out" for library in missing())])
 
 

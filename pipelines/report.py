@@ -46,11 +46,17 @@ PAIRS = {
         ("refinement-ground-truth-planes", "refinement-ground-truth", "rmse"),
         ("rsn", "generation-support", "rmse"),
         ("rsn", "generation-depth", "rmse"),
+        ("rsn", "generation-depth", "normal_mean"),
         ("clustering", "generation-depth", "rmse"),
     ),
 }
 """What the paper says is better, what it is better than, and the error that tells."""
-ERRORS = {"rmse": ("RMSE", " m"), "rmse_log": ("ln RMSE", ""), "region_rmse": ("RMSE per region", " m")}
+ERRORS = {
+    "rmse": ("RMSE", " m"),
+    "rmse_log": ("ln RMSE", ""),
+    "region_rmse": ("RMSE per region", " m"),
+    "normal_mean": ("mean angle of normals", "°"),
+}
 """Of each frame: what to call it, and its unit."""
 TITLES = {
     "table1": "Table 1, ablation",

@@ -25,7 +25,12 @@ from rsgt.files import write_csv
 from rsgt.quality.evaluation.protocol import Protocol, protocol_named
 
 HERE = Path(__file__).parent
-FRAME_ERRORS = {"rmse": "paper.rmse", "rmse_log": "paper.rmse_log", "region_rmse": "prediction.depth.rmse"}
+FRAME_ERRORS = {
+    "rmse": "paper.rmse",
+    "rmse_log": "paper.rmse_log",
+    "region_rmse": "prediction.depth.rmse",
+    "normal_mean": "paper.normal_mean",
+}
 """What lies beside a record for each frame, and where ``rsn.evaluate`` tables it."""
 
 PUBLISHED = tomllib.loads((HERE / "paper.toml").read_text(encoding="utf-8"))
@@ -176,8 +181,11 @@ def _store(place: Place, row: Row) -> Path:
 
 def _judged(out: Path, store: Path) -> dict[str, Any]:
     """Judge a run by every protocol, without and with flip averaging; ``frames.csv`` has the former."""
-    record = rsn.evaluate(best(out), store, protocols(flip=False), table=out / "frames.csv")
-    flipped = rsn.evaluate(best(out), store, protocols(flip=True))
+    measures = ("depth", "normals")
+    record = rsn.evaluate(
+        best(out), store, protocols(flip=False), measures=measures, table=out / "frames.csv"
+    )
+    flipped = rsn.evaluate(best(out), store, protocols(flip=True), measures=measures)
     for key in ("protocols", "metrics", "intervals", "invalid_pixels", "by_frame"):
         record[key] |= flipped[key]
     for key in record.get("initial", {}):
