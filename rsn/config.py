@@ -129,6 +129,7 @@ class LossConfig(_Section):
     )
     log_weight: float = setting(1.0, "weight of the log-depth term of l1 and rmse", least=0)
     metre_weight: float = setting(0.0, "weight of the metric term of l1 and rmse", least=0)
+    gradient_weight: float = setting(0.0, "weight of the gradient matching term of l1 and rmse", least=0)
 
 
 @dataclass(frozen=True, kw_only=True)

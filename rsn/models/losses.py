@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from rsgt.inputs import InputError
 from rsn.data.resize import resize_nearest
+from rsn.models.gradient_loss import gradient_loss
 from rsn.models.region_means import (
     count_images,
     means_over_regions,
@@ -43,6 +44,8 @@ class DepthLoss:
         See ``space``.
     variance_weight, log_weight, metre_weight : float
         Weights that ``region_loss``, and ``l1_loss`` and ``rmse_loss`` take.
+    gradient_weight : float
+        Of ``gradient_loss``, which is added to the latter two.
     """
 
     loss: Literal["region", "l2", "l1", "rmse"] = "region"
@@ -51,6 +54,7 @@ class DepthLoss:
     variance_weight: float = 0.0
     log_weight: float = 1.0
     metre_weight: float = 0.0
+    gradient_weight: float = 0.0
 
     def __call__(self, prediction: Tensor, target: Tensor, region: Tensor, epoch: int) -> Tensor:
         """Loss of depth (B, 1, H, W) in metres, with regions (B, H, W), in an epoch from 0."""
@@ -72,9 +76,16 @@ class DepthLoss:
         if self.loss == "l2":
             return [l2_loss(depth, target, log=log) for depth in predictions]
         both = l1_loss if self.loss == "l1" else rmse_loss
-        return [
+        losses = [
             both(depth, target, log_weight=self.log_weight, metre_weight=self.metre_weight)
             for depth in predictions
+        ]
+        if not self.gradient_weight:
+            return losses
+        valid = valid_pixels(target)
+        return [
+            loss + self.gradient_weight * gradient_loss(depth, target, valid)
+            for loss, depth in zip(losses, predictions, strict=True)
         ]
 
     def is_log(self, epoch: int) -> bool:
@@ -217,18 +228,6 @@ def rmse_loss(
         return mean_over(torch.where(pixels > 0, roots, 0), pixels > 0)
 
     return log_weight * part(log=True) + metre_weight * part(log=False)
-
-
-def berhu_loss(prediction: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
-    """Reverse Huber loss in metres (Laina et al., 2016), mean over the batch's valid pixels.
-
-    |e| up to c = a fifth of the batch's largest |e|, and (e² + c²) / 2c beyond; c takes no gradient.
-    """
-    valid = valid_pixels(target, valid)
-    error = _error(prediction, target, valid, log=False).abs()
-    threshold = (0.2 * error.detach().max()).clamp_min(torch.finfo(error.dtype).tiny)
-    far = (error.square() + threshold.square()) / (2 * threshold)
-    return mean_over(torch.where(error <= threshold, error, far), valid)
 
 
 def discriminative_loss(

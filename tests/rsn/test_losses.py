@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from rsgt.inputs import InputError
 from rsn.models.clustering import ClusteringOutput, clustering_loss
+from rsn.models.gradient_loss import SCALES, gradient_loss
 from rsn.models.losses import (
     DepthLoss,
-    berhu_loss,
     category_loss,
     discriminative_loss,
     iterative_loss,
@@ -19,6 +19,7 @@ from rsn.models.losses import (
     region_loss,
     region_losses,
     rmse_loss,
+    valid_pixels,
 )
 from rsn.models.region_means import region_mean_map
 from tests.rsn import reference
@@ -32,6 +33,10 @@ def batch(seed, *, images=2, shape=(13, 17), labels=9, holes=0.2):
     target[torch.rand(target.shape, generator=generator) < holes] = 0
     region = torch.randint(0, labels, (images, *shape), generator=generator, dtype=torch.int32)
     return prediction, target, torch.where(region == 2, 0, region)
+
+
+def slopes(prediction, target):
+    return gradient_loss(prediction, target, valid_pixels(target))
 
 
 def value_and_gradient(loss, prediction):
@@ -105,18 +110,18 @@ def test_an_image_without_regions_is_left_out_and_nothing_at_all_is_zero():
         l1_loss,
         rmse_loss,
         lambda p, q: rmse_loss(p, q, log_weight=1.0),
-        berhu_loss,
+        slopes,
         lambda p, q: region_loss(p, q, torch.ones(p[:, 0].shape, dtype=torch.int64), variance_weight=1.0),
         lambda p, q: region_loss(p, q, torch.ones(p[:, 0].shape, dtype=torch.int64), log=True),
     ],
 )
 def test_invalid_pixels_never_count_and_get_no_gradient(loss, hole):
     prediction, target, _ = batch(3, holes=0.0)
-    target[:, :, :4] = hole
+    target[:, :, :8] = hole
     with_holes, gradient = value_and_gradient(lambda p: loss(p, target), prediction)
-    without, _ = value_and_gradient(lambda p: loss(p, target[:, :, 4:]), prediction[:, :, 4:])
+    without, _ = value_and_gradient(lambda p: loss(p, target[:, :, 8:]), prediction[:, :, 8:])
     torch.testing.assert_close(with_holes, without, rtol=1e-6, atol=0)
-    assert not gradient[:, :, :4].any()
+    assert not gradient[:, :, :8].any()
     assert torch.isfinite(gradient).all()
 
 
@@ -129,14 +134,14 @@ def test_gradients_are_finite_at_zero_depth_and_at_a_perfect_prediction(log):
             lambda p: l2_loss(p, target, log=log),
             lambda p: l1_loss(p, target),
             lambda p: rmse_loss(p, target, log_weight=1.0),
-            lambda p: berhu_loss(p, target),
+            lambda p: slopes(p, target),
         ):
             value, gradient = value_and_gradient(loss, prediction)
             assert torch.isfinite(value)
             assert torch.isfinite(gradient).all()
 
 
-def test_l2_l1_and_berhu_by_hand():
+def test_l2_and_l1_by_hand():
     prediction, target = torch.tensor([[[[1.0, 2.0, 3.0, 5.0]]]]), torch.tensor([[[[1.1, 1.0, 8.0, 0.0]]]])
     assert l2_loss(prediction, target).item() == pytest.approx((0.01 + 1 + 25) / 3)
     logs = [math.log(1.1), math.log(2), math.log(8 / 3)]
@@ -148,8 +153,6 @@ def test_l2_l1_and_berhu_by_hand():
     assert l1_loss(prediction, target, log_weight=2, metre_weight=0.5).item() == pytest.approx(
         expected, rel=1e-5
     )
-    # c = 0.2 * 5 = 1: 0.1 and 1 are near; (25 + 1) / 2 is far.
-    assert berhu_loss(prediction, target).item() == pytest.approx((0.1 + 1 + 13) / 3)
     only_first = torch.tensor([[[[True, False, False, True]]]])
     assert l2_loss(prediction, target, only_first).item() == pytest.approx(0.01, rel=1e-5)
 
@@ -161,6 +164,33 @@ def test_rmse_loss_is_the_mean_of_the_images_errors():
     assert rmse_loss(prediction, target).item() == pytest.approx(metres, rel=1e-6)
     assert rmse_loss(prediction, target, log_weight=2, metre_weight=0.5).item() == pytest.approx(
         2 * logs + 0.5 * metres, rel=1e-5
+    )
+
+
+def test_gradient_loss_is_that_of_every_pair():
+    prediction, target, _ = batch(11, shape=(18, 25))
+    prediction += 0.1
+    error = (prediction + 1e-6).log() - target.log()
+    total = 0.0
+    for step in SCALES:
+        for down, right in ((0, step), (step, 0)):
+            differences = [
+                (error[k, 0, y + down, x + right] - error[k, 0, y, x]).abs().item()
+                for k in range(len(target))
+                for y in range(0, 18 - down, step)
+                for x in range(0, 25 - right, step)
+                if target[k, 0, y, x] > 0 and target[k, 0, y + down, x + right] > 0
+            ]
+            total += sum(differences) / len(differences)
+    assert slopes(prediction, target).item() == pytest.approx(total / len(SCALES), rel=1e-5)
+    assert slopes(3 * target, target).item() == pytest.approx(0, abs=1e-5)  # a factor has no shape
+    assert slopes(prediction, torch.zeros_like(target)).item() == 0
+    assert slopes(prediction[..., :1, :1], target[..., :1, :1]).item() == 0
+    plain, with_slopes = (DepthLoss(loss="rmse", metre_weight=0.3, gradient_weight=w) for w in (0.0, 2.0))
+    region = torch.zeros(target[:, 0].shape, dtype=torch.int32)
+    torch.testing.assert_close(
+        with_slopes(prediction, target, region, 0),
+        plain(prediction, target, region, 0) + 2 * slopes(prediction, target),
     )
 
 
@@ -193,7 +223,7 @@ def test_several_predictions_against_one_truth_have_the_losses_of_each_alone(var
 
 
 def test_shapes_that_would_broadcast_are_refused():
-    for loss in (l2_loss, l1_loss, rmse_loss, berhu_loss):
+    for loss in (l2_loss, l1_loss, rmse_loss):
         with pytest.raises(InputError, match="expected one shape"):
             loss(torch.ones(2, 1, 4, 4), torch.ones(2, 4, 4))
     labels = torch.ones(2, 4, 4, dtype=torch.int32)
