@@ -1,6 +1,7 @@
 """Figures of a store's support, as ``rsgt.statistics`` returns them: a frame, a category, the whole store."""
 
 import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from os import PathLike
@@ -34,20 +35,54 @@ PLANES = RegionPlanes._fields
 """Figures of planes, where they are asked for: columns of the regions' table, means of these elsewhere."""
 
 
+class Errors(Mapping[str, Array]):
+    """Keys of ``ERRORS``, each (frame,) float64, NaN where a frame has no valid pixel.
+
+    Of the last three only pixels are held: of a million frames a ratio would be twice as much.
+
+    Parameters
+    ----------
+    means
+        The first three, (3, frame) float64.
+    counts
+        Valid pixels, and those whose ratio is below 1.25, 1.25² and 1.25³: (4, frame) int32.
+    """
+
+    def __init__(self, means: Array, counts: Array) -> None:
+        self.means, self.counts = means, counts
+
+    def __getitem__(self, name: str) -> Array:
+        if name not in ERRORS:
+            raise KeyError(name)
+        k = ERRORS.index(name)
+        if k < len(self.means):
+            found: Array = self.means[k]
+            return found
+        with np.errstate(invalid="ignore"):
+            share: Array = self.counts[k + 1 - len(self.means)] / self.counts[0]
+        return share
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(ERRORS)
+
+    def __len__(self) -> int:
+        return len(ERRORS)
+
+
 @dataclass(frozen=True, kw_only=True)
 class MapErrors:
     """Errors of one map against another, one value a frame; NaN where the frame has none.
 
     Attributes
     ----------
-    errors : dict of float arrays
+    errors : mapping of float arrays
         Keys of ``ERRORS``, over the valid pixels; ``rmse`` and ``sq_rel`` in metres.
     region_rmse, region_variance : float array
         Mean over the frame's regions of the root mean square error (m) and of the error's variance (m²).
         Source: the paper, "Per-region statistics".
     """
 
-    errors: dict[str, Array]
+    errors: Errors
     region_rmse: Array
     region_variance: Array
 
@@ -59,7 +94,7 @@ class MapErrors:
     def columns(self, prefix: str = "") -> dict[str, Array]:
         """Columns of a table with a row a frame."""
         regional = dict(zip(_REGIONAL, (self.region_rmse, self.region_variance), strict=True))
-        return {prefix + name: values for name, values in (self.errors | regional).items()}
+        return {prefix + name: values for name, values in {**self.errors, **regional}.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +103,7 @@ class Statistics:
 
     Attributes
     ----------
-    errors : dict of float arrays
+    errors : mapping of float arrays
         As those of ``MapErrors``.
     frame, number, split : int array
         Position in the store, number (from 1) in the source, 0 = train and 1 = test.
@@ -88,7 +123,7 @@ class Statistics:
         Why a frame's predicted map was not judged, a line a frame.
     """
 
-    errors: dict[str, Array]
+    errors: Errors
     frame: Array
     number: Array
     split: Array
@@ -126,13 +161,9 @@ class Statistics:
             "regions": int(self.regions.sum()),
             "regions_per_frame": float(np.median(self.regions)),
             "coverage": float(self.covered.sum() / max(1, self.valid.sum())),
-            **_mean_errors(self.errors, *map(self._mean, SUPPORT)),
-            **{name: self._mean(name) for name in self.rows.fitted},
+            **_mean_errors(self.errors, *map(self.rows.mean_of_means, SUPPORT)),
+            **{name: self.rows.mean_of_means(name) for name in self.rows.fitted},
         }
-
-    def _mean(self, column: str) -> float:
-        """Mean over the frames of a column's mean over regions; no two columns are held at once."""
-        return mean_of_known(self.rows.means([column])[column])
 
     @cached_property
     def table(self) -> dict[str, Array]:
@@ -239,7 +270,7 @@ class Statistics:
         ]
 
 
-def _mean_errors(errors: dict[str, Array], region_rmse: float, region_variance: float) -> dict[str, Any]:
+def _mean_errors(errors: Errors, region_rmse: float, region_variance: float) -> dict[str, Any]:
     return {
         **{name: mean_of_known(errors[name]) for name in ERRORS},
         "region_rmse": region_rmse,

@@ -1,5 +1,6 @@
 """The regions of some frames of a store, read block by block: a million frames have some ten million."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -78,14 +79,35 @@ class RegionRows:
     def means(self, names: Sequence[str]) -> dict[str, Array]:
         """Mean of columns over the rows of each frame that have a value, (frame,) float64; NaN: none has."""
         found = {name: np.empty(len(self.frames)) for name in names}
+        for first, stop, part in self._means(names):
+            for name, values in part.items():
+                found[name][first:stop] = values
+        return found
+
+    def mean_of_means(self, name: str) -> float:
+        """Mean of a column's ``means`` over the frames that have one, without holding them; NaN: none has."""
+        count = 0
+
+        def known() -> Iterator[float]:
+            nonlocal count
+            for _, _, part in self._means([name]):
+                values = part[name][~np.isnan(part[name])]
+                count += len(values)
+                yield from values.tolist()
+
+        total = math.fsum(known())  # exact, wherever the blocks are cut
+        return total / count if count else math.nan
+
+    def _means(self, names: Sequence[str]) -> Iterator[tuple[int, int, dict[str, Array]]]:
         for first, stop, owner, columns in self.blocks(names) if names else ():
+            part = {}
             for name, values in columns.items():
                 known = ~np.isnan(values)
                 of = owner[known] - first
                 with np.errstate(invalid="ignore"):
                     total = np.bincount(of, values[known], stop - first)
-                    found[name][first:stop] = total / np.bincount(of, minlength=stop - first)
-        return found
+                    part[name] = total / np.bincount(of, minlength=stop - first)
+            yield first, stop, part
 
     def whole(self) -> dict[str, Array]:
         """Read all rows at once: ``owner``, and every column."""

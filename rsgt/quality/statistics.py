@@ -12,7 +12,7 @@ from rsgt.inputs import InputError, local_path
 from rsgt.parallel import stream_threads
 from rsgt.quality.evaluation.checks import warn_of_other_kind
 from rsgt.quality.evaluation.maps import open_maps
-from rsgt.quality.figures import ERRORS, PLANES, MapErrors, Statistics, mean_of_known
+from rsgt.quality.figures import PLANES, Errors, MapErrors, Statistics, mean_of_known
 from rsgt.quality.normals import known_intrinsics
 from rsgt.quality.planes import RegionPlanes, region_planes
 from rsgt.quality.region_rows import RegionRows
@@ -72,10 +72,9 @@ def _part(
 
 def pixel_errors(sums: Array) -> dict[str, Array]:
     """Turn ``kernels.map_errors`` of each frame, (frame, 7), into ``ERRORS``."""
-    with np.errstate(invalid="ignore"):
-        ratios = sums[:, 1:] / np.where(sums[:, :1] > 0, sums[:, :1], np.nan)
-    ratios[:, 0] = np.sqrt(ratios[:, 0])
-    return dict(zip(ERRORS, ratios.T, strict=True))
+    gathered = _Gathered(len(sums))
+    gathered.put(slice(None), sums)
+    return dict(gathered.errors)
 
 
 class _Judged:
@@ -87,7 +86,7 @@ class _Judged:
         self.store, self.frames, self.predicted, self.planes = store, frames, predicted, planes
         self.support = _Gathered(len(frames))
         self.maps = {name: _Gathered(len(frames)) for name in AGAINST if predicted}
-        self.counted = np.empty((2, len(frames)), np.int32)
+        self.covered = np.empty(len(frames), np.int32)
         self.skipped: list[str] = []
         self.fitted: list[RegionPlanes] = []
 
@@ -97,7 +96,7 @@ class _Judged:
         for figures, lines, fitted in stream_threads(_part, self._parts(), workers):
             at = slice(done, done + len(figures))
             self.support.put(at, figures[:, :7])
-            self.counted[:, at] = figures[:, [0, 7]].T
+            self.covered[at] = figures[:, 7]
             for gathered, first in zip(self.maps.values(), (8, 8 + _FIGURES), strict=False):
                 gathered.put(at, figures[:, first : first + _FIGURES])
             self.skipped += lines
@@ -121,13 +120,17 @@ class _Gathered:
     """Errors of one map against another, put in part by part."""
 
     def __init__(self, frames: int) -> None:
-        self.errors = {name: np.empty(frames) for name in ERRORS}
+        self.errors = Errors(np.empty((3, frames)), np.empty((4, frames), np.int32))
         self.regional = np.empty((2, frames))
 
     def put(self, at: slice, figures: Array) -> None:
         """Put in the figures of some frames, (frame, 7 or 9): ``map_errors``, and the two regional ones."""
-        for name, values in pixel_errors(figures[:, :7]).items():
-            self.errors[name][at] = values
+        pixels = figures[:, 0]
+        self.errors.counts[:, at] = np.where(pixels > 0, figures[:, [0, 4, 5, 6]].T, 0)
+        with np.errstate(invalid="ignore"):
+            means = figures[:, 1:4].T / np.where(pixels > 0, pixels, np.nan)
+        means[0] = np.sqrt(means[0])
+        self.errors.means[:, at] = means
         if figures.shape[1] == _FIGURES:
             self.regional[:, at] = figures[:, 7:].T
 
@@ -190,8 +193,8 @@ def statistics(
         number=store.frame_id[these],
         split=store.split[these],
         regions=counts[these],
-        valid=judged.counted[0],
-        covered=judged.counted[1],
+        valid=judged.support.errors.counts[0],
+        covered=judged.covered,
         rows=rows,
         class_names=store.class_names,
         prediction={
