@@ -400,7 +400,7 @@ def test_every_network_with_an_encoder_learns_categories_and_starts_from_a_gener
     assert shared
     assert all(torch.equal(fresh[prefix + key], given[key]) for key in shared)
     for key in [key for key in fresh if key.startswith("initial.")]:
-        assert torch.equal(fresh[key], given[key.removeprefix("initial.")])
+        assert torch.equal(fresh[key], given["output." + key.removeprefix("initial.")])
     assert any(key.startswith("initial.") for key in fresh) == bool(changes)
     _, last = run(config, store, tmp_path / "run")
     assert last["weights"][f"{prefix}category.bias"].abs().max() > 0.1 * config.optimizer.lr
