@@ -173,7 +173,7 @@ def test_every_figure_of_the_site_has_a_record(made):
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         assert figures.filled(text).count("{{ ") == 0, page.name
-    assert figures.filled("{{ table2/rsn-0 metrics.paper.image_mean.rmse .3f }} m") == "0.568 m"
+    assert figures.filled("{{ table1/depth-log-0 metrics.paper.image_mean.rmse .3f }} m") == "0.751 m"
     with pytest.raises(KeyError):
         figures.filled("{{ table2/rsn-0 metrics.paper.image_mean.rsme .3f }}")
 
