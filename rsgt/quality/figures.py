@@ -107,8 +107,6 @@ class Statistics:
         As those of ``MapErrors``.
     frame, number, split : int array
         Position in the store, number (from 1) in the source, 0 = train and 1 = test.
-    regions : int array
-        Number of regions.
     valid, covered : int array
         Pixels with valid depth, and those of them that have a region.
     rows : RegionRows
@@ -127,7 +125,6 @@ class Statistics:
     frame: Array
     number: Array
     split: Array
-    regions: Array
     valid: Array
     covered: Array
     rows: RegionRows
@@ -135,6 +132,11 @@ class Statistics:
     prediction: dict[str, MapErrors]
     maps: dict[str, Any]
     skipped: list[str]
+
+    @property
+    def regions(self) -> Array:
+        """Number of regions of each frame, (frame,) int32."""
+        return self.rows.counts
 
     @cached_property
     def _regional(self) -> dict[str, Array]:
@@ -156,10 +158,11 @@ class Statistics:
 
     def summary(self) -> dict[str, Any]:
         """Return the store's figures: counts and means over the frames."""
+        regions = self.regions
         return {
             "frames": len(self.frame),
-            "regions": int(self.regions.sum()),
-            "regions_per_frame": float(np.median(self.regions)),
+            "regions": int(regions.sum()),
+            "regions_per_frame": float(np.median(regions)),
             "coverage": float(self.covered.sum() / max(1, self.valid.sum())),
             **_mean_errors(self.errors, *map(self.rows.mean_of_means, SUPPORT)),
             **{name: self.rows.mean_of_means(name) for name in self.rows.fitted},
@@ -186,9 +189,7 @@ class Statistics:
         """
         found = _plain(self.summary())
         streams: dict[str, Stream] = {
-            "regions_per_frame": lambda: (
-                self.regions[k : k + HELD] for k in range(0, len(self.regions), HELD)
-            ),
+            "regions_per_frame": lambda: iter(np.array_split(self.regions, 1 + len(self.frame) // HELD)),
             "region_area": partial(self.rows.column, "area"),
             "region_spread": lambda: map(np.sqrt, self.rows.column("depth_variance")),
             **{name: partial(self.rows.column, name) for name in self.rows.fitted},

@@ -44,6 +44,13 @@ class RegionRows:
         """Columns that it has."""
         return (*STORED, *SUPPORT, *(("normal_z",) if self.store.planar else ()), *self.fitted)
 
+    @property
+    def counts(self) -> Array:
+        """Number of regions of each frame, (frame,) int32."""
+        start = self.store.region_start
+        counts = np.subtract(start[1:], start[:-1], dtype=np.int32, casting="unsafe")
+        return counts if len(self.frames) == len(counts) else counts[self.frames]
+
     def blocks(self, names: Sequence[str]) -> Iterator[Block]:
         """Read these columns, some frames at a time."""
         derived = [name for name in names if name in SUPPORT and not self.store.planar]

@@ -185,14 +185,12 @@ def statistics(
 
     # Nothing is copied where all frames are meant: it may be a million of them.
     these = slice(None) if len(frames) == len(store) else frames
-    counts = np.subtract(store.region_start[1:], store.region_start[:-1], dtype=np.int32, casting="unsafe")
     rows = RegionRows(store, frames, judged.fitted_columns())
     return Statistics(
         errors=judged.support.errors,
         frame=frames,
         number=store.frame_id[these],
         split=store.split[these],
-        regions=counts[these],
         valid=judged.support.errors.counts[0],
         covered=judged.covered,
         rows=rows,
