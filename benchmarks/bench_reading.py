@@ -345,8 +345,8 @@ def told(found):
     lines = [f"| | {' | '.join(names)} |", f"|{' --- |' * (len(names) + 1)}"]
     for what in found[names[0]]:
         digits = 0 if "frames/s" in what else 2
-        told = [found[name][what] for name in names]
-        cells = ["–" if math.isnan(figure) else f"{figure:.{digits}f}" for figure in told]
+        figures = [found[name][what] for name in names]
+        cells = ["–" if math.isnan(figure) else f"{figure:.{digits}f}" for figure in figures]
         lines.append(f"| {what} | {' | '.join(cells)} |")
     return "\n".join([*lines, *(f"{library}: not installed, left out" for library in missing())])
 

@@ -7,17 +7,17 @@ SCALES = (1, 2, 4, 8)
 """Pixels from one that is compared to the next; MiDaS takes as many scales."""
 
 
-def gradient_loss(prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-    """Mean difference of the slopes of log depth along rows and columns, over the valid pairs of each scale.
+def gradient_loss(error: Tensor, valid: Tensor) -> Tensor:
+    """Mean slope of the error of log depth along rows and columns, over the valid pairs of each scale.
 
     An offset of log depth, that is a factor of depth, costs nothing: it is the shape of surfaces that counts.
 
     Parameters
     ----------
-    prediction, target : Tensor
-        Depth (B, 1, H, W) in metres.
+    error : Tensor
+        Log depth less its truth, (B, 1, H, W), finite.
     valid : Tensor
-        (B, 1, H, W) bool, where both count.
+        (B, 1, H, W) bool, where it counts.
 
     Returns
     -------
@@ -25,7 +25,6 @@ def gradient_loss(prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
         Scalar, float32: the mean over ``SCALES``; a scale without a valid pair counts 0. Source: Li and
         Snavely, "MegaDepth" (CVPR 2018); Ranftl et al., "MiDaS" (TPAMI 2022).
     """
-    error = torch.where(valid, (prediction.float() + 1e-6).log() - torch.where(valid, target, 1).log(), 0)
     total = error.new_zeros(())
     for step in SCALES:
         part, there = error[..., ::step, ::step], valid[..., ::step, ::step]

@@ -84,7 +84,7 @@ class DepthLoss:
             return losses
         valid = valid_pixels(target)
         return [
-            loss + self.gradient_weight * gradient_loss(depth, target, valid)
+            loss + self.gradient_weight * gradient_loss(_error(depth, target, valid, log=True), valid)
             for loss, depth in zip(losses, predictions, strict=True)
         ]
 
