@@ -66,6 +66,9 @@ class NetworkConfig(_Section):
         "mean-shift",
         "how clustering finds regions: Algorithm 2, or by merging pixels of like depth and colour",
     )
+    planes: float = setting(
+        0.0, "share of its regions' planes in the depth that rsn predicts; 0 = off", least=0, most=1
+    )
     checkpointing: bool = setting(False, "recompute activations in the backward pass to save memory")
     imagenet: str = setting("", "ImageNet weights of the encoder: file, URL, 'package', 'auto'; '' = random")
     frozen_stages: int = setting(

@@ -241,7 +241,7 @@ def test_sizes_and_names(path):
 LONG = {
     "rsgt/regions/kernels.py": 680,
     "rsgt/store/objects.py": 345, "rsgt/sources/nyu.py": 350,
-    "rsn/config.py": 385, "rsn/predictor.py": 345,
+    "rsn/config.py": 390, "rsn/predictor.py": 345,
 }  # fmt: skip
 """One library, one door, makes these longer than the rest."""
 

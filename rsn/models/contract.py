@@ -91,6 +91,11 @@ class Model(ABC):
         return None
 
     @property
+    def plane_share(self) -> float:
+        """Share of the planes of predicted regions in predicted depth (``rsn.models.region_planes``)."""
+        return 0.0
+
+    @property
     def guidance_rule(self) -> dict[str, str] | None:
         """What a refinement is guided by and what its first coarse depth is; None for other models."""
         return None

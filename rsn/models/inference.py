@@ -13,7 +13,7 @@ from rsn.data.resize import joint_bilateral_upsample, resize_bilinear, resize_ne
 from rsn.models.contract import Batch, BatchPrediction, Model
 from rsn.models.merged_regions import regions_of
 from rsn.models.region_means import match_means, region_mean_map
-from rsn.models.region_planes import enlarge_along_planes, match_planes
+from rsn.models.region_planes import blend_planes, enlarge_along_planes, match_planes
 
 Array = npt.NDArray[Any]
 
@@ -108,11 +108,19 @@ def infer(
             "the network predicts depth that is not finite: its weights are of a run that diverged; "
             "give another checkpoint"
         )
+    region = None if found.region is None else found.region[:, None].int().cpu()
+    if region is None and model.plane_share:
+        base = depth if found.support is None else _averaged(found.support, other and other.support)
+        region = regions_of(base, batch["rgb"] / 255)
+    region = None if region is None else resize_nearest(region, shape)
+    large = along.enlarged(depth) if along else resize_bilinear(depth, shape)
+    if region is not None and model.plane_share:
+        large = blend_planes(large, region[:, 0], model.plane_share)
     return BatchPrediction(
-        along.enlarged(depth) if along else resize_bilinear(depth, shape),
+        large,
         enlarged("initial"),
         enlarged("support"),
-        None if found.region is None else resize_nearest(found.region[:, None].int().cpu(), shape),
+        region,
         None if other is None else _share(agreement(found.depth, other.depth.flip(-1)), shape),
         None if found.reliability is None else _share(found.reliability, shape),
     )

@@ -1,7 +1,7 @@
-"""What true planes say about a predicted depth: it is enlarged along them, and gets their level and slope.
+"""Planes of regions and a predicted depth: it is enlarged along true ones, or drawn towards its own.
 
-The counterparts for planes of what ``joint_bilateral_upsample`` and ``match_means`` do with constants.
-Source: ours; the paper has no such steps.
+The former are the counterparts for planes of what ``joint_bilateral_upsample`` and ``match_means`` do with
+constants. Source: ours; the paper has no such steps.
 """
 
 import torch
@@ -69,6 +69,37 @@ def match_planes(metres: Tensor, support: Tensor, region: Tensor) -> Tensor:
     behind = scatter_to_pixels(behind.double(), region) > 0
     found = torch.where(counts & ~behind, exact * truth * fitted, exact)
     return found.float()
+
+
+def blend_planes(metres: Tensor, region: Tensor, share: float) -> Tensor:
+    """Draw depth towards the plane that it has itself in each region.
+
+    A network's depth runs smoothly over the border between two surfaces and is rippled on each of them; in
+    regions that follow colour too, planes end where the photo does, and are flat.
+
+    Parameters
+    ----------
+    metres : Tensor
+        Predicted depth, (B, 1, H, W), metres; 0 = none.
+    region : Tensor
+        Regions of the prediction, integer labels (B, H, W) from 1; 0 = none: depth stays as it is.
+    share : float
+        Of the plane in the result, 0 to 1.
+
+    Returns
+    -------
+    Tensor
+        (B, 1, H, W), float32 on the CPU. Where a plane is less than half or more than twice the depth, it
+        is a poor fit, and depth stays.
+    """
+    exact, region = metres.double().cpu(), region.cpu().long()
+    counts = (exact > 0) & (region[:, None] > 0)
+    known = torch.where(counts, exact, 1.0)
+    # An error of inverse depth counts as the metres that it makes: depth to the fourth power.
+    inverse = _plane_of_inverse(known, known**4 * counts, region)
+    ratio = known * inverse
+    fits = counts & (ratio > 0.5) & (ratio < 2.0)
+    return torch.where(fits, exact + share * (1 / inverse.where(fits, 1.0) - exact), exact).float()
 
 
 def _plane_of_inverse(metres: Tensor, weight: Tensor, region: Tensor) -> Tensor:

@@ -100,6 +100,7 @@ class RegionSupport(Model):
     iterations: int
     residual: bool
     initial: Literal["support", "depth"]
+    planes: float
     support_weight: float
     category_weight: float
     classes: int
@@ -138,6 +139,11 @@ class RegionSupport(Model):
     def predicts_support(self) -> bool:
         """Always, on the way to depth."""
         return True
+
+    @property
+    def plane_share(self) -> float:
+        """As it is set."""
+        return self.planes
 
     @property
     def guidance_rule(self) -> dict[str, str]:

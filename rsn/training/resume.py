@@ -20,8 +20,8 @@ from rsn.training.start import FILES, SAMPLES
 Settings = Mapping[str, Mapping[str, Any]]
 """Section to key to value, as checkpoints hold them."""
 
-MOVABLE = {"workers", "cache", "device", "devices", "checkpointing", "compile"}
-"""Settings of where and how it runs: a resumed run may change them."""
+MOVABLE = {"workers", "cache", "device", "devices", "checkpointing", "compile", "planes"}
+"""Settings of where and how it runs, and of its use alone: a resumed run may change them."""
 
 
 def read_earlier(out: Path, mixture: Mixture, *, resume: bool) -> checkpoint.Contents | None:
