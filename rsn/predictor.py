@@ -286,8 +286,8 @@ class Predictor:
     def export_onnx(self, path: str | Path) -> float:
         """Write the network as ONNX: colour (B, 3, H, W), float32 of 0-255 in, metres out, at any size.
 
-        Depth is what ``predict`` gives without ``flip``; support, before the means over its regions. Size,
-        unit, model, epoch, version and commit are the file's metadata.
+        Depth is what ``predict`` gives without ``flip``; that and support are before the planes and means of
+        regions. Size, unit, model, epoch, version and commit are the file's metadata.
 
         Returns
         -------
